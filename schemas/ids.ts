@@ -1,0 +1,26 @@
+import { z } from 'zod'
+
+/** All ids are UUIDs (RFC 9562); the brand keeps one kind from being passed for another. */
+const id = <Brand extends string>() => z.uuid().brand<Brand>()
+
+export const AccountId = id<'AccountId'>()
+export const OrganizationId = id<'OrganizationId'>()
+export const UserId = id<'UserId'>()
+export const VaultId = id<'VaultId'>()
+export const IdentityId = id<'IdentityId'>()
+export const HostId = id<'HostId'>()
+export const ConnectorId = id<'ConnectorId'>()
+export const LeaseId = id<'LeaseId'>()
+export const RotationId = id<'RotationId'>()
+export const JobId = id<'JobId'>()
+
+export type AccountId = z.infer<typeof AccountId>
+export type OrganizationId = z.infer<typeof OrganizationId>
+export type UserId = z.infer<typeof UserId>
+export type VaultId = z.infer<typeof VaultId>
+export type IdentityId = z.infer<typeof IdentityId>
+export type HostId = z.infer<typeof HostId>
+export type ConnectorId = z.infer<typeof ConnectorId>
+export type LeaseId = z.infer<typeof LeaseId>
+export type RotationId = z.infer<typeof RotationId>
+export type JobId = z.infer<typeof JobId>
