@@ -1,0 +1,37 @@
+/** Date arithmetic and verdicts of rotations (S2 "Password rotation"). Pure; `now` is an argument. */
+
+import type { JobState } from '../states.ts'
+
+export const day = 86_400_000
+
+/**
+ * The next date of an automatic rotation.
+ *
+ * @param intervalDays days between rotations; null: automatic rotation is off
+ * @param confirmedAt when this rotation was confirmed
+ * @param dueAt for a scheduled rotation the date that was due: the next one is `dueAt + k * interval`, the first in the
+ *   future, so a late rotation does not move the schedule. Null for every other trigger: counted from `confirmedAt`.
+ */
+export function nextRotationAt(intervalDays: number | null, confirmedAt: Date, dueAt: Date | null): Date | null {
+  if (intervalDays === null) return null
+  const interval = intervalDays * day
+  if (dueAt === null) return new Date(confirmedAt.getTime() + interval)
+  const missed = Math.max(0, Math.floor((confirmedAt.getTime() - dueAt.getTime()) / interval))
+  return new Date(dueAt.getTime() + (missed + 1) * interval)
+}
+
+/** What the states of its jobs say about a rotation: every host confirmed, some host failed for good, or not yet. */
+export function verdictOf(jobs: readonly { readonly state: JobState }[]): 'pending' | 'confirmed' | 'failed' {
+  if (jobs.some((job) => job.state === 'waiting' || job.state === 'claimed' || job.state === 'doubt')) return 'pending'
+  return jobs.length > 0 && jobs.every((job) => job.state === 'confirmed') ? 'confirmed' : 'failed'
+}
+
+/** Pause before attempt `attempts + 1`, in ms: 2 s doubled up to 5 min. */
+export const retryDelay = (attempts: number): number => Math.min(2_000 * 2 ** Math.max(0, attempts - 1), 300_000)
+
+/** After so many definite failures of one class the job fails instead of trying a login again. */
+export const maximumAttempts = 3
+/** How long a claim holds the identity without a sign of life, ms. */
+export const claimHold = 30_000
+/** A doubt older than this needs a person, ms. */
+export const doubtLimit = 600_000

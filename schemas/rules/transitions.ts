@@ -1,0 +1,32 @@
+import type { JobState, LeaseState, RotationState } from '../states.ts'
+
+/** from -> the states it may become. The rows of `state_transition` in the database are the same table. */
+export type Transitions<State extends string> = Readonly<Record<State, readonly State[]>>
+
+export const leaseTransitions: Transitions<LeaseState> = { active: ['ended'], ended: [] }
+
+export const rotationTransitions: Transitions<RotationState> = {
+  pending: ['confirmed', 'failed', 'cancelled'],
+  confirmed: [],
+  failed: [],
+  cancelled: [],
+}
+
+/** waiting: may be offered; claimed: one instance holds it; doubt: nobody knows which version the host has. */
+export const jobTransitions: Transitions<JobState> = {
+  waiting: ['claimed', 'failed', 'cancelled'],
+  claimed: ['confirmed', 'failed', 'doubt', 'waiting'],
+  doubt: ['claimed', 'confirmed', 'failed'],
+  confirmed: [],
+  failed: [],
+  cancelled: [],
+}
+
+export const connectorTransitions: Transitions<'pending' | 'joining' | 'active' | 'revoked'> = {
+  pending: ['joining', 'revoked'],
+  joining: ['active', 'pending', 'revoked'],
+  active: ['revoked'],
+  revoked: [],
+}
+
+export const isFinal = <State extends string>(transitions: Transitions<State>, state: State): boolean => transitions[state].length === 0

@@ -1,0 +1,11 @@
+/** States, as unions; schemas/rules/ has their transitions and the database the same rows. */
+export type LeaseState = 'active' | 'ended'
+export type LeaseMode = 'standard' | 'break_glass' | 'support'
+export type LeaseEndCause = 'checked_in' | 'expired' | 'forced' | 'revoked' | 'grant_ended' | 'emergency' | 'superseded'
+export type RotationState = 'pending' | 'confirmed' | 'failed' | 'cancelled'
+export type RotationPhase = 'queued' | 'staged' | 'waiting' | 'applying' | 'in_doubt' | 'done'
+export type RotationTrigger = 'manual' | 'scheduled' | 'after_use' | 'break_glass'
+export type JobKind = 'reset' | 'probe'
+export type JobState = 'waiting' | 'claimed' | 'doubt' | 'confirmed' | 'failed' | 'cancelled'
+/** Whether the known version of an identity on a host is proven. */
+export type HostState = 'in_sync' | 'unknown' | 'drifted'
