@@ -1,0 +1,65 @@
+import type { ConnectorId, HostId, IdentityId, JobId, OrganizationId, RotationId } from './ids.ts'
+import type { Sealed } from './sealed.ts'
+import type { JobKind } from './states.ts'
+import type { VaultKeyRef } from './vault-key-ref.ts'
+
+/** What may be offered to a connector now. */
+export interface OfferFacts {
+  readonly jobId: JobId
+  readonly rotationId: RotationId
+  readonly organizationId: OrganizationId
+  readonly connectorId: ConnectorId
+  readonly hostId: HostId
+  readonly identityId: IdentityId
+  readonly kind: JobKind
+  /** The epoch that a claim of this offer will have. */
+  readonly epoch: number
+}
+
+/** A stored value and where its key comes from. */
+export interface SealedCredential {
+  readonly identityId: IdentityId
+  readonly version: number
+  readonly sealed: Sealed
+  readonly vaultKey: VaultKeyRef
+}
+
+/** Answer to a claim that was granted: sealed values only, the bridge opens them after the commit. */
+export interface ClaimFacts {
+  readonly jobId: JobId
+  readonly rotationId: RotationId
+  readonly organizationId: OrganizationId
+  readonly connectorId: ConnectorId
+  readonly kind: JobKind
+  readonly epoch: number
+  /** ms until the claim lapses. */
+  readonly holdMs: number
+  readonly encryptionJwk: { readonly kty: 'OKP'; readonly crv: 'X25519'; readonly x: string; readonly kid: string }
+  readonly target: { readonly hostId: HostId; readonly address: string; readonly port: number; readonly adapter: string; readonly parameters: Readonly<Record<string, unknown>> }
+  readonly username: string
+  /** What the account shall have, or may have after a doubt. */
+  readonly staged: SealedCredential
+  /** What the host is known to have had before. */
+  readonly known: SealedCredential | null
+  readonly admin: (SealedCredential & { readonly username: string }) | null
+}
+
+/** Why a claim was not granted. `later`: a lease holds the identity. `gone`: final, another instance holds it, or another epoch. */
+export interface ClaimRefusal { readonly refused: 'later' | 'gone' }
+
+/**
+ * What a connector says of a job. confirmed: the new value logs in; unchanged: the old value still holds and the target
+ * refused or was never asked; unknown: nobody can tell.
+ */
+export interface JobReport {
+  readonly jobId: JobId
+  readonly epoch: number
+  readonly instance: string
+  readonly connectorId: ConnectorId
+  readonly outcome: 'confirmed' | 'unchanged' | 'unknown'
+  /** Class of the failure, from the adapter's list; null when confirmed. */
+  readonly reasonClass: string | null
+  /** Probe: which of the two values logged in. */
+  readonly stagedLogsIn: boolean | null
+  readonly knownLogsIn: boolean | null
+}
