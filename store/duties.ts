@@ -1,0 +1,106 @@
+import { sql, type RawBuilder } from 'kysely'
+import type { AccountId } from '#schemas/ids.ts'
+import { retryDelay } from '#schemas/rules/rotation.ts'
+import type { Db, Transaction } from './connection.ts'
+import type { ObligationKind } from './database.ts'
+import { translateError } from './postgres-error.ts'
+
+/** A duty as a loop holds it. Delivering it means: tell the subject to look; the rows say what there is to see. */
+export interface Duty {
+  readonly accountId: AccountId
+  readonly kind: ObligationKind
+  readonly subjectId: string
+  /** What the subject had become when the duty was taken. */
+  readonly version: number
+  /** Failed deliveries so far. */
+  readonly attempts: number
+}
+
+export interface OweOptions {
+  /** The subject is final: reconciliation need not tell it again. */
+  readonly closed?: boolean
+  /** Not before so many ms from now. */
+  readonly delayMs?: number
+}
+
+const quarantineAfter = 20
+
+/** The upsert of one duty, alone or as a CTE. */
+export function dutyUpsert(kind: ObligationKind, subjectId: string, { closed = false, delayMs = 0 }: OweOptions = {}): RawBuilder<unknown> {
+  return sql`insert into obligation as o (kind, subject_id, closed, next_at)
+    values (${kind}::text, ${subjectId}::uuid, ${closed}::boolean, clock_timestamp() + make_interval(secs => ${delayMs}::float8 / 1000))
+    on conflict (account_id, kind, subject_id) do update
+      set version = o.version + 1, closed = excluded.closed, next_at = excluded.next_at, attempts = 0, quarantined_at = null`
+}
+
+/** Writes down, in the transaction of a fact, that its subject must be told. */
+export async function owe(trx: Transaction, kind: ObligationKind, subjectId: string, options?: OweOptions): Promise<void> {
+  await dutyUpsert(kind, subjectId, options).execute(trx)
+}
+
+/**
+ * Takes due duties of all accounts for `holdMs`; another loop does not see them until then.
+ *
+ * @param db pool of leasehold_relay or leasehold_bridge: row-level security shows each its own kinds
+ * @param holdMs ms after which a duty whose holder died is free again
+ */
+export async function claimDuties(db: Db, kinds: readonly ObligationKind[], options: { limit: number; holdMs: number }): Promise<Duty[]> {
+  const { rows } = await sql<{ account_id: AccountId; kind: ObligationKind; subject_id: string; version: number; attempts: number }>`
+    with due as (
+      select account_id, kind, subject_id from obligation
+      where kind = any(${kinds}::text[]) and delivered < version and quarantined_at is null
+        and next_at <= clock_timestamp() and (claimed_until is null or claimed_until < clock_timestamp())
+      order by next_at limit ${options.limit}::int for update skip locked
+    )
+    update obligation o set claimed_until = clock_timestamp() + make_interval(secs => ${options.holdMs}::float8 / 1000)
+    from due where (o.account_id, o.kind, o.subject_id) = (due.account_id, due.kind, due.subject_id)
+    returning o.account_id, o.kind, o.subject_id, o.version, o.attempts`.execute(db).catch(rethrow)
+  return rows.map((row) => ({ accountId: row.account_id, kind: row.kind, subjectId: row.subject_id, version: row.version, attempts: row.attempts }))
+}
+
+/** The subject was told. What it became meanwhile (a higher version) stays owed. */
+export async function recordDelivered(db: Db, duty: Duty): Promise<void> {
+  await sql`update obligation set delivered = greatest(delivered, ${duty.version}::int), claimed_until = null, attempts = 0, last_error = null
+    where ${isDuty(duty)}`.execute(db).catch(rethrow)
+}
+
+/**
+ * The subject itself could not be told. After 20 failures the duty is quarantined and somebody must look.
+ *
+ * @param code error code or class name; never a message
+ * @returns whether the duty is quarantined now
+ */
+export async function recordFailure(db: Db, duty: Duty, code: string): Promise<boolean> {
+  const delay = retryDelay(duty.attempts + 1)
+  const { rows } = await sql<{ quarantined: boolean }>`
+    update obligation set attempts = attempts + 1, last_error = ${code}::text, claimed_until = null,
+      next_at = clock_timestamp() + make_interval(secs => ${delay}::float8 / 1000),
+      quarantined_at = case when attempts + 1 >= ${quarantineAfter}::int then clock_timestamp() end
+    where ${isDuty(duty)} returning quarantined_at is not null as quarantined`.execute(db).catch(rethrow)
+  return rows[0]?.quarantined ?? false
+}
+
+/** The server that carries the news is down: gives the duty back without counting it against the subject. */
+export async function returnDuty(db: Db, duty: Duty, delayMs: number): Promise<void> {
+  await sql`update obligation set claimed_until = null, next_at = clock_timestamp() + make_interval(secs => ${delayMs}::float8 / 1000)
+    where ${isDuty(duty)}`.execute(db).catch(rethrow)
+}
+
+/** Owes every subject that is not final once more. @returns how many */
+export async function reopenDuties(db: Db, kinds: readonly ObligationKind[]): Promise<number> {
+  const { numAffectedRows } = await sql`update obligation set version = version + 1, next_at = clock_timestamp()
+    where kind = any(${kinds}::text[]) and not closed and delivered >= version`.execute(db).catch(rethrow)
+  return Number(numAffectedRows ?? 0)
+}
+
+/** Wakes the loops; sent after the commit, never inside a deciding transaction, where it would take a lock of the whole server. */
+export async function notifyDuties(db: Db): Promise<void> {
+  await sql`select pg_notify('duties', '')`.execute(db)
+}
+
+const isDuty = (duty: Duty): RawBuilder<unknown> =>
+  sql`account_id = ${duty.accountId}::uuid and kind = ${duty.kind}::text and subject_id = ${duty.subjectId}::uuid`
+
+function rethrow(error: unknown): never {
+  throw translateError(error)
+}

@@ -1,0 +1,77 @@
+import { sql } from 'kysely'
+import type { AccountId, UserId, VaultId } from '#schemas/ids.ts'
+import type { GrantLevel, Principal } from '#schemas/principal.ts'
+import type { Db, Transaction } from './connection.ts'
+import { translateError } from './postgres-error.ts'
+
+/** Whose token this is. Runs without an account: the table holds nothing but this mapping. */
+export async function findLogin(db: Db, iss: string, sub: string): Promise<{ accountId: AccountId; userId: UserId } | undefined> {
+  const { rows } = await sql<{ accountId: AccountId; userId: UserId }>`
+    select account_id as "accountId", user_id as "userId" from login where iss = ${iss}::text and sub = ${sub}::text`.execute(db).catch((error: unknown) => {
+    throw translateError(error)
+  })
+  return rows[0]
+}
+
+interface PrincipalRow extends Omit<Principal, 'grants'> {
+  readonly grants: readonly (Omit<Principal['grants'][number], 'endsAt'> & { readonly endsAt: string | null })[]
+}
+
+/** The user and all that the user's rights follow from, as they are now; undefined when there is no such active user. */
+export async function readPrincipal(trx: Transaction, userId: UserId): Promise<Principal | undefined> {
+  const { rows } = await sql<PrincipalRow>`
+    with clock as materialized (select app_clock() as now),
+    idp as (select i.id from idp_user i where i.user_id = ${userId}::uuid and i.state = 'active'),
+    member as (
+      select m.id, m.group_id from idp_group_member m, idp, clock
+      where m.idp_user_id = idp.id and m.valid_from <= clock.now and (m.valid_to is null or m.valid_to > clock.now)
+    ),
+    assigned as (
+      select a.id, a.role_id, a.organization_id, r.owner from role_assignment a join role r on r.id = a.role_id, clock
+      where (a.user_id = ${userId}::uuid or a.idp_group_id in (select group_id from member))
+        and a.valid_from <= clock.now and (a.valid_to is null or a.valid_to > clock.now)
+    ),
+    granted as (
+      select g.id, g.vault_id, g.level, least(g.expires_at, g.valid_to) as ends_at from vault_grant g, clock
+      where (g.idp_user_id in (select id from idp) or g.idp_group_id in (select group_id from member))
+        and g.valid_from <= clock.now and (g.valid_to is null or g.valid_to > clock.now) and (g.expires_at is null or g.expires_at > clock.now)
+    )
+    select u.account_id as "accountId", u.id as "userId", u.iss, u.sub, u.name, u.email,
+      (select id from idp) as "idpUserId",
+      exists (select from assigned where owner and organization_id is null) as owner,
+      coalesce((select jsonb_agg(distinct jsonb_build_object('name', p.permission, 'organizationId', a.organization_id))
+        from assigned a join role_permission p on p.role_id = a.role_id), '[]') as permissions,
+      coalesce((select jsonb_agg(jsonb_build_object('id', id, 'vaultId', vault_id, 'level', level, 'endsAt', ends_at)) from granted), '[]') as grants
+    from account_user u where u.id = ${userId}::uuid and u.state = 'active'`.execute(trx)
+  const row = rows[0]
+  return row && { ...row, grants: row.grants.map((grant) => ({ ...grant, endsAt: grant.endsAt === null ? null : new Date(grant.endsAt) })) }
+}
+
+/**
+ * Takes the rows that a principal's right to use a vault rests on `FOR KEY SHARE` and reads them again. A revocation takes
+ * the same rows `FOR UPDATE` first, so it either waits for us and then sees our lease, or we see that the right is gone.
+ *
+ * @returns undefined when the right is gone; else when it ends by itself (null: it does not). The latest end over all paths counts.
+ */
+export async function confirmVaultAccess(
+  trx: Transaction, principal: Principal, vaultId: VaultId, level: GrantLevel,
+): Promise<{ readonly endsAt: Date | null } | undefined> {
+  await sql`select 1 from account_user where id = ${principal.userId}::uuid for key share`.execute(trx)
+  await sql`select (select count(*) from (select 1 from role_assignment where user_id = ${principal.userId}::uuid and valid_to is null for key share) a)
+      + (select count(*) from (select 1 from idp_group_member where idp_user_id = ${principal.idpUserId}::uuid and valid_to is null for key share) m)
+      + (select count(*) from (select 1 from vault_grant where id = any(${principal.grants.map((grant) => grant.id)}::uuid[]) for key share) g)
+      + (select count(*) from (select 1 from vault where id = ${vaultId}::uuid for key share) v) as held`.execute(trx)
+  const now = await readPrincipal(trx, principal.userId)
+  if (now === undefined) return undefined
+  if (now.owner) return { endsAt: null }
+  return effectiveGrant(now, vaultId, level)
+}
+
+const rank: Record<GrantLevel, number> = { view_vault: 1, view_credentials: 2, checkout: 3 }
+
+/** The grant of at least `level` that lasts longest; undefined when there is none. */
+export function effectiveGrant(principal: Principal, vaultId: VaultId, level: GrantLevel): { readonly endsAt: Date | null } | undefined {
+  const ends = principal.grants.filter((grant) => grant.vaultId === vaultId && rank[grant.level] >= rank[level]).map((grant) => grant.endsAt)
+  if (ends.length === 0) return undefined
+  return { endsAt: ends.includes(null) ? null : new Date(Math.max(...ends.map((end) => end?.getTime() ?? 0))) }
+}
