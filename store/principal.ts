@@ -1,6 +1,8 @@
 import { sql } from 'kysely'
-import type { AccountId, UserId, VaultId } from '#schemas/ids.ts'
+import { LeaseholdError } from '#schemas/errors.ts'
+import type { AccountId, OrganizationId, UserId, VaultId } from '#schemas/ids.ts'
 import type { GrantLevel, Principal } from '#schemas/principal.ts'
+import { hasPermission, vaultAccess } from '#schemas/rules/access.ts'
 import type { Db, Transaction } from './connection.ts'
 import { translateError } from './postgres-error.ts'
 
@@ -48,30 +50,25 @@ export async function readPrincipal(trx: Transaction, userId: UserId): Promise<P
 }
 
 /**
- * Takes the rows that a principal's right to use a vault rests on `FOR KEY SHARE` and reads them again. A revocation takes
- * the same rows `FOR UPDATE` first, so it either waits for us and then sees our lease, or we see that the right is gone.
+ * Takes the rows that a principal's right to use a vault rests on `FOR KEY SHARE`, then reads them again. A revocation takes
+ * the same rows `FOR UPDATE` first: either it waits for us and then sees our lease, or we see that the right is gone.
  *
- * @returns undefined when the right is gone; else when it ends by itself (null: it does not). The latest end over all paths counts.
+ * @returns when the right ends by itself (null: it does not)
+ * @throws LeaseholdError `forbidden`
  */
 export async function confirmVaultAccess(
-  trx: Transaction, principal: Principal, vaultId: VaultId, level: GrantLevel,
-): Promise<{ readonly endsAt: Date | null } | undefined> {
-  await sql`select 1 from account_user where id = ${principal.userId}::uuid for key share`.execute(trx)
-  await sql`select (select count(*) from (select 1 from role_assignment where user_id = ${principal.userId}::uuid and valid_to is null for key share) a)
-      + (select count(*) from (select 1 from idp_group_member where idp_user_id = ${principal.idpUserId}::uuid and valid_to is null for key share) m)
-      + (select count(*) from (select 1 from vault_grant where id = any(${principal.grants.map((grant) => grant.id)}::uuid[]) for key share) g)
-      + (select count(*) from (select 1 from vault where id = ${vaultId}::uuid for key share) v) as held`.execute(trx)
+  trx: Transaction, principal: Principal, vault: { readonly vaultId: VaultId; readonly organizationId: OrganizationId }, level: GrantLevel,
+): Promise<{ readonly endsAt: Date | null }> {
+  const grantIds = principal.grants.filter((grant) => grant.vaultId === vault.vaultId).map((grant) => grant.id)
+  await sql`select
+      (select count(*) from (select from account_user where id = ${principal.userId}::uuid for key share) locked),
+      (select count(*) from (select from role_assignment where user_id = ${principal.userId}::uuid and valid_to is null for key share) locked),
+      (select count(*) from (select from idp_group_member where idp_user_id = ${principal.idpUserId}::uuid and valid_to is null for key share) locked),
+      (select count(*) from (select from vault_grant where id = any(${grantIds}::uuid[]) for key share) locked),
+      (select count(*) from (select from vault where id = ${vault.vaultId}::uuid for key share) locked)`.execute(trx)
   const now = await readPrincipal(trx, principal.userId)
-  if (now === undefined) return undefined
-  if (now.owner) return { endsAt: null }
-  return effectiveGrant(now, vaultId, level)
-}
-
-const rank: Record<GrantLevel, number> = { view_vault: 1, view_credentials: 2, checkout: 3 }
-
-/** The grant of at least `level` that lasts longest; undefined when there is none. */
-export function effectiveGrant(principal: Principal, vaultId: VaultId, level: GrantLevel): { readonly endsAt: Date | null } | undefined {
-  const ends = principal.grants.filter((grant) => grant.vaultId === vaultId && rank[grant.level] >= rank[level]).map((grant) => grant.endsAt)
-  if (ends.length === 0) return undefined
-  return { endsAt: ends.includes(null) ? null : new Date(Math.max(...ends.map((end) => end?.getTime() ?? 0))) }
+  if (now === undefined || !hasPermission(now, 'pam_vaults.view', vault.organizationId)) throw new LeaseholdError('forbidden', { missing: 'pam_vaults.view' })
+  const access = vaultAccess(now, vault.vaultId, level)
+  if (access === undefined) throw new LeaseholdError('forbidden', { missing: `vault access: ${level}` })
+  return access
 }
