@@ -71,6 +71,8 @@ export interface ErrorFacts {
   /** Who holds it and until when. */
   readonly holder?: string
   readonly until?: string
+  /** Since when it waits. */
+  readonly since?: string
   readonly rotationId?: string
   readonly hostIds?: readonly string[]
   /** Whole seconds, sent as Retry-After. */

@@ -78,7 +78,7 @@ interface CredentialVersionTable {
   account_id: Account; identity_id: IdentityId; version: number; encryption_version: 0 | 1 | 2; key_id: string; ciphertext: Buffer | null
   rotation_id: RotationId | null; created_at: Generated<Date>
 }
-interface PasswordHistoryTable { account_id: Account; identity_id: IdentityId; version: number; hash: Buffer; key_id: string; retired_at: Generated<Date> }
+interface PasswordHistoryTable { account_id: Account; identity_id: IdentityId; version: number; hash: Buffer; key_id: string; stored_at: Generated<Date> }
 
 interface LeaseTable {
   account_id: Account; id: LeaseId; organization_id: OrganizationId; vault_id: VaultId; identity_id: IdentityId; host_id: HostId | null; user_id: UserId

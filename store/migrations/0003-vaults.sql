@@ -192,10 +192,11 @@ create table password_history (
   account_id uuid not null default current_account(),
   identity_id uuid not null,
   version int not null,
-  -- HMAC-SHA-256 with a key derived per vault: a dump of this table cracks nothing.
+  -- HMAC-SHA-256 of each value when it was stored, with a key derived per vault: a dump of this table cracks nothing.
+  -- The present one and at most 10 old ones are kept.
   hash bytea not null check (octet_length(hash) = 32),
   key_id text not null,
-  retired_at timestamptz not null default app_clock(),
+  stored_at timestamptz not null default app_clock(),
   primary key (account_id, identity_id, version),
   foreign key (account_id, identity_id) references identity (account_id, id)
 );
