@@ -121,7 +121,7 @@ interface ObligationTable {
   account_id: Account; kind: ObligationKind; subject_id: string; version: Generated<number>; delivered: Generated<number>; closed: Generated<boolean>
   claimed_until: Moment; attempts: Generated<number>; next_at: Generated<Date>; quarantined_at: Moment; last_error: string | null
 }
-interface RelayStateTable { only: Generated<boolean>; last_temporal_call_at: Moment; temporal_namespace_id: string | null }
+interface RelayStateTable { singleton: Generated<boolean>; last_temporal_call_at: Moment; temporal_namespace_id: string | null }
 interface IdempotencyRecordTable {
   account_id: Account; user_id: UserId; key: string; route: string; request_hash: Buffer; resource_id: string; created_at: Generated<Date>
 }

@@ -25,7 +25,7 @@ create index obligation_open on obligation (kind) where not closed;
 
 -- The relay's last good call to Temporal: standard checkouts stop when it is too old.
 create table relay_state (
-  only boolean primary key default true check (only),
+  singleton boolean primary key default true check (singleton),
   last_temporal_call_at timestamptz,
   temporal_namespace_id text
 );
