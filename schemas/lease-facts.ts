@@ -24,6 +24,8 @@ export interface LeaseFacts {
   readonly terms: readonly { readonly version: number; readonly expiresAt: string; readonly setAt: string }[]
   readonly endedAt: string | null
   readonly endCause: LeaseEndCause | null
-  /** The rotation that the end of this lease owes. */
+  /** What was shown under this lease still logs in although it must not: a rotation is owed, inserted or not. */
+  readonly rotationOwed: boolean
+  /** The rotation that the end of this lease owes, once it is inserted. */
   readonly rotation: { readonly id: RotationId; readonly state: RotationState } | null
 }

@@ -20,6 +20,8 @@ export interface CheckoutFacts extends CheckoutState {
   readonly keyVersions: readonly number[]
   /** Leases past their end that nobody has ended yet; not among `leases`. */
   readonly overdue: readonly LeaseId[]
+  /** Slots of all leases that have not ended, overdue ones included. */
+  readonly takenSlots: readonly number[]
   /** The lease that this very request made before, when it is a retry. */
   readonly replayOf: { readonly state: LeaseState; readonly identityId: IdentityId; readonly requestHash: Uint8Array; readonly credentialVersion: number } | null
   readonly now: Date
@@ -69,6 +71,7 @@ export async function readCheckoutFacts(trx: Transaction, identityId: IdentityId
     active: row.state === 'active', allowConcurrentCheckout: row.allow_concurrent_checkout, maxConcurrentSessions: row.max_concurrent_sessions,
     draining: row.draining_since !== null, afterUseGraceMinutes: row.after_use_grace_minutes, currentVersion: row.current_version,
     leases: leases.filter((lease) => !lease.overdue), overdue: leases.filter((lease) => lease.overdue).map((lease) => lease.id),
+    takenSlots: leases.map((lease) => lease.slot),
     hosts: row.hosts, openRotation: row.open_rotation, owedSince: row.owed_since, maximumLeaseMinutes: row.maximum_lease_minutes,
     vaultKey: { accountId: row.account_id, organizationId: row.organization_id, vaultId: row.vault_id, vaultSalt: row.salt, keyVersion: row.secret_version },
     keyVersions: keyVersionsOf(row.key_ids, row.secret_version),

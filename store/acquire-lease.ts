@@ -1,0 +1,121 @@
+import { sql } from 'kysely'
+import type { Actor } from '#schemas/audit-event.ts'
+import { LeaseholdError } from '#schemas/errors.ts'
+import type { HostId, IdentityId, LeaseId, OrganizationId, VaultId } from '#schemas/ids.ts'
+import type { LeaseFacts } from '#schemas/lease-facts.ts'
+import type { Principal } from '#schemas/principal.ts'
+import { checkoutRefusal, versionFor } from '#schemas/rules/checkout.ts'
+import { expiryOf, lowestFreeSlot } from '#schemas/rules/lease.ts'
+import type { Sealed } from '#schemas/sealed.ts'
+import type { Secret } from '#schemas/secret.ts'
+import { appendAudit, auditInsert } from './audit.ts'
+import { lockIdentity, readCheckoutFacts, readCredential, type CheckoutFacts } from './checkout-facts.ts'
+import type { Transaction } from './connection.ts'
+import { dutyUpsert } from './duties.ts'
+import { exposureInsert } from './exposure.ts'
+import { readLease } from './lease.ts'
+import { confirmVaultAccess } from './principal.ts'
+
+export interface LeaseRequest {
+  /** uuidv5(account, subject, Idempotency-Key). */
+  readonly leaseId: LeaseId
+  readonly identityId: IdentityId
+  /** The vault of the identity, as the caller read it. */
+  readonly vault: { readonly vaultId: VaultId; readonly organizationId: OrganizationId }
+  readonly hostId: HostId | null
+  /** 5-1440. */
+  readonly minutes: number
+  readonly principal: Principal
+  readonly actor: Actor
+  /** SHA-256 over identity and body, 32 bytes: a retry must agree with it. */
+  readonly requestHash: Uint8Array
+  /** Sealed with the vault key for identity and purpose `reason`. */
+  readonly reason: Sealed
+  /** Opens a stored value in memory; throws `busy` when the key it needs was not fetched before the transaction. */
+  readonly open: (facts: CheckoutFacts, version: number, sealed: Sealed) => Secret<string>
+}
+
+export interface Checkout {
+  readonly lease: LeaseFacts
+  /** Null: the identity is inject-only, or the lease that is replayed has ended. */
+  readonly credential: { readonly username: string; readonly value: Secret<string> } | null
+  /** The same request made this lease before. */
+  readonly replayed: boolean
+}
+
+/**
+ * Decides one checkout: either the lease, its exposure, its audit event and its duty are there, or nothing is.
+ * The value is decrypted and its tag checked before anything is written.
+ *
+ * @throws LeaseholdError `not-found`, `forbidden`, `idempotency-key-reused`, the 409s of a checkout, `decryption-failed`, `busy`
+ */
+export async function acquireLease(trx: Transaction, request: LeaseRequest): Promise<Checkout> {
+  const access = await confirmVaultAccess(trx, request.principal, request.vault, 'checkout')
+  await lockIdentity(trx, request.identityId)
+  const facts = await readCheckoutFacts(trx, request.identityId, request.leaseId)
+  // Moved to another vault since the caller looked: the authority that was confirmed is not the one that counts.
+  if (facts.vaultId !== request.vault.vaultId) throw new LeaseholdError('busy', { retryAfterSeconds: 1 })
+  if (facts.replayOf !== null) return replay(trx, request, facts, facts.replayOf)
+  const refusal = checkoutRefusal(facts, request.hostId, facts.now)
+  if (refusal !== undefined) throw new LeaseholdError(refusal.code, refusal.facts)
+  const version = versionFor(facts, request.hostId)
+  const slot = lowestFreeSlot(facts.takenSlots, facts.maxConcurrentSessions ?? 1)
+  // Overdue leases hold their slot until they are ended; the caller ends them first and tries once more.
+  if (version === undefined || slot === undefined) throw new LeaseholdError('busy', { retryAfterSeconds: 1 })
+  const credential = await openCredential(trx, request, facts, version)
+  const expiresAt = expiryOf(facts.now, request.minutes, [access.endsAt], facts.maximumLeaseMinutes)
+  await writeLease(trx, request, facts, { version, slot, expiresAt, exposed: credential !== null })
+  return { lease: await readLease(trx, request.leaseId), credential, replayed: false }
+}
+
+async function openCredential(trx: Transaction, request: LeaseRequest, facts: CheckoutFacts, version: number): Promise<Checkout['credential']> {
+  if (facts.exposure === 'inject_only') return null
+  const sealed = await readCredential(trx, facts.identityId, version)
+  if (sealed === undefined) throw new LeaseholdError('decryption-failed')
+  return { username: facts.username, value: request.open(facts, version, sealed) }
+}
+
+async function writeLease(
+  trx: Transaction, request: LeaseRequest, facts: CheckoutFacts,
+  decided: { readonly version: number; readonly slot: number; readonly expiresAt: Date; readonly exposed: boolean },
+): Promise<void> {
+  const { leaseId, identityId, hostId, principal, reason } = request
+  const audit = auditInsert({
+    actor: request.actor, action: 'lease.granted', effect: 'permit', outcome: 'success', organizationId: facts.organizationId, vaultId: facts.vaultId,
+    identityId, hostId, leaseId, reason, requestedMinutes: request.minutes, expiresAt: decided.expiresAt,
+    detail: { slot: decided.slot, credentialVersion: decided.version, exposed: decided.exposed },
+  })
+  const exposure = exposureInsert({ identityId, hostId, version: decided.version, userId: principal.userId, leaseId }, decided.exposed)
+  await sql`
+    with fenced as (update identity set epoch = epoch + 1 where id = ${identityId}::uuid returning epoch),
+    granted as (
+      insert into lease (id, organization_id, vault_id, identity_id, host_id, user_id, slot, fence, credential_version, requested_minutes,
+        started_at, expires_at, reason_ciphertext, reason_key_id, request_hash)
+      select ${leaseId}::uuid, ${facts.organizationId}::uuid, ${facts.vaultId}::uuid, ${identityId}::uuid, ${hostId}::uuid, ${principal.userId}::uuid,
+        ${decided.slot}::int, epoch, ${decided.version}::int, ${request.minutes}::int, ${facts.now}::timestamptz, ${decided.expiresAt}::timestamptz,
+        ${reason.ciphertext}::bytea, ${reason.keyId}::text, ${request.requestHash}::bytea from fenced
+    ),
+    term as (
+      insert into lease_term (lease_id, version, expires_at, set_at) values (${leaseId}::uuid, 1, ${decided.expiresAt}::timestamptz, ${facts.now}::timestamptz)
+    ),
+    exposed as (${exposure}),
+    audited as (${audit}),
+    owed as (${dutyUpsert('lease', leaseId)})
+    select 1`.execute(trx)
+}
+
+/** The answer got lost and the caller asks again: the same lease, and while it lives the value once more, on record. */
+async function replay(trx: Transaction, request: LeaseRequest, facts: CheckoutFacts, made: NonNullable<CheckoutFacts['replayOf']>): Promise<Checkout> {
+  if (made.identityId !== request.identityId || !Buffer.from(made.requestHash).equals(request.requestHash)) throw new LeaseholdError('idempotency-key-reused')
+  const lease = await readLease(trx, request.leaseId)
+  if (made.state === 'ended') return { lease, credential: null, replayed: true }
+  const credential = await openCredential(trx, request, facts, made.credentialVersion)
+  if (credential !== null) {
+    await exposureInsert({ identityId: facts.identityId, hostId: request.hostId, version: made.credentialVersion, userId: request.principal.userId, leaseId: request.leaseId }).execute(trx)
+  }
+  await appendAudit(trx, {
+    actor: request.actor, action: 'lease.replayed', effect: 'permit', outcome: 'success', organizationId: facts.organizationId, vaultId: facts.vaultId,
+    identityId: facts.identityId, hostId: request.hostId, leaseId: request.leaseId, reason: request.reason, detail: { exposed: credential !== null },
+  })
+  return { lease, credential, replayed: true }
+}

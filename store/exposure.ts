@@ -1,0 +1,22 @@
+import { sql, type RawBuilder } from 'kysely'
+import type { HostId, IdentityId, LeaseId, UserId } from '#schemas/ids.ts'
+
+export interface Exposure {
+  readonly identityId: IdentityId
+  readonly hostId: HostId | null
+  /** The version of the credential that was shown. */
+  readonly version: number
+  readonly userId: UserId
+  /** Null: a reveal, without a lease. */
+  readonly leaseId: LeaseId | null
+}
+
+/**
+ * Records that a value was shown to somebody. The duty to rotate follows from these rows and from nothing else.
+ *
+ * @param shown false: writes nothing, for statements that may or may not show a value
+ */
+export function exposureInsert({ identityId, hostId, version, userId, leaseId }: Exposure, shown = true): RawBuilder<unknown> {
+  return sql`insert into exposure (identity_id, host_id, version, user_id, lease_id)
+    select ${identityId}::uuid, ${hostId}::uuid, ${version}::int, ${userId}::uuid, ${leaseId}::uuid where ${shown}::boolean`
+}
