@@ -91,12 +91,3 @@ function keyVersionsOf(keyIds: readonly string[], newest: number): number[] {
   const versions = keyIds.map((id) => Number(/^o(\d+)$/.exec(id)?.[1])).filter((version) => version >= 1)
   return [...new Set([...versions, newest])].sort((one, other) => one - other)
 }
-
-/** One stored value, still sealed. */
-export async function readCredential(trx: Transaction, identityId: IdentityId, version: number): Promise<{ encryptionVersion: 0 | 1 | 2; keyId: string; ciphertext: Uint8Array } | undefined> {
-  const { rows } = await sql<{ encryptionVersion: 0 | 1 | 2; keyId: string; ciphertext: Buffer }>`
-    select encryption_version as "encryptionVersion", key_id as "keyId", ciphertext from credential_version
-    where identity_id = ${identityId}::uuid and version = ${version}::int and ciphertext is not null`.execute(trx)
-  return rows[0]
-}
-

@@ -35,3 +35,6 @@ export const maximumAttempts = 3
 export const claimHold = 30_000
 /** A doubt older than this needs a person, ms. */
 export const doubtLimit = 600_000
+
+/** ms until the next attempt after `failures` failed rotations in a row: 1 h doubled up to 24 h; null after 6: a person must look. */
+export const retryAfterFailure = (failures: number): number | null => (failures > 6 ? null : Math.min(3_600_000 * 2 ** (failures - 1), day))

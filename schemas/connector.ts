@@ -1,0 +1,38 @@
+import { z } from 'zod'
+import { ConnectorId, OrganizationId } from './ids.ts'
+import { moment, name } from './text.ts'
+
+export const CreateConnector = z.strictObject({ organizationId: OrganizationId, name })
+export type CreateConnector = z.infer<typeof CreateConnector>
+
+export const Connector = z.object({
+  id: ConnectorId,
+  organizationId: OrganizationId,
+  name: z.string(),
+  state: z.enum(['pending', 'joining', 'active', 'revoked']).meta({ description: 'pending: waits for its join token to be used' }),
+  online: z.boolean().meta({ description: 'It said hello less than 30 seconds ago' }),
+  lastSeenAt: moment.nullable(),
+  build: z.string().nullable(),
+  version: z.number().int(),
+  createdAt: moment,
+})
+export type Connector = z.infer<typeof Connector>
+
+/** Single use, lives 15 minutes, is shown once and stored as a hash. */
+export const JoinToken = z.object({ joinToken: z.string(), joinTokenExpiresAt: moment })
+export type JoinToken = z.infer<typeof JoinToken>
+
+export const CreatedConnector = Connector.extend(JoinToken.shape)
+
+/** What a connector shows on its first contact: the token and the public halves of the keys it made. */
+export const JoinRequest = z.strictObject({
+  token: z.string().min(1).max(200),
+  nkey: z.string().regex(/^U[A-Z2-7]{55}$/, { error: 'must be the public key of a NATS user' }),
+  encryptionJwk: z.strictObject({
+    kty: z.literal('OKP'),
+    crv: z.literal('X25519'),
+    x: z.string().regex(/^[A-Za-z0-9_-]{43}$/, { error: 'must be 32 bytes as base64url' }),
+    kid: z.string().min(1).max(100),
+  }),
+})
+export type JoinRequest = z.infer<typeof JoinRequest>

@@ -1,0 +1,31 @@
+import { z } from 'zod'
+import { UserId, VaultId } from './ids.ts'
+import { moment } from './text.ts'
+
+const principal = z.strictObject({ type: z.enum(['user', 'group']), id: z.uuid() })
+const level = z.enum(['view_vault', 'view_credentials', 'checkout'])
+
+/** Vault access for a user or group of the identity provider (S2 "Granting vault access"). */
+export const CreateGrant = z.strictObject({
+  principal,
+  level,
+  expiresAt: moment.nullable().optional().meta({ description: 'When the access ends by itself; must be in the future' }),
+})
+export type CreateGrant = z.infer<typeof CreateGrant>
+
+export const Grant = z.object({
+  id: z.uuid(),
+  identityGroupId: VaultId,
+  principal: z.object({ ...principal.shape, name: z.string() }),
+  level,
+  expiresAt: moment.nullable(),
+  state: z.enum(['active', 'expired', 'revoked']),
+  validFrom: moment,
+  validTo: moment.nullable(),
+  createdBy: UserId,
+})
+export type Grant = z.infer<typeof Grant>
+
+/** A user or group that vault access can be given to. */
+export const PrincipalEntry = z.object({ type: z.enum(['user', 'group']), id: z.uuid(), name: z.string(), email: z.string().nullable() })
+export type PrincipalEntry = z.infer<typeof PrincipalEntry>

@@ -1,0 +1,40 @@
+import { z } from 'zod'
+import { OrganizationId } from './ids.ts'
+import { moment, name } from './text.ts'
+
+const minutes = z.number().int().min(5).max(1440)
+const maximumLeaseMinutes = minutes.nullable().meta({ description: 'Longest lease in minutes; null: 1440' })
+const breakGlassMaximumMinutes = minutes.meta({ description: 'Longest break-glass lease in minutes' })
+
+export const CreateOrganization = z.strictObject({
+  name,
+  maximumLeaseMinutes: maximumLeaseMinutes.optional(),
+  breakGlassMaximumMinutes: breakGlassMaximumMinutes.optional(),
+})
+export type CreateOrganization = z.infer<typeof CreateOrganization>
+
+export const ChangeOrganization = CreateOrganization.partial()
+export type ChangeOrganization = z.infer<typeof ChangeOrganization>
+
+export const Organization = z.object({
+  id: OrganizationId,
+  name: z.string(),
+  maximumLeaseMinutes,
+  breakGlassMaximumMinutes,
+  secretVersion: z.number().int().nullable().meta({ description: 'Newest version of the organization secret; null: none is set' }),
+  version: z.number().int().meta({ description: 'The ETag' }),
+  createdAt: moment,
+})
+export type Organization = z.infer<typeof Organization>
+
+/** What may be known of an organization secret: everything but the secret, which never leaves OpenBao and our memory. */
+export const OrganizationSecret = z.object({
+  state: z.enum(['absent', 'set']),
+  version: z.number().int().nullable().meta({ description: 'New values are encrypted under this version' }),
+  versions: z.array(z.object({
+    version: z.number().int(),
+    createdAt: moment,
+    credentials: z.number().int().meta({ description: 'Stored credential values that still need this version' }),
+  })),
+})
+export type OrganizationSecret = z.infer<typeof OrganizationSecret>

@@ -1,0 +1,25 @@
+import { z } from 'zod'
+import { OrganizationId, VaultId } from './ids.ts'
+import { moment, name, text } from './text.ts'
+
+/** A vault; the API calls it identity group (S2 "Creating vaults"). */
+export const CreateVault = z.strictObject({
+  organizationId: OrganizationId,
+  name,
+  description: text(0, 2000).nullable().optional(),
+})
+export type CreateVault = z.infer<typeof CreateVault>
+
+export const ChangeVault = CreateVault.omit({ organizationId: true }).partial()
+export type ChangeVault = z.infer<typeof ChangeVault>
+
+export const Vault = z.object({
+  id: VaultId,
+  organizationId: OrganizationId,
+  name: z.string(),
+  description: z.string().nullable(),
+  identities: z.number().int().meta({ description: 'How many identities it holds; it must hold none to be deleted' }),
+  version: z.number().int().meta({ description: 'The ETag' }),
+  createdAt: moment,
+})
+export type Vault = z.infer<typeof Vault>

@@ -1,0 +1,103 @@
+import { sql } from 'kysely'
+import type { Actor } from '#schemas/audit-event.ts'
+import type { ConnectorId, IdentityId, JobId, RotationId } from '#schemas/ids.ts'
+import type { OfferFacts } from '#schemas/job-facts.ts'
+import { doubtLimit } from '#schemas/rules/rotation.ts'
+import { appendAudit } from './audit.ts'
+import { lockIdentity } from './checkout-facts.ts'
+import type { Transaction } from './connection.ts'
+import { owe } from './duties.ts'
+import { readRotation } from './rotation.ts'
+
+/** Without an answer an offer is repeated after this time, ms. */
+const offerAgain = 10_000
+
+/** Makes one job per host of the identity and owes their offers; running it twice adds nothing. */
+export async function openJobs(trx: Transaction, rotationId: RotationId): Promise<void> {
+  const { identityId } = await readRotation(trx, rotationId)
+  await lockIdentity(trx, identityId)
+  const rotation = await readRotation(trx, rotationId)
+  if (rotation.state !== 'pending' || rotation.stagedVersion === null) return
+  const { rows } = await sql<{ id: JobId }>`
+    insert into job (organization_id, identity_id, rotation_id, host_id, connector_id)
+    select h.organization_id, ih.identity_id, ${rotationId}::uuid, h.id, h.connector_id
+    from identity_host ih join host h on h.id = ih.host_id where ih.identity_id = ${identityId}::uuid and h.deleted_at is null
+    on conflict (account_id, rotation_id, host_id) do nothing returning id`.execute(trx)
+  for (const { id } of rows) await owe(trx, 'offer', id)
+  // A value without a host waits for a person who sets it on the target and confirms.
+  const needsAttention = rows.length === 0 && rotation.jobs.length === 0
+  await sql`update rotation set phase = 'waiting', needs_attention = needs_attention or ${needsAttention}::boolean, version = version + 1
+    where id = ${rotationId}::uuid and phase = 'staged'`.execute(trx)
+}
+
+/** The identity is free: its waiting jobs need not wait for their next offer. The caller holds the lock of the identity. */
+export async function wakeJobs(trx: Transaction, rotationId: RotationId): Promise<void> {
+  const { rows } = await sql<{ id: JobId }>`
+    update job set next_at = app_clock() where rotation_id = ${rotationId}::uuid and state = 'waiting' returning id`.execute(trx)
+  for (const { id } of rows) await owe(trx, 'offer', id)
+  await owe(trx, 'rotation', rotationId)
+}
+
+/** What may be offered for this job now; undefined: nothing (final, claimed, not yet, connector not active). */
+export async function readOffer(trx: Transaction, jobId: JobId): Promise<OfferFacts | undefined> {
+  const { rows } = await sql<OfferFacts>`
+    select j.id as "jobId", j.rotation_id as "rotationId", j.organization_id as "organizationId", j.connector_id as "connectorId", j.host_id as "hostId",
+      j.identity_id as "identityId", j.kind, j.epoch + 1 as epoch
+    from job j join connector c on c.id = j.connector_id
+    where j.id = ${jobId}::uuid and j.state in ('waiting', 'doubt') and j.next_at <= app_clock() and c.state = 'active'`.execute(trx)
+  return rows[0]
+}
+
+/** The offer went out; it is repeated until somebody claims the job. */
+export async function recordOffer(trx: Transaction, jobId: JobId): Promise<void> {
+  await sql`update job set offered_at = app_clock() where id = ${jobId}::uuid`.execute(trx)
+  await owe(trx, 'offer', jobId, { delayMs: offerAgain })
+}
+
+/** A connector is (newly) there: whatever waits for it is offered now. */
+export async function offerWaitingJobs(trx: Transaction, connectorId: ConnectorId): Promise<void> {
+  const { rows } = await sql<{ id: JobId }>`
+    select id from job where connector_id = ${connectorId}::uuid and state in ('waiting', 'doubt') and next_at <= app_clock()`.execute(trx)
+  for (const { id } of rows) await owe(trx, 'offer', id)
+}
+
+/**
+ * The hold of a claim is over without a result: nobody knows which version the host has, so the next claim probes and
+ * never applies blindly. A claim of another epoch, or one whose time is not over, stays.
+ *
+ * @param whose lets a connector's new instance give up what an older one held, before its time
+ */
+export async function lapseClaim(trx: Transaction, jobId: JobId, expectedEpoch: number, whose: { readonly abandoned: boolean } = { abandoned: false }): Promise<void> {
+  const job = await trx.selectFrom('job').select(['identity_id', 'rotation_id']).where('id', '=', jobId).executeTakeFirst()
+  if (job === undefined) return
+  await lockIdentity(trx, job.identity_id)
+  const { rows } = await sql`
+    update job set state = 'doubt', kind = 'probe', doubt_since = coalesce(doubt_since, app_clock()), next_at = app_clock(), reason_class = 'lapsed'
+    where id = ${jobId}::uuid and state = 'claimed' and epoch = ${expectedEpoch}::int and (lease_until <= app_clock() or ${whose.abandoned}::boolean) returning 1`.execute(trx)
+  if (rows.length === 0) return
+  await sql`update rotation set phase = 'in_doubt', version = version + 1 where id = ${job.rotation_id}::uuid and state = 'pending'`.execute(trx)
+  await auditJob(trx, { jobId, identityId: job.identity_id, rotationId: job.rotation_id }, { kind: 'system', id: 'claim-watch' }, 'job.lapsed', 'unknown', { epoch: expectedEpoch })
+  await owe(trx, 'offer', jobId)
+  await owe(trx, 'rotation', job.rotation_id)
+}
+
+/** A doubt that nothing could clear for 10 minutes needs a person; probing goes on. */
+export async function raiseAttention(trx: Transaction, rotationId: RotationId): Promise<void> {
+  await sql`update rotation set needs_attention = true, version = version + 1 where id = ${rotationId}::uuid and not needs_attention
+    and exists (select from job j where j.rotation_id = rotation.id and j.state in ('claimed', 'doubt')
+      and j.doubt_since <= app_clock() - make_interval(secs => ${doubtLimit}::float8 / 1000))`.execute(trx)
+}
+
+/** One audit event about a job. */
+export async function auditJob(
+  trx: Transaction, job: { readonly jobId: JobId; readonly identityId: IdentityId; readonly rotationId: RotationId }, actor: Actor, action: string, outcome: string,
+  detail: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const { rows } = await sql<{ organization_id: never; vault_id: never; host_id: never; connector_id: never }>`
+    select r.organization_id, r.vault_id, j.host_id, j.connector_id from job j join rotation r on r.id = j.rotation_id where j.id = ${job.jobId}::uuid`.execute(trx)
+  const [at] = rows
+  await appendAudit(trx, {
+    actor, action, effect: 'permit', outcome, identityId: job.identityId, rotationId: job.rotationId, detail: { jobId: job.jobId, ...detail },
+    ...(at === undefined ? {} : { organizationId: at.organization_id, vaultId: at.vault_id, hostId: at.host_id, connectorId: at.connector_id }),
+  })
+}

@@ -1,0 +1,67 @@
+import { sql } from 'kysely'
+import type { Actor } from '#schemas/audit-event.ts'
+import type { IdentityId, LeaseId, RotationId } from '#schemas/ids.ts'
+import type { RotationFacts } from '#schemas/rotation-facts.ts'
+import { nextRotationAt, retryAfterFailure, verdictOf } from '#schemas/rules/rotation.ts'
+import { appendAudit } from './audit.ts'
+import { lockIdentity } from './checkout-facts.ts'
+import type { Transaction } from './connection.ts'
+import { shredUnused } from './credential.ts'
+import { owe } from './duties.ts'
+import { readRotation } from './rotation.ts'
+
+/**
+ * Writes what the jobs of a rotation say about it, and tells its workflow to look. Confirmed: the new version is the
+ * present one and the next date is set. Failed: what was exposed stays owed, and the scheduler tries again later.
+ */
+export async function settleRotation(trx: Transaction, rotationId: RotationId, actor: Actor): Promise<RotationFacts> {
+  const { identityId } = await readRotation(trx, rotationId)
+  await lockIdentity(trx, identityId)
+  const rotation = await readRotation(trx, rotationId)
+  if (rotation.state !== 'pending') return rotation
+  const verdict = rotation.jobs.length === 0 ? 'pending' : verdictOf(rotation.jobs)
+  if (verdict === 'pending') {
+    const phase = rotation.jobs.some((job) => job.state === 'doubt') ? 'in_doubt' : rotation.jobs.some((job) => job.state === 'claimed') ? 'applying' : 'waiting'
+    await trx.updateTable('rotation').set((e) => ({ phase, version: e('version', '+', 1) })).where('id', '=', rotationId).execute()
+    await owe(trx, 'rotation', rotationId)
+    return readRotation(trx, rotationId)
+  }
+  const reasonClass = rotation.jobs.find((job) => job.state === 'failed')?.reasonClass ?? null
+  await sql`update rotation set state = ${verdict}::text, phase = 'done', finished_at = app_clock(), needs_attention = false, version = version + 1,
+    reason_class = ${reasonClass}::text where id = ${rotationId}::uuid`.execute(trx)
+  await (verdict === 'confirmed' ? promote(trx, identityId, rotation) : postpone(trx, identityId, rotationId))
+  await appendAudit(trx, {
+    actor, action: `rotation.${verdict}`, effect: 'permit', outcome: verdict === 'confirmed' ? 'success' : (reasonClass ?? 'failed'), organizationId: rotation.organizationId,
+    vaultId: rotation.vaultId, identityId, rotationId, detail: { version: rotation.stagedVersion, hosts: rotation.jobs.length },
+  })
+  await owe(trx, 'rotation', rotationId, { closed: true })
+  await tellLeases(trx, rotationId)
+  return readRotation(trx, rotationId)
+}
+
+async function promote(trx: Transaction, identityId: IdentityId, rotation: RotationFacts): Promise<void> {
+  const { rows } = await sql<{ interval: number | null; due_at: Date | null; now: Date }>`
+    select i.rotation_interval_days as interval, r.due_at, app_clock() as now from identity i, rotation r
+    where i.id = ${identityId}::uuid and r.id = ${rotation.rotationId}::uuid`.execute(trx)
+  const [row] = rows
+  const next = row === undefined ? null : nextRotationAt(row.interval, row.now, row.due_at)
+  await sql`update identity set current_version = ${rotation.stagedVersion}::int, last_rotated_at = app_clock(), draining_since = null,
+    next_rotation_at = ${next}::timestamptz where id = ${identityId}::uuid`.execute(trx)
+  await shredUnused(trx, identityId)
+}
+
+/** Back-off after failures in a row; when it is used up, only a person starts the next attempt. */
+async function postpone(trx: Transaction, identityId: IdentityId, rotationId: RotationId): Promise<void> {
+  const { rows } = await sql<{ failures: number }>`
+    select count(*)::int as failures from rotation r where r.identity_id = ${identityId}::uuid and r.state = 'failed' and r.started_at > coalesce(
+      (select max(c.started_at) from rotation c where c.identity_id = ${identityId}::uuid and c.state = 'confirmed'), '-infinity')`.execute(trx)
+  const delay = retryAfterFailure(rows[0]?.failures ?? 1)
+  await sql`update identity set next_rotation_at = app_clock() + make_interval(secs => ${delay}::float8 / 1000) where id = ${identityId}::uuid`.execute(trx)
+  if (delay === null) await sql`update rotation set needs_attention = true where id = ${rotationId}::uuid`.execute(trx)
+}
+
+/** Leases whose end owed this rotation learn how it went, so that their history alone tells the whole story. */
+async function tellLeases(trx: Transaction, rotationId: RotationId): Promise<void> {
+  const { rows } = await sql<{ id: LeaseId }>`select id from lease where rotation_id = ${rotationId}::uuid`.execute(trx)
+  for (const { id } of rows) await owe(trx, 'lease', id, { closed: true })
+}

@@ -1,0 +1,35 @@
+import type { Actor } from '#schemas/audit-event.ts'
+import type { RotationId } from '#schemas/ids.ts'
+import type { RotationFacts } from '#schemas/rotation-facts.ts'
+import type { Sealed } from '#schemas/sealed.ts'
+import { appendAudit } from './audit.ts'
+import { lockIdentity } from './checkout-facts.ts'
+import type { Transaction } from './connection.ts'
+import { storeVersion } from './credential.ts'
+import { readRotation } from './rotation.ts'
+
+export interface StagedValue {
+  /** From `rotationMaterial`. */
+  readonly version: number
+  readonly sealed: Sealed
+  /** Keyed hash for the password history, 32 bytes. */
+  readonly hash: Uint8Array
+}
+
+/**
+ * Stores the one value that the rotation may ever apply, before any connector hears of it: whatever dies later, the value
+ * that a host may have is in the vault. A rotation that has staged already, or is final, keeps what it has.
+ */
+export async function stageVersion(trx: Transaction, rotationId: RotationId, value: StagedValue, actor: Actor): Promise<RotationFacts> {
+  const { identityId } = await readRotation(trx, rotationId)
+  await lockIdentity(trx, identityId)
+  const rotation = await readRotation(trx, rotationId)
+  if (rotation.state !== 'pending' || rotation.stagedVersion !== null) return rotation
+  await storeVersion(trx, identityId, value, rotationId)
+  await trx.updateTable('rotation').set((e) => ({ staged_version: value.version, phase: 'staged', version: e('version', '+', 1) })).where('id', '=', rotationId).execute()
+  await appendAudit(trx, {
+    actor, action: 'rotation.staged', effect: 'permit', outcome: 'success', organizationId: rotation.organizationId, vaultId: rotation.vaultId, identityId, rotationId,
+    detail: { version: value.version },
+  })
+  return readRotation(trx, rotationId)
+}
