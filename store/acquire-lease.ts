@@ -7,7 +7,6 @@ import type { Principal } from '#schemas/principal.ts'
 import { checkoutRefusal, versionFor } from '#schemas/rules/checkout.ts'
 import { expiryOf, lowestFreeSlot } from '#schemas/rules/lease.ts'
 import type { Sealed } from '#schemas/sealed.ts'
-import type { Secret } from '#schemas/secret.ts'
 import { appendAudit, auditInsert } from './audit.ts'
 import { lockIdentity, readCheckoutFacts, type CheckoutFacts } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
@@ -16,6 +15,7 @@ import { dutyUpsert } from './duties.ts'
 import { exposureInsert } from './exposure.ts'
 import { readLease } from './lease.ts'
 import { confirmVaultAccess } from './principal.ts'
+import type { OpenValue, ShownCredential } from './reveal.ts'
 
 export interface LeaseRequest {
   /** uuidv5(account, subject, Idempotency-Key). */
@@ -32,14 +32,13 @@ export interface LeaseRequest {
   readonly requestHash: Uint8Array
   /** Sealed with the vault key for identity and purpose `reason`. */
   readonly reason: Sealed
-  /** Opens a stored value in memory; throws `busy` when the key it needs was not fetched before the transaction. */
-  readonly open: (facts: CheckoutFacts, version: number, sealed: Sealed) => Secret<string>
+  readonly open: OpenValue
 }
 
 export interface Checkout {
   readonly lease: LeaseFacts
   /** Null: the identity is inject-only, or the lease that is replayed has ended. */
-  readonly credential: { readonly username: string; readonly value: Secret<string> } | null
+  readonly credential: ShownCredential | null
   /** The same request made this lease before. */
   readonly replayed: boolean
 }

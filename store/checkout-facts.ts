@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { LeaseholdError } from '#schemas/errors.ts'
-import type { AccountId, HostId, IdentityId, LeaseId, OrganizationId, RotationId, VaultId } from '#schemas/ids.ts'
+import type { AccountId, HostId, IdentityId, LeaseId, OrganizationId, RotationId, UserId, VaultId } from '#schemas/ids.ts'
 import type { CheckoutState } from '#schemas/rules/checkout.ts'
 import type { JobState, LeaseState } from '#schemas/states.ts'
 import type { VaultKeyRef } from '#schemas/vault-key-ref.ts'
@@ -32,7 +32,7 @@ interface Row {
   exposure: 'revealable' | 'inject_only'; state: 'active' | 'disabled'; allow_concurrent_checkout: boolean; max_concurrent_sessions: number | null
   draining_since: Date | null; after_use_grace_minutes: number | null; current_version: number; salt: Buffer; secret_version: number | null
   maximum_lease_minutes: number | null; now: Date; key_ids: string[]
-  leases: { id: LeaseId; slot: number; holder: string | null; expiresAt: string; overdue: boolean }[]
+  leases: { id: LeaseId; slot: number; userId: UserId; holder: string | null; expiresAt: string; overdue: boolean }[]
   hosts: { hostId: HostId; knownVersion: number }[]
   open_rotation: { id: RotationId; jobs: { hostId: HostId; state: JobState }[] } | null
   owed_since: Date | null
@@ -51,7 +51,7 @@ export async function readCheckoutFacts(trx: Transaction, identityId: IdentityId
     select i.account_id, i.id, i.organization_id, i.vault_id, i.username, i.exposure, i.state, i.allow_concurrent_checkout, i.max_concurrent_sessions,
       i.draining_since, i.after_use_grace_minutes, i.current_version, v.salt, o.secret_version, o.maximum_lease_minutes, clock.now,
       array(select distinct c.key_id from credential_version c where c.identity_id = i.id and c.ciphertext is not null) as key_ids,
-      coalesce((select jsonb_agg(jsonb_build_object('id', l.id, 'slot', l.slot, 'holder', coalesce(u.name, u.sub), 'expiresAt', l.expires_at, 'overdue', l.expires_at <= clock.now))
+      coalesce((select jsonb_agg(jsonb_build_object('id', l.id, 'slot', l.slot, 'userId', l.user_id, 'holder', coalesce(u.name, u.sub), 'expiresAt', l.expires_at, 'overdue', l.expires_at <= clock.now))
         from lease l join account_user u on u.id = l.user_id where l.identity_id = i.id and l.state = 'active'), '[]') as leases,
       coalesce((select jsonb_agg(jsonb_build_object('hostId', h.host_id, 'knownVersion', h.known_version)) from identity_host h where h.identity_id = i.id), '[]') as hosts,
       (select jsonb_build_object('id', r.id, 'jobs', coalesce((select jsonb_agg(jsonb_build_object('hostId', j.host_id, 'state', j.state)) from job j where j.rotation_id = r.id), '[]'))

@@ -1,5 +1,5 @@
 import type { ErrorCode, ErrorFacts } from '../errors.ts'
-import type { HostId, RotationId } from '../ids.ts'
+import type { HostId, RotationId, UserId } from '../ids.ts'
 import type { JobState } from '../states.ts'
 
 /** What the decision about a checkout rests on, as read under the lock of the identity. */
@@ -9,7 +9,7 @@ export interface CheckoutState {
   readonly maxConcurrentSessions: number | null
   readonly draining: boolean
   readonly afterUseGraceMinutes: number | null
-  readonly leases: readonly { readonly slot: number; readonly holder: string | null; readonly expiresAt: Date }[]
+  readonly leases: readonly { readonly slot: number; readonly userId: UserId; readonly holder: string | null; readonly expiresAt: Date }[]
   readonly hosts: readonly { readonly hostId: HostId; readonly knownVersion: number }[]
   readonly currentVersion: number
   readonly openRotation: { readonly id: RotationId; readonly jobs: readonly { readonly hostId: HostId; readonly state: JobState }[] } | null

@@ -1,0 +1,87 @@
+import { z } from 'zod'
+import { HostId, IdentityId, OrganizationId, RotationId, VaultId } from './ids.ts'
+import { PasswordPolicy } from './password-policy.ts'
+import { moment, name, text } from './text.ts'
+
+const credential = z.string()
+  .refine((value) => value.isWellFormed() && !value.includes('\u0000'), { error: 'must be text without U+0000', abort: true })
+  .refine((value) => value.length >= 1 && Buffer.byteLength(value) <= 65_536, { error: 'must be 1 to 65536 bytes long' })
+  .meta({ description: 'Password or key; encrypted before it is stored, never answered here', writeOnly: true })
+
+/** Every field of S2 "Credential fields", and how the credential may be used. */
+const fields = {
+  name,
+  username: text(1, 256).refine((value) => !/[\t\n\r]/.test(value), { error: 'must be one line' }),
+  credentialType: z.enum(['password', 'ssh_key', 'api_key', 'other']),
+  credential,
+  rotationIntervalDays: z.number().int().min(1).max(3650).nullable().meta({ description: 'Days between automatic rotations; null: none' }),
+  rotateAfterUse: z.boolean().meta({ description: 'Rotate after every checkin; needs a host' }),
+  hostIds: z.array(HostId).max(100).refine((ids) => new Set(ids).size === ids.length, { error: 'must name each host once' }),
+  allowConcurrentCheckout: z.boolean(),
+  maxConcurrentSessions: z.number().int().min(1).max(1000).nullable().meta({ description: 'Required with concurrent checkout, refused without' }),
+  exposure: z.enum(['revealable', 'inject_only']).meta({ description: 'inject_only: no person is ever shown the value' }),
+  afterUseGraceMinutes: z.number().int().min(5).max(1440).nullable().meta({ description: 'An owed rotation blocks new checkouts at most so long; null: until it is confirmed. Set by account owners' }),
+  passwordPolicy: PasswordPolicy.nullable().meta({ description: 'For generated values; null: the default of the credential type' }),
+}
+
+const { name: _name, username, credentialType, ...rest } = fields
+const { credential: _credential, ...optional } = rest
+
+export const CreateIdentity = z.strictObject({
+  identityGroupId: VaultId,
+  name,
+  username,
+  credentialType,
+  credential,
+  ...z.object(optional).partial().shape,
+})
+export type CreateIdentity = z.infer<typeof CreateIdentity>
+
+export const ChangeIdentity = z.strictObject({ ...fields, state: z.enum(['active', 'disabled']) }).partial()
+export type ChangeIdentity = z.infer<typeof ChangeIdentity>
+
+export const Identity = z.object({
+  id: IdentityId,
+  organizationId: OrganizationId,
+  identityGroupId: VaultId,
+  name: z.string(),
+  username: z.string(),
+  credentialType,
+  ...optional,
+  state: z.enum(['active', 'disabled']),
+  credentialVersion: z.number().int(),
+  hosts: z.array(z.object({
+    hostId: HostId,
+    credentialVersion: z.number().int().meta({ description: 'The version that logs in at this host' }),
+    sync: z.enum(['in_sync', 'unknown', 'drifted']).meta({ description: 'in_sync: proven by a login' }),
+  })),
+  activeLeases: z.number().int(),
+  rotationId: RotationId.nullable().meta({ description: 'The rotation that is running' }),
+  draining: z.boolean(),
+  nextRotationAt: moment.nullable(),
+  lastRotatedAt: moment.nullable(),
+  version: z.number().int().meta({ description: 'The ETag' }),
+  createdAt: moment,
+})
+export type Identity = z.infer<typeof Identity>
+
+/** The settings whose combinations have rules of their own. */
+export interface IdentitySettings {
+  readonly allowConcurrentCheckout: boolean
+  readonly maxConcurrentSessions: number | null
+  readonly rotateAfterUse: boolean
+  readonly hostIds: readonly string[]
+}
+
+/** What is wrong with the settings of an identity taken together; empty: nothing. */
+export function settingFaults(settings: IdentitySettings): { path: string; message: string }[] {
+  const faults = []
+  if (settings.allowConcurrentCheckout && settings.maxConcurrentSessions === null) {
+    faults.push({ path: 'maxConcurrentSessions', message: 'is required when allowConcurrentCheckout is on' })
+  }
+  if (!settings.allowConcurrentCheckout && settings.maxConcurrentSessions !== null) {
+    faults.push({ path: 'maxConcurrentSessions', message: 'must be absent when allowConcurrentCheckout is off' })
+  }
+  if (settings.rotateAfterUse && settings.hostIds.length === 0) faults.push({ path: 'rotateAfterUse', message: 'needs at least one host in hostIds' })
+  return faults
+}

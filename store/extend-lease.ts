@@ -1,0 +1,50 @@
+import { sql } from 'kysely'
+import type { Actor } from '#schemas/audit-event.ts'
+import { LeaseholdError } from '#schemas/errors.ts'
+import type { LeaseId } from '#schemas/ids.ts'
+import type { LeaseFacts } from '#schemas/lease-facts.ts'
+import type { Principal } from '#schemas/principal.ts'
+import { extendedExpiryOf } from '#schemas/rules/lease.ts'
+import { appendAudit } from './audit.ts'
+import { lockIdentity, readCheckoutFacts } from './checkout-facts.ts'
+import type { Transaction } from './connection.ts'
+import { owe } from './duties.ts'
+import { readLease } from './lease.ts'
+import { confirmVaultAccess } from './principal.ts'
+
+/**
+ * Moves the end of the holder's lease: `minutes` are added to its present end, at most 1440 minutes after its start and
+ * never past the holder's access. Authority is checked again like at a checkout.
+ *
+ * @throws LeaseholdError `not-found`, `forbidden`, `lease-not-active`, `identity-draining`, `busy`
+ */
+export async function extendLease(
+  trx: Transaction, { leaseId, minutes, principal, actor }: { readonly leaseId: LeaseId; readonly minutes: number; readonly principal: Principal; readonly actor: Actor },
+): Promise<LeaseFacts> {
+  const before = await readLease(trx, leaseId)
+  if (before.userId !== principal.userId) throw new LeaseholdError('forbidden', { missing: 'only the holder extends a lease' })
+  const access = await confirmVaultAccess(trx, principal, before, 'checkout')
+  await lockIdentity(trx, before.identityId)
+  const lease = await readLease(trx, leaseId)
+  const facts = await readCheckoutFacts(trx, lease.identityId, null)
+  // Overdue is over, whether or not a clock has ended it yet.
+  if (lease.state !== 'active' || lease.remainingMs === 0) throw new LeaseholdError('lease-not-active')
+  if (facts.draining) throw new LeaseholdError('identity-draining', { retryAfterSeconds: 30 })
+  const times = { startedAt: new Date(lease.startedAt), expiresAt: new Date(lease.expiresAt) }
+  const expiresAt = extendedExpiryOf(times, minutes, [access.endsAt], facts.maximumLeaseMinutes)
+  if (expiresAt > times.expiresAt) await moveEnd(trx, leaseId, expiresAt)
+  await appendAudit(trx, {
+    actor, action: 'lease.extended', effect: 'permit', outcome: 'success', organizationId: lease.organizationId, vaultId: lease.vaultId, identityId: lease.identityId,
+    hostId: lease.hostId, leaseId, requestedMinutes: minutes, expiresAt, detail: { before: lease.expiresAt },
+  })
+  return readLease(trx, leaseId)
+}
+
+async function moveEnd(trx: Transaction, leaseId: LeaseId, expiresAt: Date): Promise<void> {
+  await sql`
+    with moved as (
+      update lease set expires_at = ${expiresAt}::timestamptz, version = version + 1 where id = ${leaseId}::uuid returning id, version, expires_at
+    )
+    insert into lease_term (lease_id, version, expires_at, set_at) select id, version, expires_at, app_clock() from moved`.execute(trx)
+  await owe(trx, 'lease', leaseId)
+}

@@ -1,0 +1,63 @@
+import { sql } from 'kysely'
+import type { Actor } from '#schemas/audit-event.ts'
+import { LeaseholdError } from '#schemas/errors.ts'
+import type { OrganizationId } from '#schemas/ids.ts'
+import type { ChangeOrganization, CreateOrganization, Organization } from '#schemas/organization.ts'
+import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
+import { appendAudit } from './audit.ts'
+import type { Transaction } from './connection.ts'
+import { pageClause } from './page.ts'
+import { expectVersion, refuseDuplicates } from './refusals.ts'
+
+const columns = sql`id, name, maximum_lease_minutes as "maximumLeaseMinutes", break_glass_maximum_minutes as "breakGlassMaximumMinutes",
+  secret_version as "secretVersion", version, created_at as "createdAt"`
+
+type Row = Omit<Organization, 'createdAt'> & { readonly createdAt: Date }
+const fromRow = (row: Row): Organization => ({ ...row, createdAt: row.createdAt.toISOString() })
+
+/** @throws LeaseholdError `not-found` */
+export async function readOrganization(trx: Transaction, id: OrganizationId): Promise<Organization> {
+  const { rows } = await sql<Row>`select ${columns} from organization where id = ${id}::uuid`.execute(trx)
+  if (rows[0] === undefined) throw new LeaseholdError('not-found')
+  return fromRow(rows[0])
+}
+
+/** @param visible the organizations that the caller sees; null: all of the account */
+export async function listOrganizations(trx: Transaction, visible: readonly OrganizationId[] | null, page: PageRequest): Promise<Page<Organization>> {
+  const { rows } = await sql<Row>`
+    select ${columns} from organization where (${visible}::uuid[] is null or id = any(${visible}::uuid[])) ${pageClause(sql`id`, page)}`.execute(trx)
+  return toPage(rows.map(fromRow), page.limit)
+}
+
+/** @throws LeaseholdError `already-exists` (the name is taken) */
+export async function createOrganization(trx: Transaction, id: OrganizationId, body: CreateOrganization, actor: Actor): Promise<Organization> {
+  await refuseDuplicates(sql`
+    insert into organization (id, name, maximum_lease_minutes, break_glass_maximum_minutes)
+    values (${id}::uuid, ${body.name}::text, ${body.maximumLeaseMinutes ?? null}::int, ${body.breakGlassMaximumMinutes ?? 60}::int)`.execute(trx))
+  await appendAudit(trx, { actor, action: 'organization.created', effect: 'permit', outcome: 'success', organizationId: id })
+  return readOrganization(trx, id)
+}
+
+/**
+ * @param expectedVersion from If-Match; absent: any
+ * @throws LeaseholdError `not-found`, `precondition-failed`, `already-exists`
+ */
+export async function changeOrganization(
+  trx: Transaction, id: OrganizationId, change: ChangeOrganization, actor: Actor, expectedVersion?: number,
+): Promise<Organization> {
+  await lockOrganization(trx, id)
+  const before = await readOrganization(trx, id)
+  expectVersion(before.version, expectedVersion)
+  const after = { ...before, ...change }
+  await refuseDuplicates(sql`
+    update organization set name = ${after.name}::text, maximum_lease_minutes = ${after.maximumLeaseMinutes}::int,
+      break_glass_maximum_minutes = ${after.breakGlassMaximumMinutes}::int, version = version + 1 where id = ${id}::uuid`.execute(trx))
+  await appendAudit(trx, { actor, action: 'organization.changed', effect: 'permit', outcome: 'success', organizationId: id, detail: { fields: Object.keys(change) } })
+  return readOrganization(trx, id)
+}
+
+/** Serialises changes of one organization; readers and new vaults do not wait for it. */
+export async function lockOrganization(trx: Transaction, id: OrganizationId): Promise<void> {
+  const { rows } = await sql`select from organization where id = ${id}::uuid for no key update`.execute(trx)
+  if (rows.length === 0) throw new LeaseholdError('not-found')
+}

@@ -1,0 +1,76 @@
+import { sql } from 'kysely'
+import type { AccountId, IdentityId, LeaseId, RotationId } from '#schemas/ids.ts'
+import type { ErrorCode } from '#schemas/errors.ts'
+import { nextRotationAt } from '#schemas/rules/rotation.ts'
+import { appendAudit } from './audit.ts'
+import { beginRotation } from './begin-rotation.ts'
+import { lockIdentity, readCheckoutFacts } from './checkout-facts.ts'
+import type { Db, Transaction } from './connection.ts'
+import { translateError } from './postgres-error.ts'
+
+/** `now()` lets the index find them; shifts exist in tests only. */
+const bound = sql`now() + (select coalesce(max(shift), interval '0') from clock_shift)`
+
+/**
+ * Leases of all accounts that are past their end.
+ *
+ * @param db pool of leasehold_expirer
+ */
+export async function listOverdueLeases(db: Db, limit: number): Promise<{ readonly accountId: AccountId; readonly leaseId: LeaseId }[]> {
+  const { rows } = await sql<{ accountId: AccountId; leaseId: LeaseId }>`
+    select account_id as "accountId", id as "leaseId" from lease
+    where state = 'active' and expires_at <= ${bound} and expires_at <= app_clock(account_id)
+    order by expires_at limit ${limit}::int`.execute(db).catch(rethrow)
+  return rows
+}
+
+/**
+ * Identities of all accounts whose rotation is due.
+ *
+ * @param db pool of leasehold_expirer
+ */
+export async function listDueIdentities(db: Db, limit: number): Promise<{ readonly accountId: AccountId; readonly identityId: IdentityId }[]> {
+  const { rows } = await sql<{ accountId: AccountId; identityId: IdentityId }>`
+    select account_id as "accountId", id as "identityId" from identity
+    where next_rotation_at <= ${bound} and next_rotation_at <= app_clock(account_id)
+    order by next_rotation_at limit ${limit}::int`.execute(db).catch(rethrow)
+  return rows
+}
+
+/**
+ * Begins the rotation of a due identity. One that is rotating already, or is no longer due, is left alone; one without hosts is
+ * skipped, which its audit log shows, and its next date is set.
+ */
+export async function beginDueRotation(trx: Transaction, identityId: IdentityId): Promise<RotationId | undefined> {
+  await lockIdentity(trx, identityId)
+  const due = await readDue(trx, identityId)
+  if (due === undefined) return undefined
+  const facts = await readCheckoutFacts(trx, identityId, null)
+  if (facts.openRotation !== null || facts.draining) return undefined
+  const actor = { kind: 'system', id: 'rotation-sweep' } as const
+  if (facts.hosts.length === 0) {
+    const next = nextRotationAt(due.interval, facts.now, due.dueAt)
+    await trx.updateTable('identity').set({ next_rotation_at: next }).where('id', '=', identityId).execute()
+    await appendAudit(trx, {
+      actor, action: 'rotation.skipped', effect: 'permit', outcome: 'identity-has-no-hosts' satisfies ErrorCode, organizationId: facts.organizationId,
+      vaultId: facts.vaultId, identityId,
+    })
+    return undefined
+  }
+  const trigger = facts.owedSince === null ? 'scheduled' : 'after_use'
+  const { rotationId } = await beginRotation(trx, { identityId, trigger, actor, ...(trigger === 'scheduled' ? { dueAt: due.dueAt } : {}) })
+  return rotationId
+}
+
+/** A retry after a failure keeps the date that was due first, so that the schedule does not move. */
+async function readDue(trx: Transaction, identityId: IdentityId): Promise<{ readonly dueAt: Date; readonly interval: number | null } | undefined> {
+  const { rows } = await sql<{ dueAt: Date; interval: number | null }>`
+    select coalesce((select r.due_at from rotation r where r.identity_id = i.id and r.state = 'failed' and r.started_at > coalesce(i.last_rotated_at, '-infinity')
+      and r.due_at is not null order by r.started_at limit 1), i.next_rotation_at) as "dueAt", i.rotation_interval_days as interval
+    from identity i where i.id = ${identityId}::uuid and i.deleted_at is null and i.state = 'active' and i.next_rotation_at <= app_clock()`.execute(trx)
+  return rows[0]
+}
+
+function rethrow(error: unknown): never {
+  throw translateError(error)
+}
