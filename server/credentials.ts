@@ -1,0 +1,40 @@
+import { readFile, stat } from 'node:fs/promises'
+import { z } from 'zod'
+
+/** Secrets of one role process. A file, because environment and arguments are visible to other processes. */
+const CredentialsFile = z.strictObject({
+  /** Password per database role that this process uses. */
+  postgres: z.record(z.string(), z.string().min(1)),
+  openbao: z.strictObject({ roleId: z.string().min(1), secretId: z.string().min(1) }),
+  /** base64url, 32 bytes: key material of resource references. */
+  tenantSalt: z.base64url(),
+})
+export type Credentials = z.infer<typeof CredentialsFile>
+
+/**
+ * Reads a role's secrets.
+ *
+ * @throws Error when the file is missing, readable by others, or malformed; never with a value
+ */
+export async function readCredentials(file: string): Promise<Credentials> {
+  const { mode } = await stat(file)
+  if ((mode & 0o077) !== 0) throw new Error('the credentials file must be readable by its owner only (0600)')
+  const parsed = CredentialsFile.safeParse(parseJson(await readFile(file, 'utf8')))
+  if (!parsed.success) throw new Error(`the credentials file is malformed at ${parsed.error.issues.map((issue) => issue.path.join('.')).join(', ')}`)
+  return parsed.data
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new Error('the credentials file is not JSON')
+  }
+}
+
+/** Password of one database role. @throws Error naming the role when the file has none */
+export function passwordOf(credentials: Credentials, role: string): string {
+  const password = credentials.postgres[role]
+  if (password === undefined) throw new Error(`the credentials file has no password of ${role}`)
+  return password
+}
