@@ -1,0 +1,117 @@
+import { createRemoteJWKSet, customFetch, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose'
+import { LeaseholdError } from '#schemas/errors.ts'
+import { algorithms } from './problem.ts'
+
+/** What a valid access token says (RFC 9068). */
+export interface AccessToken {
+  readonly iss: string
+  readonly sub: string
+  readonly jti: string
+  readonly clientId: string
+  /** How the user logged in, and when (unix seconds). */
+  readonly acr: string | undefined
+  readonly authTime: number | undefined
+  /** Thumbprint of the key that the token is bound to (RFC 9449); undefined: a bearer token. */
+  readonly jkt: string | undefined
+}
+
+/** A login that is refused. When our issuer did sign the token, `claims` say whose it is, so that it goes on record. */
+export class RefusedLoginError extends LeaseholdError {
+  readonly claims: { readonly iss: string; readonly sub: string } | undefined
+
+  constructor(claims: { iss?: unknown; sub?: unknown } | undefined, cause?: unknown, code: 'invalid-token' | 'invalid-dpop-proof' = 'invalid-token') {
+    super(code, {}, { cause })
+    const { iss, sub } = claims ?? {}
+    this.claims = typeof iss === 'string' && typeof sub === 'string' ? { iss, sub } : undefined
+  }
+}
+
+export interface TokenRules {
+  readonly issuer: string
+  readonly issuerUrl: string
+  readonly audience: string
+}
+
+/** Longest life of an access token, seconds (`exp - iat`). */
+const maximumLife = 900
+const clockTolerance = 5
+/** One spelling only: three parts of unpadded base64url. */
+const compactJws = /^[\w-]+\.[\w-]+\.[\w-]+$/
+
+/**
+ * Checks access tokens by the RFC 9068 profile: exact issuer, audience, `typ` at+jwt, asymmetric algorithms, `exp - iat` at most 15 min.
+ *
+ * @returns a check that throws RefusedLoginError (`invalid-token`), or `dependency-unavailable` (role oidc) when the keys of the
+ *   issuer are not known and cannot be fetched
+ */
+export function createTokenCheck(rules: TokenRules): (token: string) => Promise<AccessToken> {
+  const keys = issuerKeys(rules)
+  return async (token) => {
+    if (!compactJws.test(token)) throw new RefusedLoginError(undefined)
+    const { payload } = await jwtVerify(token, keys, {
+      issuer: rules.issuer, audience: rules.audience, typ: 'at+jwt', algorithms, clockTolerance,
+      requiredClaims: ['iss', 'sub', 'aud', 'exp', 'iat', 'jti', 'client_id'], maxTokenAge: maximumLife,
+    }).catch((error: unknown) => {
+      if (error instanceof LeaseholdError) throw error
+      throw new RefusedLoginError(error instanceof errors.JWTExpired || error instanceof errors.JWTClaimValidationFailed ? error.payload : undefined, error)
+    })
+    return accessToken(payload)
+  }
+}
+
+function accessToken(payload: JWTPayload): AccessToken {
+  const { iss, sub, jti, exp, iat, client_id: clientId, acr, auth_time: authTime } = payload
+  const ours = typeof iss === 'string' && typeof sub === 'string' && sub !== '' && typeof jti === 'string' && typeof clientId === 'string'
+  if (!ours || exp === undefined || iat === undefined || exp - iat > maximumLife) throw new RefusedLoginError(payload)
+  return {
+    iss, sub, jti, clientId, jkt: boundKey(payload),
+    acr: typeof acr === 'string' ? acr : undefined, authTime: typeof authTime === 'number' ? authTime : undefined,
+  }
+}
+
+/** A binding that we cannot check (a client certificate, RFC 8705) must not pass as no binding. */
+function boundKey(payload: JWTPayload): string | undefined {
+  const cnf: unknown = payload['cnf']
+  if (cnf === undefined) return undefined
+  const methods = typeof cnf === 'object' && cnf !== null ? Object.entries(cnf) : []
+  const [method, value] = methods[0] ?? []
+  if (methods.length !== 1 || method !== 'jkt' || typeof value !== 'string') throw new RefusedLoginError(payload)
+  return value
+}
+
+/** Keys of the issuer: found by discovery, cached, fetched once however many ask, and not again for 30 s because of unknown key ids. */
+function issuerKeys(rules: TokenRules): JWTVerifyGetKey {
+  let found: Promise<JWTVerifyGetKey> | undefined
+  const discovered = (): Promise<JWTVerifyGetKey> => {
+    found ??= discover(rules).catch((error: unknown) => {
+      found = undefined
+      throw error
+    })
+    return found
+  }
+  return async (header, token) => {
+    const keys = await discovered()
+    return keys(header, token)
+  }
+}
+
+async function discover({ issuer, issuerUrl }: TokenRules): Promise<JWTVerifyGetKey> {
+  const response = await fetchFromIssuer(`${issuerUrl.replace(/\/$/, '')}/.well-known/openid-configuration`)
+  const document = (await response.json().catch(() => undefined)) as { issuer?: unknown; jwks_uri?: unknown } | undefined
+  // The keys are fetched where the issuer is reached, whatever public name it gives itself.
+  if (document?.issuer !== issuer || typeof document.jwks_uri !== 'string' || !document.jwks_uri.startsWith(issuer)) throw unavailable()
+  const url = new URL(issuerUrl.replace(/\/$/, '') + document.jwks_uri.slice(issuer.replace(/\/$/, '').length))
+  return createRemoteJWKSet(url, { cooldownDuration: 30_000, cacheMaxAge: 600_000, timeoutDuration: 1_500, [customFetch]: (to, init) => fetchFromIssuer(to, init) })
+}
+
+async function fetchFromIssuer(url: string, init: RequestInit = {}): Promise<Response> {
+  try {
+    const response = await fetch(url, { ...init, redirect: 'error', signal: AbortSignal.timeout(1_500) })
+    if (response.status === 200) return response
+  } catch (error) {
+    throw unavailable(error)
+  }
+  throw unavailable()
+}
+
+const unavailable = (cause?: unknown): LeaseholdError => new LeaseholdError('dependency-unavailable', { role: 'oidc', retryAfterSeconds: 2 }, { cause })

@@ -1,0 +1,57 @@
+import type { HttpBindings } from '@hono/node-server'
+import { Hono } from 'hono'
+import { LeaseholdError } from '#schemas/errors.ts'
+import { createAuthenticate } from './authenticate.ts'
+import { healthRoutes } from './health.ts'
+import { meRoutes } from './me.ts'
+import { openApiOf, type AnyRouteSpec } from './openapi.ts'
+import type { Parts } from './parts.ts'
+import { problemOf } from './problem.ts'
+import type { DefineRoute } from './route.ts'
+import { respond, runRoute } from './run-route.ts'
+import { scrubError } from './scrub-error.ts'
+import { traceOf, type Trace } from './trace.ts'
+
+export interface Environment {
+  Bindings: Partial<HttpBindings>
+  Variables: { trace: Trace }
+}
+export type App = Hono<Environment>
+
+/** Every resource of the API; a new one adds its line here. */
+const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
+  meRoutes,
+]
+
+/** The HTTP API as one fetch handler; the role gives it a listener. */
+export function createApp(parts: Parts): App {
+  const app: App = new Hono()
+  const specs: AnyRouteSpec[] = []
+  const tools = { parts, authenticate: createAuthenticate(parts) }
+
+  app.use(async (context, next) => {
+    context.set('trace', traceOf(context.req.raw.headers, context.env?.incoming?.socket.remoteAddress))
+    await next()
+  })
+  app.onError((error, context) => {
+    const trace = context.get('trace')
+    const problem = problemOf(error, trace)
+    if (problem.status >= 500) parts.log.error({ ...trace, method: context.req.method, path: context.req.routePath, err: scrubError(error) }, 'request failed')
+    return respond(new Response(JSON.stringify(problem.body), problem), trace)
+  })
+  app.notFound(() => {
+    throw new LeaseholdError('not-found')
+  })
+
+  const route: DefineRoute = (spec, handler) => {
+    specs.push(spec as unknown as AnyRouteSpec)
+    app.on(spec.method.toUpperCase(), spec.path, async (context) => {
+      const trace = context.get('trace')
+      const answer = await runRoute(tools, spec, handler, { request: context.req.raw, params: context.req.param(), trace })
+      return respond(answer, trace)
+    })
+  }
+  for (const define of resources) define(route, parts)
+  healthRoutes(app, parts, () => openApiOf(specs, parts.config.apiUrl))
+  return app
+}

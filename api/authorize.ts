@@ -1,0 +1,36 @@
+import { decide, type Resource } from '#policy/decide.ts'
+import type { Action } from '#policy/rules.ts'
+import { LeaseholdError, type ErrorCode } from '#schemas/errors.ts'
+import type { AuditEntry } from '#schemas/audit-event.ts'
+import type { HostId, IdentityId, LeaseId, RotationId } from '#schemas/ids.ts'
+import type { Principal } from '#schemas/principal.ts'
+import { appendAudit } from '#store/audit.ts'
+import { inAccount, type Db } from '#store/connection.ts'
+import type { Caller } from './authenticate.ts'
+
+/** Ids that a found resource may carry beside what the decision rests on: they go on record with a denial. */
+export interface Named { readonly identityId?: IdentityId; readonly hostId?: HostId | null; readonly leaseId?: LeaseId; readonly rotationId?: RotationId }
+
+/**
+ * The one decision of a request; a denial is committed to the audit log before it is answered.
+ *
+ * @throws LeaseholdError `forbidden`, `not-found`, `no-idp-user-mapping`
+ */
+export async function authorize(db: Db, caller: Caller & { readonly principal: Principal }, action: Action, resource: Resource): Promise<void> {
+  const decision = decide(caller.principal, action, resource)
+  if (decision.permit) return
+  await recordDenial(db, caller, action, resource, decision.code)
+  // Where the caller may not know that there is something, the answer must not say what is missing for it.
+  const { missing } = decision
+  throw new LeaseholdError(decision.code, missing === undefined || decision.code === 'not-found' ? {} : { missing })
+}
+
+/** Denials have a transaction of their own: there is no fact that they could be part of. */
+export async function recordDenial(db: Db, { accountId, actor }: Caller, action: Action, resource: Resource & Named, outcome: ErrorCode): Promise<void> {
+  const { organizationId, vaultId, identityId, hostId, leaseId, rotationId } = resource
+  const entry: AuditEntry = {
+    actor, action, effect: 'deny', outcome, ...(organizationId ? { organizationId } : {}), ...(vaultId ? { vaultId } : {}),
+    ...(identityId ? { identityId } : {}), ...(hostId ? { hostId } : {}), ...(leaseId ? { leaseId } : {}), ...(rotationId ? { rotationId } : {}),
+  }
+  await inAccount(db, accountId, (trx) => appendAudit(trx, entry))
+}

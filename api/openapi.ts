@@ -1,0 +1,77 @@
+import { z } from 'zod'
+import { errors } from '#schemas/errors.ts'
+import type { RouteSpec } from './route.ts'
+
+// The document only reads schemas; their types differ from route to route.
+// oxlint-disable-next-line no-explicit-any
+export type AnyRouteSpec = RouteSpec<any, any, any, any>
+
+type Json = Record<string, unknown>
+
+/** The OpenAPI 3.1 document of the routes: schemas as JSON Schema 2020-12, made from the zod schemas that check requests. */
+export function openApiOf(specs: readonly AnyRouteSpec[], url: string): Json {
+  const paths: Record<string, Json> = {}
+  for (const spec of specs) {
+    const path = spec.path.replace(/:(\w+)/g, '{$1}')
+    paths[path] = { ...paths[path], [spec.method]: operationOf(spec) }
+  }
+  return {
+    openapi: '3.1.0',
+    info: { title: 'Leasehold', version: '1', summary: 'Leases of privileged credentials', license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
+    servers: [{ url }],
+    security: [{ accessToken: [] }],
+    paths,
+    components: {
+      securitySchemes: { accessToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'RFC 9068 access token; with DPoP (RFC 9449) the scheme is DPoP.' } },
+      schemas: { Problem: problemSchema },
+      responses: { Problem: { description: 'RFC 9457 problem', content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } } },
+    },
+  }
+}
+
+function operationOf(spec: AnyRouteSpec): Json {
+  const required = spec.body !== undefined && !spec.body.safeParse({}).success
+  return {
+    operationId: `${spec.method}${spec.path.replace(/\W+(\w)/g, (_, letter: string) => letter.toUpperCase())}`,
+    summary: spec.summary,
+    'x-leasehold-action': spec.action,
+    parameters: [...parametersOf('path', spec.params), ...parametersOf('query', spec.query), ...(spec.idempotent ? [idempotencyKey] : [])],
+    ...(spec.body === undefined ? {} : { requestBody: { required, content: { 'application/json': { schema: schemaOf(spec.body, 'input') } } } }),
+    responses: { ...Object.fromEntries(Object.entries(spec.answers).map(([status, schema]) => [status, responseOf(schema)])), default: { $ref: '#/components/responses/Problem' } },
+  }
+}
+
+function parametersOf(place: 'path' | 'query', schema: z.ZodType | undefined): Json[] {
+  if (schema === undefined) return []
+  const { properties = {}, required = [] } = schemaOf(schema, 'input') as { properties?: Record<string, Json>; required?: string[] }
+  return Object.entries(properties).map(([name, property]) => ({ name, in: place, required: place === 'path' || required.includes(name), schema: property }))
+}
+
+function responseOf(schema: z.ZodType | null): Json {
+  if (schema === null) return { description: 'Done' }
+  return { description: 'Answer', content: { [mediaTypeOf(schema)]: { schema: schemaOf(schema, 'output') } } }
+}
+
+/** A schema may name another media type: `z.string().meta({ mediaType: 'text/event-stream' })`. */
+const mediaTypeOf = (schema: z.ZodType): string => String(schema.meta()?.['mediaType'] ?? 'application/json')
+
+function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {
+  const { $schema: _, mediaType: __, ...json } = z.toJSONSchema(schema, { io, target: 'draft-2020-12', unrepresentable: 'any' }) as Json
+  return json
+}
+
+const idempotencyKey: Json = {
+  name: 'Idempotency-Key', in: 'header', required: true, description: 'Fresh for a new request, the same for its retries.',
+  schema: { type: 'string', pattern: '^[\\x21-\\x7e]{1,255}$' },
+}
+
+const text = { type: 'string' }
+const problemSchema: Json = {
+  type: 'object',
+  required: ['type', 'title', 'status', 'code', 'hint', 'traceId', 'correlationId'],
+  properties: {
+    type: text, title: text, status: { type: 'integer' }, detail: text, code: { enum: Object.keys(errors) }, hint: text, traceId: text, correlationId: text,
+    role: text, holder: text, until: text, since: text, rotationId: text, missing: text, hostIds: { type: 'array', items: text },
+    errors: { type: 'array', items: { type: 'object', required: ['path', 'message'], properties: { path: text, message: text } } },
+  },
+}

@@ -1,0 +1,30 @@
+import type { KeyObject } from 'node:crypto'
+import type { Logger } from 'pino'
+import type { VaultKeyRef } from '#schemas/vault-key-ref.ts'
+import type { Db } from '#store/connection.ts'
+
+/** Settings of the API, as server/config.ts reads them. */
+export interface ApiSettings {
+  readonly mode: 'dev' | 'production'
+  /** Exact `iss` of access tokens. */
+  readonly oidcIssuer: string
+  /** Where the issuer is reached. */
+  readonly oidcUrl: string
+  /** `aud` of access tokens. */
+  readonly apiAudience: string
+  /** Public base URL without trailing slash, the base of `htu` in DPoP proofs. */
+  readonly apiUrl: string
+}
+
+/** What the routes work with; made by the role, one per process. */
+export interface Parts {
+  readonly config: ApiSettings
+  readonly log: Logger
+  /** Pool of leasehold_api. */
+  readonly db: Db
+  /** Key of the hashes that tell whether two requests are the same one; the same in every process. */
+  readonly requestHashKey: KeyObject
+  readonly vaultKeys: { get(ref: VaultKeyRef): Promise<unknown> }
+  /** State of each server that the API needs, for /readyz; each answers within 2 s. */
+  readonly checks: Readonly<Record<string, () => Promise<boolean>>>
+}

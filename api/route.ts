@@ -1,0 +1,74 @@
+import type { z } from 'zod'
+import type { Resource } from '#policy/decide.ts'
+import type { Action } from '#policy/rules.ts'
+import type { Actor } from '#schemas/audit-event.ts'
+import type { Principal } from '#schemas/principal.ts'
+import type { Transaction } from '#store/connection.ts'
+import type { Idempotency } from './idempotency.ts'
+import type { Trace } from './trace.ts'
+
+export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete'
+
+/** One route of the API: what it takes, which action it is, and what it answers. The OpenAPI document is made from it. */
+export interface RouteSpec<Params, Query, Body, Found> {
+  readonly method: Method
+  /** With `:name` for parameters; each is described in `params`. */
+  readonly path: string
+  /** The one thing that `authorize` decides on. */
+  readonly action: Action
+  /** One line for the OpenAPI document. */
+  readonly summary: string
+  /** A malformed parameter answers 404: nothing has such an id. */
+  readonly params?: z.ZodType<Params>
+  /** A strict object. */
+  readonly query?: z.ZodType<Query>
+  /** A strict object; required unless it accepts `{}`. */
+  readonly body?: z.ZodType<Body>
+  /** Status -> schema of the answer; null: no content. */
+  readonly answers: Readonly<Record<number, z.ZodType | null>>
+  /** The request needs an Idempotency-Key; `context.idempotency` is there. */
+  readonly idempotent?: true
+  /**
+   * Reads what the action is done to, in the transaction that also reads the principal; `context.found` is what it returns.
+   * Undefined: 404. Without `find` the action is on the account itself, or on a collection.
+   */
+  readonly find?: (trx: Transaction, request: FindRequest<Params, Query, Body>) => Promise<(Resource & Found) | undefined>
+}
+
+export interface FindRequest<Params, Query, Body> {
+  readonly principal: Principal
+  readonly params: Params
+  readonly query: Query
+  readonly body: Body
+  readonly idempotency: Idempotency | undefined
+}
+
+export interface RouteContext<Params, Query, Body, Found> {
+  readonly principal: Principal
+  readonly actor: Actor
+  readonly params: Params
+  readonly query: Query
+  readonly body: Body
+  readonly found: Resource & Found
+  /** Only with `idempotent: true`. */
+  readonly idempotency: Idempotency
+  readonly trace: Trace
+  readonly request: Request
+  /** Runs one transaction of the caller's account. */
+  readonly inAccount: <T>(decide: (trx: Transaction) => Promise<T>) => Promise<T>
+}
+
+export interface Reply {
+  readonly status: number
+  readonly body: unknown
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** What a handler answers. @param body JSON; null with 204 */
+export const reply = (status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): Reply => ({ status, body, headers })
+
+/** Adds a route. The handler runs after authentication, validation and authorization; what it throws becomes a problem. */
+export type DefineRoute = <Params = Record<string, never>, Query = Record<string, never>, Body = Record<string, never>, Found = unknown>(
+  spec: RouteSpec<Params, Query, Body, Found>,
+  handler: (context: RouteContext<Params, Query, Body, Found>) => Promise<Reply | Response> | Reply | Response,
+) => void

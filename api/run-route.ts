@@ -1,0 +1,92 @@
+import { z } from 'zod'
+import type { Resource } from '#policy/decide.ts'
+import { LeaseholdError } from '#schemas/errors.ts'
+import type { Principal } from '#schemas/principal.ts'
+import { inAccount, type Transaction } from '#store/connection.ts'
+import { readPrincipal } from '#store/principal.ts'
+import type { Authenticate } from './authenticate.ts'
+import { authorize, recordDenial } from './authorize.ts'
+import { parseJson, readBody, validate } from './body.ts'
+import { idempotencyKeyOf, requestHashOf, type Idempotency } from './idempotency.ts'
+import type { Parts } from './parts.ts'
+import { reply, type Reply, type RouteContext, type RouteSpec } from './route.ts'
+import type { Trace } from './trace.ts'
+
+const empty = z.strictObject({})
+
+/**
+ * One request to one route: limits, authentication, validation, then one transaction that reads the caller and what the action
+ * is done to, the decision, and the handler.
+ */
+export async function runRoute<P, Q, B, F>(
+  tools: { readonly parts: Parts; readonly authenticate: Authenticate },
+  spec: RouteSpec<P, Q, B, F>,
+  handler: (context: RouteContext<P, Q, B, F>) => Promise<Reply | Response> | Reply | Response,
+  incoming: { readonly request: Request; readonly params: Record<string, string>; readonly trace: Trace },
+): Promise<Reply | Response> {
+  const { db } = tools.parts
+  const { request, trace } = incoming
+  const text = await readBody(request)
+  const caller = await tools.authenticate(request, trace)
+  const input = readInput(spec, incoming, text)
+  const idempotency = spec.idempotent ? identify(tools.parts, spec, caller.userId, input, request) : undefined
+  const { principal, found } = await inAccount(db, caller.accountId, async (trx) => {
+    const reader = await readPrincipal(trx, caller.userId)
+    return { principal: reader, found: reader && (await find(trx, spec, { principal: reader, ...input, idempotency })) }
+  })
+  if (principal === undefined) {
+    await recordDenial(db, caller, spec.action, {}, 'forbidden')
+    throw new LeaseholdError('forbidden')
+  }
+  if (found === undefined) throw new LeaseholdError('not-found')
+  await authorize(db, { ...caller, principal }, spec.action, found)
+  return handler({
+    principal, actor: caller.actor, ...input, found, idempotency: idempotency as Idempotency, trace, request,
+    inAccount: (decide) => inAccount(db, caller.accountId, decide),
+  })
+}
+
+async function find<P, Q, B, F>(
+  trx: Transaction, spec: RouteSpec<P, Q, B, F>, request: { principal: Principal; params: P; query: Q; body: B; idempotency: Idempotency | undefined },
+): Promise<(Resource & F) | undefined> {
+  return spec.find === undefined ? ({} as Resource & F) : spec.find(trx, request)
+}
+
+function readInput<P, Q, B, F>(
+  spec: RouteSpec<P, Q, B, F>, { request, params }: { request: Request; params: Record<string, string> }, text: string,
+): { params: P; query: Q; body: B } {
+  const path = (spec.params ?? (empty as unknown as z.ZodType<P>)).safeParse(params)
+  if (!path.success) throw new LeaseholdError('not-found')
+  const query = validate(spec.query ?? (empty as unknown as z.ZodType<Q>), queryOf(request.url))
+  const body = validate(spec.body ?? (empty as unknown as z.ZodType<B>), parseJson(text))
+  return { params: path.data, query, body }
+}
+
+/** @throws LeaseholdError `validation-failed` for a parameter that is given twice */
+function queryOf(url: string): Record<string, string> {
+  const { searchParams } = new URL(url)
+  const twice = [...new Set(searchParams.keys())].filter((name) => searchParams.getAll(name).length > 1)
+  if (twice.length > 0) throw new LeaseholdError('validation-failed', { errors: [{ path: 'query', message: 'a parameter is given twice' }] })
+  return Object.fromEntries(searchParams)
+}
+
+function identify<P, Q, B, F>(
+  parts: Parts, { method, path }: RouteSpec<P, Q, B, F>, userId: Idempotency['userId'], input: { params: P; body: B }, request: Request,
+): Idempotency {
+  const route = `${method} ${path}`
+  return { userId, key: idempotencyKeyOf(request.headers), route, requestHash: requestHashOf(parts.requestHashKey, route, input.params, input.body) }
+}
+
+/** The answer on the wire. */
+export function respond(answer: Reply | Response, trace: Trace): Response {
+  const response = answer instanceof Response ? answer : toResponse(answer)
+  response.headers.set('x-correlation-id', trace.correlationId)
+  if (!response.headers.has('cache-control')) response.headers.set('cache-control', 'no-store')
+  response.headers.set('x-content-type-options', 'nosniff')
+  return response
+}
+
+function toResponse({ status, body, headers }: ReturnType<typeof reply>): Response {
+  if (body === null) return new Response(null, { status, headers })
+  return new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json', ...headers } })
+}

@@ -1,0 +1,67 @@
+import type { ErrorCode } from '#schemas/errors.ts'
+import type { OrganizationId, UserId, VaultId } from '#schemas/ids.ts'
+import type { Principal } from '#schemas/principal.ts'
+import { hasPermission, vaultAccess } from '#schemas/rules/access.ts'
+import { rules, type Action, type Rule } from './rules.ts'
+import { isEmpty, scopeOf } from './scope.ts'
+
+/** What an action is done to, as far as the right to do it depends on it. */
+export interface Resource {
+  /** Null or absent: the account itself. */
+  readonly organizationId?: OrganizationId | null
+  readonly vaultId?: VaultId | null
+  /** Who holds the lease. */
+  readonly holderId?: UserId
+}
+
+export type Decision =
+  | { readonly permit: true }
+  | { readonly permit: false; readonly code: Extract<ErrorCode, 'forbidden' | 'not-found' | 'no-idp-user-mapping'>; readonly missing?: string }
+
+const permitted: Decision = { permit: true }
+
+/**
+ * Whether `principal` may do `action` to `resource`. Pure; everything that has no rule is denied.
+ * What the caller may not even see is `not-found`, so that foreign, hidden and absent answer alike.
+ */
+export function decide(principal: Principal, action: Action, resource: Resource): Decision {
+  const rule = ruleOf(action)
+  if (rule === undefined) return { permit: false, code: 'forbidden' }
+  if (rule.collection) return isEmpty(scopeOf(principal, action)) ? denied(rule) : permitted
+  const refusal = refuse(principal, rule, resource)
+  if (refusal.permit || mayKnow(principal, rule, action, resource)) return refusal
+  return { permit: false, code: 'not-found' }
+}
+
+function refuse(principal: Principal, rule: Rule, resource: Resource): Decision {
+  const holds = resource.holderId === principal.userId
+  if (rule.holder === 'only' && !holds) return { permit: false, code: 'forbidden', missing: 'to be the holder of the lease' }
+  if (rule.holder === 'instead' && holds) return permitted
+  if (!hasAny(principal, rule, resource)) return denied(rule)
+  if (rule.mapping && principal.idpUserId === null && !principal.owner) return { permit: false, code: 'no-idp-user-mapping' }
+  if (rule.andGrant !== undefined && !hasGrant(principal, resource, rule.andGrant)) {
+    return { permit: false, code: 'forbidden', missing: `vault access: ${rule.andGrant}` }
+  }
+  return permitted
+}
+
+function hasAny(principal: Principal, rule: Rule, resource: Resource): boolean {
+  if (rule.anyOf === undefined) return true
+  if (rule.anyOf.some((name) => hasPermission(principal, name, resource.organizationId ?? null))) return true
+  return rule.orGrant !== undefined && hasGrant(principal, resource, rule.orGrant)
+}
+
+function hasGrant(principal: Principal, resource: Resource, level: NonNullable<Rule['orGrant']>): boolean {
+  if (resource.vaultId === undefined || resource.vaultId === null) return principal.owner
+  return vaultAccess(principal, resource.vaultId, level) !== undefined
+}
+
+/** Actions without `visible` are their own measure: on the account there is nothing to hide, on a resource there is. */
+function mayKnow(principal: Principal, rule: Rule, action: Action, resource: Resource): boolean {
+  if (rule.visible !== undefined && rule.visible !== action) return decide(principal, rule.visible as Action, resource).permit
+  return !action.endsWith('.read')
+}
+
+const denied = (rule: Rule): Decision => ({ permit: false, code: 'forbidden', ...(rule.anyOf?.[0] === undefined ? {} : { missing: rule.anyOf[0] }) })
+
+const ruleOf = (action: string): Rule | undefined => (Object.hasOwn(rules, action) ? rules[action as Action] : undefined)

@@ -1,0 +1,87 @@
+import { permissions, type GrantLevel, type Permission } from '#schemas/principal.ts'
+
+/** What one action needs. A part that is absent asks for nothing; an action without a rule is denied. */
+export interface Rule {
+  /** Any one of these permissions, in the organization of the resource or in the whole account. */
+  readonly anyOf?: readonly Permission[]
+  /** A grant at this level on the vault does instead of the permission: a grant alone shows that one vault. */
+  readonly orGrant?: GrantLevel
+  /** A grant at this level on the vault is needed too; account owners pass it (S2 "Permissions reference"). */
+  readonly andGrant?: GrantLevel
+  /** `instead`: the holder of the lease needs nothing else; `only`: nobody but the holder. */
+  readonly holder?: 'instead' | 'only'
+  /** The caller must be linked to a record of the directory; account owners pass (S2 "No IDP user mapping"). */
+  readonly mapping?: true
+  /** A collection: permitted when there is anything that the caller may see; the query then filters by `scopeOf`. */
+  readonly collection?: true
+  /** Who is denied this may still know that the resource exists when this other action is permitted; else it is not found. */
+  readonly visible?: string
+}
+
+const view = { anyOf: ['pam_vaults.view', 'pam_vaults.manage'], orGrant: 'view_vault' } as const satisfies Rule
+const manage = { anyOf: ['pam_vaults.manage'], visible: 'vault.read' } as const satisfies Rule
+const anyRole = { anyOf: permissions } as const satisfies Rule
+const organizations = { anyOf: ['organizations.manage'], visible: 'organization.read' } as const satisfies Rule
+
+/** Every action of the API (S2 "Permissions reference", and who may administer what). */
+export const rules = {
+  'me.read': {},
+
+  'organization.list': { ...anyRole, collection: true },
+  'organization.read': anyRole,
+  'organization.create': organizations,
+  'organization.update': organizations,
+  'organization.delete': organizations,
+  'organization.set-secret': organizations,
+  'organization.rotate-secret': organizations,
+
+  'vault.list': { ...view, collection: true },
+  'vault.read': view,
+  'vault.create': { anyOf: ['pam_vaults.manage'] },
+  'vault.update': manage,
+  'vault.delete': manage,
+
+  'grant.list': { anyOf: ['pam_vaults.manage', 'pam_audit.view'], visible: 'vault.read' },
+  'grant.create': manage,
+  'grant.revoke': manage,
+  'principal.search': { anyOf: ['pam_vaults.manage', 'organizations.manage', 'pam_audit.view'], collection: true },
+
+  'identity.list': { ...view, collection: true },
+  'identity.read': view,
+  'identity.create': manage,
+  'identity.update': manage,
+  'identity.delete': manage,
+  'identity.reveal': { anyOf: ['pam_vaults.view'], andGrant: 'view_credentials', mapping: true, visible: 'vault.read' },
+  'identity.checkout': { anyOf: ['pam_vaults.view'], andGrant: 'checkout', mapping: true, visible: 'vault.read' },
+  'identity.rotate': manage,
+
+  'lease.list': { ...view, collection: true },
+  'lease.read': { anyOf: ['pam_vaults.view', 'pam_vaults.manage'], holder: 'instead' },
+  'lease.read-credential': { anyOf: ['pam_vaults.view'], andGrant: 'checkout', mapping: true, holder: 'only', visible: 'lease.read' },
+  'lease.checkin': { holder: 'only', visible: 'lease.read' },
+  'lease.extend': { holder: 'only', visible: 'lease.read' },
+  'lease.force-checkin': { anyOf: ['pam_vaults.manage'], visible: 'lease.read' },
+  'lease.read-reason': { anyOf: ['pam_vaults.manage', 'pam_audit.view'], holder: 'instead' },
+
+  'rotation.list': { ...view, collection: true },
+  'rotation.read': view,
+  'job.list': { ...view, collection: true },
+  'job.read': view,
+
+  'host.list': { anyOf: ['pam_vaults.view', 'pam_vaults.manage', 'hosts.manage_users'], collection: true },
+  'host.read': { anyOf: ['pam_vaults.view', 'pam_vaults.manage', 'hosts.manage_users'] },
+  'host.create': { anyOf: ['pam_vaults.manage'] },
+  'host.update': { anyOf: ['pam_vaults.manage'], visible: 'host.read' },
+  'host.delete': { anyOf: ['pam_vaults.manage'], visible: 'host.read' },
+  'host.enroll': { anyOf: ['hosts.manage_users'], visible: 'host.read' },
+
+  'connector.list': { anyOf: ['connectors.manage', 'pam_vaults.view', 'pam_vaults.manage'], collection: true },
+  'connector.read': { anyOf: ['connectors.manage', 'pam_vaults.view', 'pam_vaults.manage'] },
+  'connector.create': { anyOf: ['connectors.manage'] },
+  'connector.update': { anyOf: ['connectors.manage'], visible: 'connector.read' },
+  'connector.delete': { anyOf: ['connectors.manage'], visible: 'connector.read' },
+
+  'audit.list': { anyOf: ['pam_audit.view'], collection: true },
+} as const satisfies Record<string, Rule>
+
+export type Action = keyof typeof rules
