@@ -54,12 +54,11 @@ function namingPool(pool: pg.Pool): PostgresPool {
 /** Opens a pool. The caller ends it with `db.destroy()`. */
 export function connect(options: ConnectionOptions): Db {
   const url = new URL(options.url)
-  url.username = ''
-  url.password = ''
+  // A user in the connection string, even an empty one, wins over the driver's own options.
+  url.username = options.user
+  url.password = encodeURIComponent(options.password)
   const pool = new pg.Pool({
     connectionString: url.href,
-    user: options.user,
-    password: options.password,
     max: options.max,
     connectionTimeoutMillis: 1_500,
     application_name: options.user,
