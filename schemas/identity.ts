@@ -5,7 +5,7 @@ import { moment, name, text } from './text.ts'
 
 const credential = z.string()
   .refine((value) => value.isWellFormed() && !value.includes('\u0000'), { error: 'must be text without U+0000', abort: true })
-  .refine((value) => value.length >= 1 && Buffer.byteLength(value) <= 65_536, { error: 'must be 1 to 65536 bytes long' })
+  .refine((value) => value.length >= 1 && new TextEncoder().encode(value).length <= 65_536, { error: 'must be 1 to 65536 bytes long' })
   .meta({ description: 'Password or key; encrypted before it is stored, never answered here', writeOnly: true })
 
 /** Every field of S2 "Credential fields", and how the credential may be used. */

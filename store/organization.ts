@@ -6,7 +6,8 @@ import type { ChangeOrganization, CreateOrganization, Organization } from '#sche
 import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
-import { pageClause } from './page.ts'
+import { fieldsOf, merged } from './merged.ts'
+import { inScope, pageClause, type Scope } from './page.ts'
 import { expectVersion, refuseDuplicates } from './refusals.ts'
 
 const columns = sql`id, name, maximum_lease_minutes as "maximumLeaseMinutes", break_glass_maximum_minutes as "breakGlassMaximumMinutes",
@@ -22,10 +23,9 @@ export async function readOrganization(trx: Transaction, id: OrganizationId): Pr
   return fromRow(rows[0])
 }
 
-/** @param visible the organizations that the caller sees; null: all of the account */
-export async function listOrganizations(trx: Transaction, visible: readonly OrganizationId[] | null, page: PageRequest): Promise<Page<Organization>> {
+export async function listOrganizations(trx: Transaction, scope: Scope, page: PageRequest): Promise<Page<Organization>> {
   const { rows } = await sql<Row>`
-    select ${columns} from organization where (${visible}::uuid[] is null or id = any(${visible}::uuid[])) ${pageClause(sql`id`, page)}`.execute(trx)
+    select ${columns} from organization where ${inScope(scope, sql`id`)} ${pageClause(sql`id`, page)}`.execute(trx)
   return toPage(rows.map(fromRow), page.limit)
 }
 
@@ -48,11 +48,11 @@ export async function changeOrganization(
   await lockOrganization(trx, id)
   const before = await readOrganization(trx, id)
   expectVersion(before.version, expectedVersion)
-  const after = { ...before, ...change }
+  const after = merged(before, change)
   await refuseDuplicates(sql`
     update organization set name = ${after.name}::text, maximum_lease_minutes = ${after.maximumLeaseMinutes}::int,
       break_glass_maximum_minutes = ${after.breakGlassMaximumMinutes}::int, version = version + 1 where id = ${id}::uuid`.execute(trx))
-  await appendAudit(trx, { actor, action: 'organization.changed', effect: 'permit', outcome: 'success', organizationId: id, detail: { fields: Object.keys(change) } })
+  await appendAudit(trx, { actor, action: 'organization.changed', effect: 'permit', outcome: 'success', organizationId: id, detail: { fields: fieldsOf(change) } })
   return readOrganization(trx, id)
 }
 

@@ -10,14 +10,19 @@ import type { PageRequest } from '#schemas/page.ts'
 export const pageClause = (id: RawBuilder<unknown>, { limit, after }: PageRequest): RawBuilder<unknown> =>
   sql`and (${after}::uuid is null or ${id} > ${after}::uuid) order by ${id} limit ${limit + 1}::int`
 
-/** Which vaults somebody sees: those of whole organizations (null: of all), and single ones by grant. */
-export interface VaultScope {
-  readonly organizationIds: readonly string[] | null
+/** Which part of an account somebody sees: everything, these organizations, and these vaults. */
+export interface Scope {
+  readonly all: boolean
+  readonly organizationIds: readonly string[]
   readonly vaultIds: readonly string[]
 }
 
-export const everyVault: VaultScope = { organizationIds: null, vaultIds: [] }
+export const everything: Scope = { all: true, organizationIds: [], vaultIds: [] }
 
-/** Whether a row lies in the scope. */
-export const inScope = ({ organizationIds, vaultIds }: VaultScope, organizationId: RawBuilder<unknown>, vaultId: RawBuilder<unknown>): RawBuilder<boolean> =>
-  sql<boolean>`(${organizationIds}::uuid[] is null or ${organizationId} = any(${organizationIds}::uuid[]) or ${vaultId} = any(${vaultIds}::uuid[]))`
+/**
+ * Whether a row lies in the scope.
+ *
+ * @param vaultId column with the vault; absent: rows belong to organizations only
+ */
+export const inScope = ({ all, organizationIds, vaultIds }: Scope, organizationId: RawBuilder<unknown>, vaultId?: RawBuilder<unknown>): RawBuilder<boolean> =>
+  sql<boolean>`(${all}::boolean or ${organizationId} = any(${organizationIds}::uuid[]) or ${vaultId ?? sql`null::uuid`} = any(${vaultIds}::uuid[]))`

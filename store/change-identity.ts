@@ -1,0 +1,89 @@
+import { sql } from 'kysely'
+import type { Actor } from '#schemas/audit-event.ts'
+import { LeaseholdError } from '#schemas/errors.ts'
+import type { IdentityId } from '#schemas/ids.ts'
+import { settingFaults, type ChangeIdentity, type Identity } from '#schemas/identity.ts'
+import { appendAudit } from './audit.ts'
+import { cancelRotation } from './cancel-rotation.ts'
+import { lockIdentity, readCheckoutFacts } from './checkout-facts.ts'
+import type { Transaction } from './connection.ts'
+import type { StoredValue } from './create-identity.ts'
+import { shredUnused, storeVersion } from './credential.ts'
+import { setIdentityHosts } from './identity-host.ts'
+import { readIdentity } from './identity.ts'
+import { fieldsOf, merged } from './merged.ts'
+import { expectVersion, refuseDuplicates, refuseFaults } from './refusals.ts'
+import { endOverdueLeases } from './release-lease.ts'
+
+export interface IdentityChange {
+  readonly id: IdentityId
+  /** Its `credential` is not looked at: `seal` makes the value. */
+  readonly change: Omit<ChangeIdentity, 'credential'>
+  /** A person stores another credential: seals it for the version that it gets. Absent: the credential stays. */
+  readonly seal?: (version: number) => StoredValue
+  readonly actor: Actor
+  readonly expectedVersion?: number | undefined
+}
+
+/**
+ * Changes an identity. Another credential, user name or other hosts are refused while somebody holds it or a connector
+ * changes it; another credential cancels a rotation that nobody has claimed.
+ *
+ * @throws LeaseholdError `not-found`, `precondition-failed`, `validation-failed`, `already-exists`, `identity-checked-out`, `identity-rotating`, `rotation-open`, `busy`
+ */
+export async function changeIdentity(trx: Transaction, { id, change, seal, actor, expectedVersion }: IdentityChange): Promise<Identity> {
+  await lockIdentity(trx, id)
+  const before = await readIdentity(trx, id)
+  expectVersion(before.version, expectedVersion)
+  const after = merged(before, change)
+  refuseFaults(settingFaults(after))
+  const moves = change.username !== undefined || change.hostIds !== undefined
+  if (moves || seal !== undefined) await refuseInUse(trx, id, actor, seal !== undefined)
+  await writeSettings(trx, id, after, change.rotationIntervalDays !== undefined && change.rotationIntervalDays !== before.rotationIntervalDays)
+  if (change.hostIds !== undefined) await setIdentityHosts(trx, after, change.hostIds)
+  const version = seal === undefined ? undefined : await replaceCredential(trx, id, seal)
+  await appendAudit(trx, {
+    actor, action: 'identity.changed', effect: 'permit', outcome: 'success', organizationId: before.organizationId, vaultId: before.identityGroupId, identityId: id,
+    detail: { fields: [...fieldsOf(change), ...(seal === undefined ? [] : ['credential'])], ...(version === undefined ? {} : { credentialVersion: version }) },
+  })
+  return readIdentity(trx, id)
+}
+
+async function refuseInUse(trx: Transaction, id: IdentityId, actor: Actor, cancels: boolean): Promise<void> {
+  await endOverdueLeases(trx, id, { kind: 'system', id: 'overdue' })
+  const { leases: [lease], openRotation } = await readCheckoutFacts(trx, id, null)
+  if (lease !== undefined) {
+    throw new LeaseholdError('identity-checked-out', { until: lease.expiresAt.toISOString(), ...(lease.holder === null ? {} : { holder: lease.holder }) })
+  }
+  if (openRotation === null) return
+  const held = openRotation.jobs.some((job) => job.state === 'claimed' || job.state === 'doubt')
+  if (held) throw new LeaseholdError('identity-rotating', { rotationId: openRotation.id, retryAfterSeconds: 5 })
+  if (!cancels) throw new LeaseholdError('rotation-open', { rotationId: openRotation.id })
+  await cancelRotation(trx, openRotation.id, actor)
+}
+
+async function writeSettings(trx: Transaction, id: IdentityId, after: Identity, newInterval: boolean): Promise<void> {
+  await refuseDuplicates(sql`
+    update identity i set name = ${after.name}::text, username = ${after.username}::text, credential_type = ${after.credentialType}::text,
+      rotation_interval_days = ${after.rotationIntervalDays ?? null}::int, rotate_after_use = ${after.rotateAfterUse}::boolean,
+      allow_concurrent_checkout = ${after.allowConcurrentCheckout}::boolean, max_concurrent_sessions = ${after.maxConcurrentSessions ?? null}::int,
+      exposure = ${after.exposure}::text, after_use_grace_minutes = ${after.afterUseGraceMinutes ?? null}::int,
+      password_policy = ${after.passwordPolicy == null ? null : JSON.stringify(after.passwordPolicy)}::jsonb, state = ${after.state}::text, version = version + 1,
+      next_rotation_at = case when ${newInterval}::boolean then (
+        select c.created_at + make_interval(days => ${after.rotationIntervalDays ?? null}::int) from credential_version c
+        where c.identity_id = i.id and c.version = i.current_version) else next_rotation_at end
+    where i.id = ${id}::uuid`.execute(trx))
+}
+
+/** A person says that this is the value from now on, on every host; a login has yet to prove it. */
+async function replaceCredential(trx: Transaction, id: IdentityId, seal: (version: number) => StoredValue): Promise<number> {
+  const { rows } = await sql<{ version: number }>`
+    select coalesce(max(version), 0) + 1 as version from credential_version where identity_id = ${id}::uuid`.execute(trx)
+  const version = rows[0]?.version ?? 1
+  await storeVersion(trx, id, { version, ...seal(version) }, null)
+  await sql`update identity set current_version = ${version}::int, draining_since = null,
+    next_rotation_at = app_clock() + make_interval(days => rotation_interval_days) where id = ${id}::uuid`.execute(trx)
+  await sql`update identity_host set known_version = ${version}::int, sync = 'unknown' where identity_id = ${id}::uuid`.execute(trx)
+  await shredUnused(trx, id)
+  return version
+}

@@ -1,0 +1,47 @@
+import { sql } from 'kysely'
+import { LeaseholdError } from '#schemas/errors.ts'
+import type { PrincipalEntry } from '#schemas/grant.ts'
+import type { UserId } from '#schemas/ids.ts'
+import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
+import type { Transaction } from './connection.ts'
+import { pageClause } from './page.ts'
+
+/** Directory records, users and groups alike. */
+const entries = sql`(
+  select 'user' as type, id, coalesce(name, email) as name, email, user_id from idp_user where state = 'active'
+  union all select 'group', id, name, null, null from idp_group
+)`
+
+/**
+ * Users and groups of the identity provider whose name or email contains `query`, in any case.
+ *
+ * @param query empty: all
+ */
+export async function searchPrincipals(trx: Transaction, query: string, page: PageRequest): Promise<Page<PrincipalEntry>> {
+  const pattern = `%${query.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`
+  const { rows } = await sql<PrincipalEntry>`
+    select type, id, name, email from ${entries} e where (name ilike ${pattern}::text or email ilike ${pattern}::text) ${pageClause(sql`id`, page)}`.execute(trx)
+  return toPage(rows, page.limit)
+}
+
+export interface DirectoryRecord {
+  readonly type: 'user' | 'group'
+  readonly id: string
+  /** Whether `userId` is this user or an open member of this group. */
+  readonly includes: boolean
+}
+
+/**
+ * Finds whom a grant names. A user may be named by the directory record or by the user that is linked to it.
+ *
+ * @throws LeaseholdError `not-found`
+ */
+export async function findDirectoryRecord(trx: Transaction, principal: { readonly type: 'user' | 'group'; readonly id: string }, userId: UserId): Promise<DirectoryRecord> {
+  const { rows } = await sql<DirectoryRecord>`
+    select e.type, e.id, (e.user_id is not distinct from ${userId}::uuid or exists (
+      select from idp_group_member m join idp_user u on u.id = m.idp_user_id
+      where m.group_id = e.id and m.valid_to is null and u.user_id = ${userId}::uuid)) as includes
+    from ${entries} e where e.type = ${principal.type}::text and (e.id = ${principal.id}::uuid or e.user_id = ${principal.id}::uuid)`.execute(trx)
+  if (rows[0] === undefined) throw new LeaseholdError('not-found')
+  return rows[0]
+}
