@@ -13,6 +13,7 @@ export interface AccessToken {
   readonly authTime: number | undefined
   /** Thumbprint of the key that the token is bound to (RFC 9449); undefined: a bearer token. */
   readonly jkt: string | undefined
+  readonly expiresAt: Date
 }
 
 /** A login that is refused. When our issuer did sign the token, `claims` say whose it is, so that it goes on record. */
@@ -64,7 +65,7 @@ function accessToken(payload: JWTPayload): AccessToken {
   const ours = typeof iss === 'string' && typeof sub === 'string' && sub !== '' && typeof jti === 'string' && typeof clientId === 'string'
   if (!ours || exp === undefined || iat === undefined || exp - iat > maximumLife) throw new RefusedLoginError(payload)
   return {
-    iss, sub, jti, clientId, jkt: boundKey(payload),
+    iss, sub, jti, clientId, jkt: boundKey(payload), expiresAt: new Date(exp * 1_000),
     acr: typeof acr === 'string' ? acr : undefined, authTime: typeof authTime === 'number' ? authTime : undefined,
   }
 }

@@ -1,12 +1,18 @@
 import type { HttpBindings } from '@hono/node-server'
 import { Hono } from 'hono'
 import { LeaseholdError } from '#schemas/errors.ts'
+import { auditEventRoutes } from './audit-events.ts'
 import { createAuthenticate } from './authenticate.ts'
+import { checkoutRoutes } from './checkout.ts'
 import { healthRoutes } from './health.ts'
+import { jobRoutes } from './jobs.ts'
+import { leaseRoutes } from './leases.ts'
 import { meRoutes } from './me.ts'
 import { openApiOf, type AnyRouteSpec } from './openapi.ts'
 import type { Parts } from './parts.ts'
 import { problemOf } from './problem.ts'
+import { revealRoutes } from './reveal.ts'
+import { rotationRoutes } from './rotations.ts'
 import type { DefineRoute } from './route.ts'
 import { respond, runRoute } from './run-route.ts'
 import { scrubError } from './scrub-error.ts'
@@ -21,6 +27,12 @@ export type App = Hono<Environment>
 /** Every resource of the API; a new one adds its line here. */
 const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   meRoutes,
+  checkoutRoutes,
+  revealRoutes,
+  leaseRoutes,
+  rotationRoutes,
+  jobRoutes,
+  auditEventRoutes,
 ]
 
 /** The HTTP API as one fetch handler; the role gives it a listener. */

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import type { Logger } from 'pino'
-import type { VaultKeyRef } from '#schemas/vault-key-ref.ts'
+import type { VaultKeys } from '#secrets/vault-keys.ts'
 import type { Db } from '#store/connection.ts'
 
 /** Settings of the API, as server/config.ts reads them. */
@@ -24,7 +24,11 @@ export interface Parts {
   readonly db: Db
   /** Key of the hashes that tell whether two requests are the same one; the same in every process. */
   readonly requestHashKey: KeyObject
-  readonly vaultKeys: { get(ref: VaultKeyRef): Promise<unknown> }
+  readonly vaultKeys: VaultKeys
+  /** Tells the loops that something is owed; called after a commit, sent once for many calls. */
+  readonly wakeLoops: () => void
+  /** Aborted when the process stops: streams end. */
+  readonly stopping: AbortSignal
   /** State of each server that the API needs, for /readyz; each answers within 2 s. */
   readonly checks: Readonly<Record<string, () => Promise<boolean>>>
 }

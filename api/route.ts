@@ -4,6 +4,7 @@ import type { Action } from '#policy/rules.ts'
 import type { Actor } from '#schemas/audit-event.ts'
 import type { Principal } from '#schemas/principal.ts'
 import type { Transaction } from '#store/connection.ts'
+import type { AccessToken } from './access-token.ts'
 import type { Idempotency } from './idempotency.ts'
 import type { Trace } from './trace.ts'
 
@@ -53,6 +54,7 @@ export interface RouteContext<Params, Query, Body, Found> {
   /** Only with `idempotent: true`. */
   readonly idempotency: Idempotency
   readonly trace: Trace
+  readonly token: AccessToken
   readonly request: Request
   /** Runs one transaction of the caller's account. */
   readonly inAccount: <T>(decide: (trx: Transaction) => Promise<T>) => Promise<T>

@@ -41,7 +41,7 @@ export async function runRoute<P, Q, B, F>(
   if (found === undefined) throw new LeaseholdError('not-found')
   await authorize(db, { ...caller, principal }, spec.action, found)
   return handler({
-    principal, actor: caller.actor, ...input, found, idempotency: idempotency as Idempotency, trace, request,
+    principal, actor: caller.actor, ...input, found, idempotency: idempotency as Idempotency, trace, token: caller.token, request,
     inAccount: (decide) => inAccount(db, caller.accountId, decide),
   })
 }

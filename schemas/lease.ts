@@ -1,0 +1,60 @@
+import { z } from 'zod'
+import { HostId, IdentityId, LeaseId, OrganizationId, RotationId, UserId, VaultId } from './ids.ts'
+import { PageQuery } from './page.ts'
+import { maximumMinutes, minimumMinutes } from './rules/lease.ts'
+import { text } from './text.ts'
+
+/** Why somebody needs it: 1-500 characters, at least one of them visible (S2 "Checking out credentials"). */
+export const Reason = text(1, 500).refine((value) => /[^\p{White_Space}\p{Cf}]/u.test(value), { error: 'must not be blank' })
+
+const minutes = z.number().int().min(minimumMinutes).max(maximumMinutes)
+
+export const CheckoutBody = z.strictObject({
+  reason: Reason,
+  durationMinutes: minutes.meta({ description: 'The lease ends by itself after so many minutes, or earlier when the access of the holder ends' }),
+  hostId: HostId.nullish().meta({ description: 'A host of the identity; needed when its hosts hold different passwords' }),
+})
+
+export const ExtendBody = z.strictObject({
+  minutes: z.number().int().min(1).max(maximumMinutes).meta({ description: 'Added to the present end; a lease lasts at most 1440 minutes in all' }),
+})
+export const ForceCheckinBody = z.strictObject({ reason: Reason })
+export const RevealBody = z.strictObject({ reason: Reason.optional(), hostId: HostId.nullish() })
+
+export const Lease = z.strictObject({
+  id: LeaseId,
+  organizationId: OrganizationId,
+  identityGroupId: VaultId,
+  identityId: IdentityId,
+  hostId: HostId.nullable(),
+  mode: z.enum(['standard', 'break_glass', 'support']),
+  state: z.enum(['active', 'ended']),
+  holder: z.strictObject({ id: UserId, name: z.string().nullable() }),
+  reason: z.string().nullable().meta({ description: 'Null: only the holder, pam_vaults.manage and pam_audit.view see it' }),
+  durationMinutes: z.int().meta({ description: 'As asked for' }),
+  startedAt: z.iso.datetime(),
+  expiresAt: z.iso.datetime(),
+  endedAt: z.iso.datetime().nullable(),
+  endCause: z.enum(['checked_in', 'expired', 'forced', 'revoked', 'grant_ended', 'emergency', 'superseded']).nullable(),
+  endedBy: UserId.nullable(),
+  credentialVersion: z.int(),
+  rotationId: RotationId.nullable().meta({ description: 'The rotation that the end of this lease owes' }),
+  version: z.int().meta({ description: 'Grows with every change of expiresAt' }),
+})
+export type Lease = z.infer<typeof Lease>
+
+const Credential = z.strictObject({ username: z.string(), value: z.string() })
+export const LeaseAnswer = z.strictObject({ lease: Lease })
+export const CheckoutAnswer = z.strictObject({
+  lease: Lease,
+  credential: Credential.nullable().meta({ description: 'Null: the identity is inject-only, or the retried lease has ended' }),
+})
+export const CredentialAnswer = Credential
+export const RevealAnswer = z.strictObject({ username: z.string(), value: z.string(), clearAfterSeconds: z.int() })
+
+export const LeaseQuery = PageQuery.extend({
+  identityId: IdentityId.optional(),
+  identityGroupId: VaultId.optional(),
+  userId: UserId.optional(),
+  state: z.enum(['active', 'ended']).optional(),
+})

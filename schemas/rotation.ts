@@ -1,0 +1,42 @@
+import { z } from 'zod'
+import { HostId, IdentityId, JobId, OrganizationId, RotationId, UserId, VaultId } from './ids.ts'
+import { PageQuery } from './page.ts'
+
+const RotationState = z.enum(['pending', 'confirmed', 'failed', 'cancelled'])
+const JobState = z.enum(['waiting', 'claimed', 'doubt', 'confirmed', 'failed', 'cancelled'])
+
+export const RotateBody = z.strictObject({
+  vaultOnly: z.boolean().optional().meta({ description: 'For an identity without hosts: a person sets the new value on the target' }),
+})
+
+export const Rotation = z.strictObject({
+  id: RotationId,
+  organizationId: OrganizationId,
+  identityGroupId: VaultId,
+  identityId: IdentityId,
+  trigger: z.enum(['manual', 'scheduled', 'after_use', 'break_glass']),
+  state: RotationState,
+  phase: z.enum(['queued', 'staged', 'waiting', 'applying', 'in_doubt', 'done']),
+  needsAttention: z.boolean(),
+  reason: z.string().nullable().meta({ description: 'Class of the failure' }),
+  requestedBy: UserId.nullable(),
+  dueAt: z.iso.datetime().nullable(),
+  startedAt: z.iso.datetime(),
+  finishedAt: z.iso.datetime().nullable(),
+  version: z.int(),
+  hosts: z.array(z.strictObject({
+    hostId: HostId, jobId: JobId.nullable(), state: JobState, attempts: z.int(), reason: z.string().nullable(),
+    knownVersion: z.int().nullable().meta({ description: 'The version that this host is known to have' }),
+  })),
+})
+export type Rotation = z.infer<typeof Rotation>
+
+export const RotationAnswer = z.strictObject({ rotation: Rotation })
+export const RotationEvents = z.string().meta({ mediaType: 'text/event-stream', description: 'Event `rotation` with the rotation as JSON at every change, the last one when it is final' })
+
+export const RotationQuery = PageQuery.extend({
+  identityId: IdentityId.optional(),
+  identityGroupId: VaultId.optional(),
+  state: RotationState.optional(),
+  needsAttention: z.enum(['true', 'false']).transform((value) => value === 'true').optional(),
+})
