@@ -4,12 +4,20 @@ import { LeaseholdError } from '#schemas/errors.ts'
 import { auditEventRoutes } from './audit-events.ts'
 import { createAuthenticate } from './authenticate.ts'
 import { checkoutRoutes } from './checkout.ts'
+import { connectorRoutes } from './connectors.ts'
+import { grantRoutes } from './grants.ts'
 import { healthRoutes } from './health.ts'
+import { hostRoutes } from './hosts.ts'
+import { identityRoutes } from './identities.ts'
+import { identityGroupRoutes } from './identity-groups.ts'
 import { jobRoutes } from './jobs.ts'
+import { joinRoutes } from './join.ts'
 import { leaseRoutes } from './leases.ts'
 import { meRoutes } from './me.ts'
 import { openApiOf, type AnyRouteSpec } from './openapi.ts'
+import { organizationRoutes, organizationSecretRoutes } from './organizations.ts'
 import type { Parts } from './parts.ts'
+import { principalRoutes } from './principals.ts'
 import { problemOf } from './problem.ts'
 import { revealRoutes } from './reveal.ts'
 import { rotationRoutes } from './rotations.ts'
@@ -33,6 +41,14 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   rotationRoutes,
   jobRoutes,
   auditEventRoutes,
+  organizationRoutes,
+  organizationSecretRoutes,
+  identityGroupRoutes,
+  grantRoutes,
+  principalRoutes,
+  identityRoutes,
+  hostRoutes,
+  connectorRoutes,
 ]
 
 /** The HTTP API as one fetch handler; the role gives it a listener. */
@@ -64,6 +80,7 @@ export function createApp(parts: Parts): App {
     })
   }
   for (const define of resources) define(route, parts)
+  joinRoutes(app, parts)
   healthRoutes(app, parts, () => openApiOf(specs, parts.config.apiUrl))
   return app
 }

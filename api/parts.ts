@@ -1,5 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { Logger } from 'pino'
+import type { JoinAnswer } from '#schemas/connector-message.ts'
+import type { OrganizationSecrets } from '#secrets/organization-secret.ts'
 import type { VaultKeys } from '#secrets/vault-keys.ts'
 import type { Db } from '#store/connection.ts'
 
@@ -14,6 +16,8 @@ export interface ApiSettings {
   readonly apiAudience: string
   /** Public base URL without trailing slash, the base of `htu` in DPoP proofs. */
   readonly apiUrl: string
+  /** Where connectors find NATS. */
+  readonly natsUrl: string
 }
 
 /** What the routes work with; made by the role, one per process. */
@@ -25,6 +29,9 @@ export interface Parts {
   /** Key of the hashes that tell whether two requests are the same one; the same in every process. */
   readonly requestHashKey: KeyObject
   readonly vaultKeys: VaultKeys
+  readonly organizationSecrets: OrganizationSecrets
+  /** Public keys that sign offers to connectors. */
+  readonly signingKeys: () => Promise<JoinAnswer['signingKeys']>
   /** Tells the loops that something is owed; called after a commit, sent once for many calls. */
   readonly wakeLoops: () => void
   /** Aborted when the process stops: streams end. */

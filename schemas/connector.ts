@@ -22,7 +22,12 @@ export type Connector = z.infer<typeof Connector>
 export const JoinToken = z.object({ joinToken: z.string(), joinTokenExpiresAt: moment })
 export type JoinToken = z.infer<typeof JoinToken>
 
-export const CreatedConnector = Connector.extend(JoinToken.shape)
+/** Both null when the same request is repeated after the connector has joined. */
+export const CreatedConnector = Connector.extend({ joinToken: z.string().nullable(), joinTokenExpiresAt: moment.nullable() })
+export type CreatedConnector = z.infer<typeof CreatedConnector>
+
+export const ChangeConnector = z.strictObject({ name }).partial()
+export type ChangeConnector = z.infer<typeof ChangeConnector>
 
 /** What a connector shows on its first contact: the token and the public halves of the keys it made. */
 export const JoinRequest = z.strictObject({

@@ -11,7 +11,7 @@ const credential = z.string()
 /** Every field of S2 "Credential fields", and how the credential may be used. */
 const fields = {
   name,
-  username: text(1, 256).refine((value) => !/[\t\n\r]/.test(value), { error: 'must be one line' }),
+  username: text(1, 255).refine((value) => !/[\t\n\r]/.test(value), { error: 'must be one line' }),
   credentialType: z.enum(['password', 'ssh_key', 'api_key', 'other']),
   credential,
   rotationIntervalDays: z.number().int().min(1).max(3650).nullable().meta({ description: 'Days between automatic rotations; null: none' }),

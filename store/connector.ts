@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
-import type { Connector, CreateConnector } from '#schemas/connector.ts'
+import type { ChangeConnector, Connector, CreateConnector } from '#schemas/connector.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { ConnectorId, OrganizationId } from '#schemas/ids.ts'
 import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
@@ -8,7 +8,7 @@ import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
 import { owe } from './duties.ts'
 import { inScope, pageClause, type Scope } from './page.ts'
-import { refuseDuplicates } from './refusals.ts'
+import { expectVersion, refuseDuplicates } from './refusals.ts'
 
 /** Whether connector `c` said hello within 30 seconds. */
 export const isOnline = sql`(c.state = 'active' and coalesce(c.last_seen_at > app_clock() - interval '30 seconds', false))`
@@ -39,6 +39,15 @@ export async function createConnector(trx: Transaction, id: ConnectorId, body: C
   await refuseDuplicates(sql`
     insert into connector (id, organization_id, name) values (${id}::uuid, ${body.organizationId}::uuid, ${body.name}::text)`.execute(trx))
   await appendAudit(trx, { actor, action: 'connector.created', effect: 'permit', outcome: 'success', organizationId: body.organizationId, connectorId: id })
+  return readConnector(trx, id)
+}
+
+/** @throws LeaseholdError `not-found`, `precondition-failed`, `already-exists` */
+export async function changeConnector(trx: Transaction, id: ConnectorId, { name }: ChangeConnector, actor: Actor, expectedVersion?: number): Promise<Connector> {
+  const before = await lockConnector(trx, id)
+  expectVersion(before.version, expectedVersion)
+  await refuseDuplicates(sql`update connector set name = ${name ?? before.name}::text, version = version + 1 where id = ${id}::uuid`.execute(trx))
+  await appendAudit(trx, { actor, action: 'connector.changed', effect: 'permit', outcome: 'success', organizationId: before.organizationId, connectorId: id })
   return readConnector(trx, id)
 }
 

@@ -54,28 +54,32 @@ export interface Joined {
  *
  * @returns undefined when the token is unknown, over, or another key has used it
  */
-export async function joinConnector(trx: Transaction, connectorId: ConnectorId, { token, nkey, encryptionJwk }: JoinRequest): Promise<Joined | undefined> {
+export async function joinConnector(trx: Transaction, connectorId: ConnectorId, { token, nkey, encryptionJwk }: JoinRequest, actor: Actor): Promise<Joined | undefined> {
   const connector = await lockConnector(trx, connectorId)
-  if (connector.state === 'revoked') return undefined
+  const refuse = async (): Promise<undefined> => {
+    await appendAudit(trx, {
+      actor, action: 'connector.joined', effect: 'deny', outcome: 'invalid-join-token', organizationId: connector.organizationId, connectorId, detail: { nkey },
+    })
+  }
   const { rows } = await sql<{ hash: Buffer; usable: boolean; used_nkey: string | null }>`
     select hash, used_nkey, case when used_at is null then expires_at > app_clock() else used_at > app_clock() - interval '1 hour' end as usable
     from join_token where connector_id = ${connectorId}::uuid`.execute(trx)
   const given = hashOf(token)
   const found = rows.find((row) => timingSafeEqual(row.hash, given))
-  if (found === undefined || !found.usable || (found.used_nkey !== null && found.used_nkey !== nkey)) return undefined
-  if (found.used_nkey === null && !(await useToken(trx, connector, { token, nkey, encryptionJwk }))) return undefined
+  if (found === undefined || !found.usable || (found.used_nkey !== null && found.used_nkey !== nkey)) return refuse()
+  if (found.used_nkey === null && !(await useToken(trx, connector, { token, nkey, encryptionJwk }, actor))) return refuse()
   const answer = await trx.selectFrom('connector').select(['organization_id', 'user_jwt', 'state']).where('id', '=', connectorId).executeTakeFirstOrThrow()
   return { connectorId, organizationId: answer.organization_id, userJwt: answer.state === 'active' ? answer.user_jwt : null }
 }
 
-async function useToken(trx: Transaction, { id, organizationId }: { readonly id: ConnectorId; readonly organizationId: OrganizationId }, request: JoinRequest): Promise<boolean> {
+async function useToken(trx: Transaction, { id, organizationId }: { readonly id: ConnectorId; readonly organizationId: OrganizationId }, request: JoinRequest, actor: Actor): Promise<boolean> {
   const { rows: others } = await sql`select from connector where nkey = ${request.nkey}::text and id <> ${id}::uuid limit 1`.execute(trx)
   if (others.length > 0) return false
   await sql`update join_token set used_at = app_clock(), used_nkey = ${request.nkey}::text where connector_id = ${id}::uuid and hash = ${hashOf(request.token)}::bytea`.execute(trx)
   await sql`update connector set state = 'joining', nkey = ${request.nkey}::text, encryption_jwk = ${JSON.stringify(request.encryptionJwk)}::jsonb, version = version + 1
     where id = ${id}::uuid`.execute(trx)
   await appendAudit(trx, {
-    actor: { kind: 'connector', id }, action: 'connector.joined', effect: 'permit', outcome: 'success', organizationId, connectorId: id, detail: { nkey: request.nkey },
+    actor, action: 'connector.joined', effect: 'permit', outcome: 'success', organizationId, connectorId: id, detail: { nkey: request.nkey },
   })
   await owe(trx, 'connector', id)
   return true

@@ -1,0 +1,65 @@
+import { z } from 'zod'
+import { scopeOf } from '#policy/scope.ts'
+import { ChangeHost, CreateHost, Host } from '#schemas/host.ts'
+import { HostId, OrganizationId } from '#schemas/ids.ts'
+import { PageQuery, pageOf } from '#schemas/page.ts'
+import { changeHost, createHost, deleteHost } from '#store/change-host.ts'
+import type { Transaction } from '#store/connection.ts'
+import { listHosts, readHost } from '#store/host.ts'
+import { readOrganization } from '#store/organization.ts'
+import { pageFrom } from './collection.ts'
+import { createOnce } from './create-once.ts'
+import { etag, ifMatch } from './etag.ts'
+import type { Parts } from './parts.ts'
+import { reply, type DefineRoute } from './route.ts'
+
+const params = z.object({ id: HostId })
+
+async function find(trx: Transaction, { params: { id } }: { readonly params: z.infer<typeof params> }) {
+  const host = await readHost(trx, id)
+  return { organizationId: host.organizationId, hostId: id, host }
+}
+
+/** Target machines and databases, each reached through one connector. */
+export function hostRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
+  route(
+    {
+      method: 'post', path: '/v1/hosts', action: 'host.create', summary: 'Add a host', body: CreateHost, answers: { 201: Host }, idempotent: true,
+      find: async (trx, { body }) => ({ organizationId: (await readOrganization(trx, body.organizationId)).id }),
+    },
+    async (context) => {
+      const host = await createOnce(context, {
+        make: (trx, id) => createHost(trx, HostId.parse(id), context.body, context.actor),
+        read: (trx, id) => readHost(trx, HostId.parse(id)),
+      })
+      return reply(201, host, { ...etag(host), location: `/v1/hosts/${host.id}` })
+    },
+  )
+  route(
+    {
+      method: 'get', path: '/v1/hosts', action: 'host.list', summary: 'List hosts', query: PageQuery.extend({ organizationId: OrganizationId.optional() }),
+      answers: { 200: pageOf(Host) },
+    },
+    async ({ principal, query, inAccount }) =>
+      reply(200, await inAccount((trx) => listHosts(trx, scopeOf(principal, 'host.list'), query.organizationId ?? null, pageFrom(query)))),
+  )
+  route(
+    { method: 'get', path: '/v1/hosts/:id', action: 'host.read', summary: 'Read a host', params, answers: { 200: Host }, find },
+    ({ found }) => reply(200, found.host, etag(found.host)),
+  )
+  route(
+    { method: 'patch', path: '/v1/hosts/:id', action: 'host.update', summary: 'Change a host', params, body: ChangeHost, answers: { 200: Host }, find },
+    async ({ params: { id }, body, actor, request, inAccount }) => {
+      const host = await inAccount((trx) => changeHost(trx, id, body, actor, ifMatch(request)))
+      wakeLoops()
+      return reply(200, host, etag(host))
+    },
+  )
+  route(
+    { method: 'delete', path: '/v1/hosts/:id', action: 'host.delete', summary: 'Delete a host that no identity names', params, answers: { 204: null }, find },
+    async ({ params: { id }, actor, request, inAccount }) => {
+      await inAccount((trx) => deleteHost(trx, id, actor, ifMatch(request)))
+      return reply(204, null)
+    },
+  )
+}

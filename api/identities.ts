@@ -1,0 +1,94 @@
+import { v7 as uuidv7 } from 'uuid'
+import { z } from 'zod'
+import { scopeOf } from '#policy/scope.ts'
+import { LeaseholdError } from '#schemas/errors.ts'
+import { ChangeIdentity, CreateIdentity, Identity } from '#schemas/identity.ts'
+import { HostId, IdentityId, OrganizationId, VaultId } from '#schemas/ids.ts'
+import { PageQuery, pageOf } from '#schemas/page.ts'
+import type { Principal } from '#schemas/principal.ts'
+import { Secret } from '#schemas/secret.ts'
+import { passwordHash, seal } from '#secrets/envelope.ts'
+import { changeIdentity } from '#store/change-identity.ts'
+import type { Transaction } from '#store/connection.ts'
+import { createIdentity, type StoredValue } from '#store/create-identity.ts'
+import { deleteIdentity } from '#store/delete-identity.ts'
+import { listIdentities, readIdentity } from '#store/identity.ts'
+import { readVault, readVaultKeyRef } from '#store/vault.ts'
+import { pageFrom } from './collection.ts'
+import { createOnce } from './create-once.ts'
+import { etag, ifMatch } from './etag.ts'
+import type { Parts } from './parts.ts'
+import { reply, type DefineRoute, type RouteContext } from './route.ts'
+
+const params = z.object({ id: IdentityId })
+const query = PageQuery.extend({ organizationId: OrganizationId.optional(), identityGroupId: VaultId.optional(), hostId: HostId.optional(), name: z.string().max(200).optional() })
+
+async function find(trx: Transaction, { params: { id } }: { readonly params: z.infer<typeof params> }) {
+  const identity = await readIdentity(trx, id)
+  return { organizationId: identity.organizationId, vaultId: identity.identityGroupId, identityId: id, identity }
+}
+
+/** Credentials and their settings (S2 "Adding credentials"). */
+export function identityRoutes(route: DefineRoute, parts: Parts): void {
+  route(
+    {
+      method: 'post', path: '/v1/identities', action: 'identity.create', summary: 'Add a credential to a vault', body: CreateIdentity, answers: { 201: Identity }, idempotent: true,
+      find: async (trx, { body }) => ({ organizationId: (await readVault(trx, body.identityGroupId)).organizationId, vaultId: body.identityGroupId }),
+    },
+    async (context) => {
+      const { credential, ...settings } = context.body
+      refuseGrace(context.principal, settings.afterUseGraceMinutes)
+      const id = IdentityId.parse(uuidv7())
+      const sealVersion = await sealerFor(parts, context, { identityId: id, vaultId: settings.identityGroupId }, Secret.of(credential))
+      const identity = await createOnce(context, {
+        id,
+        make: (trx) => createIdentity(trx, id, settings, sealVersion(1), context.actor),
+        read: (trx, made) => readIdentity(trx, IdentityId.parse(made)),
+      })
+      return reply(201, identity, { ...etag(identity), location: `/v1/identities/${identity.id}` })
+    },
+  )
+  route(
+    { method: 'get', path: '/v1/identities', action: 'identity.list', summary: 'List identities', query, answers: { 200: pageOf(Identity) } },
+    async ({ principal, query: { limit, cursor, ...filter }, inAccount }) =>
+      reply(200, await inAccount((trx) => listIdentities(trx, scopeOf(principal, 'identity.list'), filter, pageFrom({ limit, cursor })))),
+  )
+  route(
+    { method: 'get', path: '/v1/identities/:id', action: 'identity.read', summary: 'Read an identity, never its credential', params, answers: { 200: Identity }, find },
+    ({ found }) => reply(200, found.identity, etag(found.identity)),
+  )
+  route(
+    { method: 'patch', path: '/v1/identities/:id', action: 'identity.update', summary: 'Change an identity or store another credential', params, body: ChangeIdentity, answers: { 200: Identity }, find },
+    async (context) => {
+      const { params: { id }, found: { vaultId }, body: { credential, ...change }, actor, request } = context
+      refuseGrace(context.principal, change.afterUseGraceMinutes)
+      const sealVersion = credential === undefined ? undefined : await sealerFor(parts, context, { identityId: id, vaultId }, Secret.of(credential))
+      const identity = await context.inAccount((trx) =>
+        changeIdentity(trx, { id, change, actor, expectedVersion: ifMatch(request), ...(sealVersion === undefined ? {} : { seal: sealVersion }) }))
+      parts.wakeLoops()
+      return reply(200, identity, etag(identity))
+    },
+  )
+  route(
+    { method: 'delete', path: '/v1/identities/:id', action: 'identity.delete', summary: 'Delete an identity and shred its credential', params, answers: { 204: null }, find },
+    async ({ params: { id }, actor, request, inAccount }) => {
+      await inAccount((trx) => deleteIdentity(trx, id, actor, ifMatch(request)))
+      return reply(204, null)
+    },
+  )
+}
+
+type InAccount = Pick<RouteContext<unknown, unknown, unknown, unknown>, 'inAccount'>
+
+/** Gets the key of the vault before any decision: without it nothing begins. What it returns only computes. */
+async function sealerFor(
+  { vaultKeys }: Parts, { inAccount }: InAccount, { identityId, vaultId }: { readonly identityId: IdentityId; readonly vaultId: VaultId }, value: Secret<string>,
+): Promise<(version: number) => StoredValue> {
+  const key = await vaultKeys.get(await inAccount((trx) => readVaultKeyRef(trx, vaultId)))
+  return (version) => ({ sealed: seal(key, { identityId, version, purpose: 'credential' }, value), hash: passwordHash(key, value) })
+}
+
+/** After-use grace weakens what rotate-after-use promises: account owners decide. */
+function refuseGrace(principal: Principal, minutes: number | null | undefined): void {
+  if (minutes !== undefined && minutes !== null && !principal.owner) throw new LeaseholdError('forbidden', { missing: 'account owner: afterUseGraceMinutes' })
+}
