@@ -29,7 +29,7 @@ export const rules = {
 
   'organization.list': { ...anyRole, collection: true },
   'organization.read': anyRole,
-  'organization.create': organizations,
+  'organization.create': { anyOf: ['organizations.manage'] },
   'organization.update': organizations,
   'organization.delete': organizations,
   'organization.set-secret': organizations,
