@@ -1,0 +1,40 @@
+import type { ReasonClass } from '#schemas/connector-message.ts'
+
+/** Where an account lives. The address is one of the connector's own allow list. */
+export interface Target {
+  readonly address: string
+  readonly port: number
+  readonly parameters: Readonly<Record<string, unknown>>
+}
+
+export interface Login {
+  readonly username: string
+  readonly password: string
+}
+
+/** What one login proves. `unclear`: the target never judged this password, so nothing is known of it. */
+export type LoginOutcome = { readonly login: 'accepted' | 'rejected' } | { readonly login: 'unclear'; readonly reasonClass: ReasonClass }
+
+/** What one change proves. `unchanged`: the target refused it or was never asked; `unknown`: it was sent and nobody knows. */
+export type ChangeOutcome = { readonly change: 'applied' } | { readonly change: 'unchanged' | 'unknown'; readonly reasonClass: ReasonClass }
+
+export interface Change {
+  /** Who changes it: an admin, or the account itself with its known password. */
+  readonly as: Login
+  readonly username: string
+  /** The value to set. */
+  readonly password: string
+  /**
+   * Called directly before the change is sent, nothing waits after it.
+   *
+   * @returns ms that are left for it; 0: too late, it must not be sent
+   */
+  readonly beforeSend: () => number
+}
+
+/** How one kind of target is spoken to. Never throws for what a target does, and never repeats a target's words. */
+export interface Adapter {
+  readonly change: (target: Target, change: Change) => Promise<ChangeOutcome>
+  /** One fresh login. */
+  readonly logIn: (target: Target, login: Login) => Promise<LoginOutcome>
+}

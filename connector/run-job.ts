@@ -1,0 +1,65 @@
+import type { JobResult, ReasonClass, SealedJob } from '#schemas/connector-message.ts'
+import type { Adapter, LoginOutcome, Target } from './adapters/adapter.ts'
+import type { AllowList } from './allow-list.ts'
+
+/** What a job came to, before it is signed. */
+export type JobOutcome = Pick<JobResult, 'outcome' | 'reasonClass' | 'stagedLogsIn' | 'knownLogsIn'>
+
+export interface JobTools {
+  readonly adapters: Readonly<Record<string, Adapter>>
+  readonly allowList: AllowList
+  /** Writes a step down, durably, before it returns. */
+  readonly step: (state: 'applying' | 'applied') => void
+  /** ms until the change must not be sent any more; by a clock that nobody sets. */
+  readonly remaining: () => number
+}
+
+const unchanged = (reasonClass: ReasonClass, logins: Partial<JobOutcome> = {}): JobOutcome => ({
+  outcome: 'unchanged', reasonClass, stagedLogsIn: null, knownLogsIn: null, ...logins,
+})
+
+/**
+ * Does one job. A reset changes the account once and proves it by a fresh login; a probe only finds out. Either way at most
+ * two logins with the account's own values, so that no target locks it.
+ */
+export async function runJob(job: SealedJob, tools: JobTools): Promise<JobOutcome> {
+  const adapter = Object.hasOwn(tools.adapters, job.target.adapter) ? tools.adapters[job.target.adapter] : undefined
+  // A probe that could not ask knows nothing; a reset that was never tried changed nothing.
+  const untried = (reasonClass: ReasonClass): JobOutcome =>
+    job.kind === 'probe' ? { outcome: 'unknown', reasonClass, stagedLogsIn: null, knownLogsIn: null } : unchanged(reasonClass)
+  if (adapter === undefined) return untried('unsupported')
+  if (!tools.allowList.allows(job.target.address, job.target.port)) return untried('not-allowed')
+  if (job.kind === 'probe') return prove(job, adapter, 'unverified')
+  const as = job.admin ?? (job.known === null ? null : { username: job.account.username, password: job.known })
+  if (as === null) return unchanged('unsupported')
+  const beforeSend = (): number => {
+    if (tools.remaining() <= 0) return 0
+    tools.step('applying')
+    // Writing that down took time too.
+    return tools.remaining()
+  }
+  const change = await adapter.change(job.target, { as, username: job.account.username, password: job.staged, beforeSend })
+  if (change.change === 'unchanged') return unchanged(change.reasonClass)
+  if (change.change === 'applied') tools.step('applied')
+  if (change.change === 'applied') return prove(job, adapter, 'verify-failed')
+  const outcome = await prove(job, adapter, change.reasonClass)
+  // What was sent may still arrive: that the known value logs in now does not mean that it will in a second.
+  return outcome.outcome === 'unchanged' ? { ...outcome, outcome: 'unknown' } : outcome
+}
+
+/** Which of the two values logs in: the staged one first, because that is the one to be proven. */
+async function prove(job: SealedJob, adapter: Adapter, reasonClass: ReasonClass): Promise<JobOutcome> {
+  const staged = await tryValue(job.target, adapter, job.account.username, job.staged)
+  if (staged.login === 'accepted') return { outcome: 'confirmed', reasonClass: null, stagedLogsIn: true, knownLogsIn: null }
+  if (staged.login === 'unclear') return { outcome: 'unknown', reasonClass: staged.reasonClass, stagedLogsIn: null, knownLogsIn: null }
+  if (job.known === null) return { outcome: 'unknown', reasonClass, stagedLogsIn: false, knownLogsIn: null }
+  const known = await tryValue(job.target, adapter, job.account.username, job.known)
+  if (known.login === 'accepted') return unchanged(reasonClass, { stagedLogsIn: false, knownLogsIn: true })
+  return {
+    outcome: 'unknown', stagedLogsIn: false, knownLogsIn: known.login === 'rejected' ? false : null,
+    reasonClass: known.login === 'unclear' ? known.reasonClass : reasonClass,
+  }
+}
+
+const tryValue = (target: Target, adapter: Adapter, username: string, password: string): Promise<LoginOutcome> =>
+  adapter.logIn(target, { username, password })
