@@ -5,7 +5,7 @@ import { maximumMinutes, minimumMinutes } from './rules/lease.ts'
 import { text } from './text.ts'
 
 /** Why somebody needs it: 1-500 characters, at least one of them visible (S2 "Checking out credentials"). */
-export const Reason = text(1, 500).refine((value) => /[^\p{White_Space}\p{Cf}]/u.test(value), { error: 'must not be blank' })
+export const Reason = text(1, 500).refine((value) => value === '' || /[^\p{White_Space}\p{Cf}]/u.test(value), { error: 'must not be blank' })
 
 const minutes = z.number().int().min(minimumMinutes).max(maximumMinutes)
 

@@ -1,0 +1,63 @@
+import { createSecretKey, randomBytes, randomUUID } from 'node:crypto'
+import { pino } from 'pino'
+import { createApp, type App } from '#api/app.ts'
+import type { Parts } from '#api/parts.ts'
+import { LeaseholdError } from '#schemas/errors.ts'
+import { seedPeople } from '#stack/seed-people.ts'
+import { connect } from '#store/connection.ts'
+import { notifyDuties } from '#store/duties.ts'
+import { audience, startIssuer, type TestIssuer } from './issuer.ts'
+
+export interface TestApi {
+  readonly app: App
+  readonly parts: Parts
+  readonly issuer: TestIssuer
+  call(sub: string | null, method: string, path: string, options?: CallOptions): Promise<Answer>
+  stop(): Promise<void>
+}
+
+export interface CallOptions {
+  readonly body?: unknown
+  /** Sent as it is. */
+  readonly text?: string
+  readonly headers?: Record<string, string>
+}
+
+// oxlint-disable-next-line no-explicit-any
+export interface Answer { readonly status: number; readonly headers: Headers; readonly text: string; readonly body: any }
+
+export const apiUrl = 'https://leasehold.example'
+/** Path of an item that nobody has. */
+export const absent = '00000000-0000-4000-8000-00000000dead'
+
+/** The API in this process, on a real PostgreSQL with the seeded people; OpenBao is down unless `parts` bring it. */
+export async function startApi(database: { readonly url: string; readonly ownerUrl: string; readonly password: string }, more: Partial<Parts> = {}): Promise<TestApi> {
+  const issuer = await startIssuer()
+  await seedPeople(database.ownerUrl, issuer.url)
+  const db = connect({ url: database.url, user: 'leasehold_api', password: database.password, max: 8 })
+  const down = async (): Promise<never> => {
+    throw new LeaseholdError('dependency-unavailable', { role: 'openbao' })
+  }
+  const parts: Parts = {
+    config: { mode: 'dev', oidcIssuer: issuer.url, oidcUrl: issuer.url, apiAudience: audience, apiUrl, natsUrl: 'nats://127.0.0.1:4222' },
+    log: pino({ level: 'silent' }), db, requestHashKey: createSecretKey(randomBytes(32)), vaultKeys: { get: down }, organizationSecrets: { create: down, read: down },
+    signingKeys: down, wakeLoops: () => void notifyDuties(db).catch(() => {}), stopping: new AbortController().signal, checks: {}, ...more,
+  }
+  const app = createApp(parts)
+  return {
+    app, parts, issuer,
+    call: async (sub, method, path, { body, text, headers = {} } = {}) => {
+      const init: Record<string, string> = { ...(sub === null ? {} : { authorization: `Bearer ${await issuer.token(sub)}` }) }
+      const payload = text ?? (body === undefined ? undefined : JSON.stringify(body))
+      if (payload !== undefined) init['content-type'] = 'application/json'
+      if (method === 'POST') init['idempotency-key'] = randomUUID()
+      const response = await app.request(path, { method, headers: { ...init, ...headers }, ...(payload === undefined ? {} : { body: payload }) })
+      const answer = await response.text()
+      return { status: response.status, headers: response.headers, text: answer, body: answer.startsWith('{') ? JSON.parse(answer) : undefined }
+    },
+    stop: async () => {
+      await issuer.stop()
+      await db.destroy()
+    },
+  }
+}
