@@ -4,8 +4,8 @@ import { createApp, type App } from '#api/app.ts'
 import type { Parts } from '#api/parts.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { seedPeople } from '#stack/seed-people.ts'
-import { connect } from '#store/connection.ts'
 import { notifyDuties } from '#store/duties.ts'
+import type { TestDatabase } from '../support/database.ts'
 import { audience, startIssuer, type TestIssuer } from './issuer.ts'
 
 export interface TestApi {
@@ -31,10 +31,10 @@ export const apiUrl = 'https://leasehold.example'
 export const absent = '00000000-0000-4000-8000-00000000dead'
 
 /** The API in this process, on a real PostgreSQL with the seeded people; OpenBao is down unless `parts` bring it. */
-export async function startApi(database: { readonly url: string; readonly ownerUrl: string; readonly password: string }, more: Partial<Parts> = {}): Promise<TestApi> {
+export async function startApi(database: TestDatabase, more: Partial<Parts> = {}): Promise<TestApi> {
   const issuer = await startIssuer()
   await seedPeople(database.ownerUrl, issuer.url)
-  const db = connect({ url: database.url, user: 'leasehold_api', password: database.password, max: 8 })
+  const db = database.as('leasehold_api', 8)
   const down = async (): Promise<never> => {
     throw new LeaseholdError('dependency-unavailable', { role: 'openbao' })
   }
@@ -55,9 +55,6 @@ export async function startApi(database: { readonly url: string; readonly ownerU
       const answer = await response.text()
       return { status: response.status, headers: response.headers, text: answer, body: answer.startsWith('{') ? JSON.parse(answer) : undefined }
     },
-    stop: async () => {
-      await issuer.stop()
-      await db.destroy()
-    },
+    stop: () => issuer.stop(),
   }
 }

@@ -1,18 +1,18 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { JWTPayload } from 'jose'
-import { testDatabase } from './database.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { createProofKey, type ProofKey } from './issuer.ts'
 import { apiUrl, startApi, type TestApi } from './support.ts'
 
 let api: TestApi
-let database: Awaited<ReturnType<typeof testDatabase>>
+let database: TestDatabase
 beforeAll(async () => {
-  database = await testDatabase()
+  database = await createTestDatabase()
   api = await startApi(database)
 })
 afterAll(async () => {
-  await api.stop()
-  await database.stop()
+  await api?.stop()
+  await database?.end()
 })
 
 const me = (authorization: string | null, headers: Record<string, string> = {}) =>
@@ -26,7 +26,7 @@ describe('access tokens (RFC 9068)', () => {
     expect(body).toMatchObject({ user: { sub: 'sam', name: 'Sam Operator' }, account: { name: 'acme' }, owner: false, permissions: expect.arrayContaining(['pam_vaults.view']) })
   })
 
-  const bad: readonly (readonly [string, () => JWTPayload, Record<string, unknown>?])[] = [
+  const bad: readonly (readonly [what: string, claims: () => JWTPayload, header?: Record<string, unknown>])[] = [
     ['is expired', () => ({ iat: now() - 400, exp: now() - 100 })],
     ['is for another audience', () => ({ aud: 'https://other.example' })],
     ['has no audience', () => ({ aud: undefined as never })],
@@ -42,7 +42,7 @@ describe('access tokens (RFC 9068)', () => {
     ['is signed by an unknown key', () => ({}), { kid: 'k2' }],
     ['is bound to a client certificate that we cannot see', () => ({ cnf: { 'x5t#S256': 'abc' } })],
   ]
-  test.each(bad)('one that %s is refused', async (_, claims, header) => {
+  test.each(bad.map(([what, claims, header]) => ({ what, claims, header })))('one that $what is refused', async ({ claims, header }) => {
     const { status, body, headers } = await me(`Bearer ${await api.issuer.token('sam', claims(), header)}`)
     expect([status, body.code]).toEqual([401, 'invalid-token'])
     expect(headers.get('www-authenticate')).toContain('error="invalid_token"')
