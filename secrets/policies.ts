@@ -1,0 +1,31 @@
+/** One OpenBao policy per process role, with the least that it needs. A role that is not named here reaches nothing. */
+
+const path = (pattern: string, ...capabilities: string[]): string =>
+  `path "${pattern}" { capabilities = [${capabilities.map((capability) => `"${capability}"`).join(', ')}] }`
+
+const readOrganizationSecrets = [path('leasehold/data/organizations/*', 'read'), path('leasehold-transit/decrypt/org-wrap', 'update')]
+
+export const policies = {
+  'leasehold-api': [
+    ...readOrganizationSecrets,
+    // Making a version only: check-and-set 0 is sent, and `update` is not given, so that none can be overwritten.
+    path('leasehold/data/organizations/+/+/+', 'create', 'read'),
+    path('leasehold-transit/encrypt/org-wrap', 'update'),
+    path('leasehold-transit/keys/connector-signing', 'read'),
+  ].join('\n'),
+  'leasehold-worker': [
+    ...readOrganizationSecrets,
+    path('leasehold/data/temporal/+', 'create', 'read'),
+    path('leasehold-transit/encrypt/namespace-wrap', 'update'),
+    path('leasehold-transit/decrypt/namespace-wrap', 'update'),
+  ].join('\n'),
+  'leasehold-bridge': [
+    ...readOrganizationSecrets,
+    path('leasehold-transit/keys/connector-signing', 'read'),
+    path('leasehold-transit/sign/connector-signing', 'update'),
+    path('leasehold-transit/keys/nats-*', 'create', 'update', 'read'),
+    path('leasehold-transit/sign/nats-*', 'update'),
+  ].join('\n'),
+} as const
+
+export type BaoRole = keyof typeof policies
