@@ -1,0 +1,243 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { CheckoutAnswer, LeaseAnswer } from '#schemas/lease.ts'
+import { createApiWorld, type ApiWorld } from './world.ts'
+import { absent } from './support.ts'
+
+let world: ApiWorld
+beforeAll(async () => {
+  world = await createApiWorld()
+})
+afterAll(() => world?.end())
+
+const ask = { reason: 'deploy 42', durationMinutes: 30 }
+const checkout = (sub: string, identityId: string, body: unknown = ask, headers: Record<string, string> = {}) => world.post(sub, `/v1/identities/${identityId}/checkout`, body, headers)
+const events = async (leaseId: string): Promise<string[]> =>
+  (await world.call('axe', 'GET', `/v1/audit/events?leaseId=${leaseId}`)).body.items.map((event: { action: string; outcome: string }) => `${event.action} ${event.outcome}`)
+
+describe('a checkout', () => {
+  test('answers the lease and the credential, and is on record', async () => {
+    const id = await world.addIdentity('orders')
+    const { status, body, headers } = await checkout('sam', id)
+    expect(status).toBe(201)
+    expect(() => CheckoutAnswer.parse(body)).not.toThrow()
+    expect(body).toMatchObject({
+      credential: { username: 'orders', value: 'password of orders' },
+      lease: { identityId: id, identityGroupId: world.vaultId, hostId: null, mode: 'standard', state: 'active', reason: ask.reason, durationMinutes: 30, holder: { name: 'Sam Operator' }, endedAt: null, version: 1 },
+    })
+    expect(Date.parse(body.lease.expiresAt) - Date.parse(body.lease.startedAt)).toBe(30 * 60_000)
+    expect(headers.get('location')).toBe(`/v1/leases/${body.lease.id}`)
+    expect(headers.get('cache-control')).toBe('no-store')
+    const { body: log } = await world.call('axe', 'GET', `/v1/audit/events?leaseId=${body.lease.id}`)
+    expect(log.items).toMatchObject([{ action: 'lease.granted', effect: 'permit', outcome: 'success', reason: ask.reason, requestedMinutes: 30, actor: { kind: 'user', sub: 'sam' }, vaultId: world.vaultId }])
+  })
+
+  test('of a held identity answers 409 in the words of the manual, with who and until when', async () => {
+    const id = await world.addIdentity('held')
+    const { body: { lease } } = await checkout('sam', id)
+    const { status, body, headers } = await checkout('mia', id)
+    expect(status).toBe(409)
+    expect(body).toMatchObject({ code: 'identity-checked-out', detail: 'Identity is already checked out', holder: 'Sam Operator', until: lease.expiresAt })
+    expect(headers.get('content-type')).toBe('application/problem+json')
+  })
+
+  test('of one exclusive identity by 40 at once is won by one', async () => {
+    const id = await world.addIdentity('raced')
+    const answers = await Promise.all(Array.from({ length: 40 }, (_, index) => checkout(index % 2 === 0 ? 'sam' : 'mia', id)))
+    expect(answers.filter(({ status }) => status === 201)).toHaveLength(1)
+    const others = answers.filter(({ status }) => status !== 201)
+    expect(new Set(others.map(({ status, body }) => `${status} ${body.detail}`))).toEqual(new Set(['409 Identity is already checked out']))
+  })
+
+  test('of a shared identity is given to three, not to four, and again after a checkin', async () => {
+    const id = await world.addIdentity('shared', { allowConcurrentCheckout: true, maxConcurrentSessions: 3 })
+    const answers = await Promise.all(Array.from({ length: 12 }, () => checkout('sam', id)))
+    const won = answers.filter(({ status }) => status === 201)
+    expect(won).toHaveLength(3)
+    expect(answers.find(({ status }) => status === 409)?.body.detail).toBe('Maximum concurrent sessions reached')
+    await world.post('sam', `/v1/leases/${won[0]?.body.lease.id}/checkin`)
+    expect((await checkout('sam', id)).status).toBe(201)
+  })
+
+  test('of an inject-only identity shows nothing', async () => {
+    const id = await world.addIdentity('injected', { exposure: 'inject_only' })
+    const { status, body } = await checkout('sam', id)
+    expect([status, body.credential]).toEqual([201, null])
+    expect((await world.post('sam', `/v1/leases/${body.lease.id}/credential`)).body.code).toBe('inject-only')
+    expect((await world.post('sam', `/v1/identities/${id}/reveal`)).body.code).toBe('inject-only')
+  })
+
+  test('names only a host of the identity', async () => {
+    const id = await world.addIdentity('hosted', { hostIds: [world.hostId] })
+    const { status, body } = await checkout('sam', id, { ...ask, hostId: absent })
+    expect([status, body.errors]).toEqual([422, [{ path: 'hostId', message: 'must be a host of this identity' }]])
+    expect((await checkout('sam', id, { ...ask, hostId: world.hostId })).body.lease.hostId).toBe(world.hostId)
+  })
+})
+
+describe('a repeated checkout', () => {
+  test('with the same key answers the same lease and the value again, on record each time', async () => {
+    const id = await world.addIdentity('repeated')
+    const headers = { 'idempotency-key': randomUUID() }
+    const first = await checkout('sam', id, ask, headers)
+    const again = await checkout('sam', id, { durationMinutes: 30, reason: ask.reason }, headers)
+    expect([again.status, again.body]).toEqual([201, first.body])
+    expect(again.headers.get('idempotent-replayed')).toBe('true')
+    expect(await events(first.body.lease.id)).toEqual(['lease.replayed success', 'lease.granted success'])
+  })
+
+  test('with another body or for another identity is refused, by another person it is another request', async () => {
+    const [one, other] = [await world.addIdentity('keyed one'), await world.addIdentity('keyed other')]
+    const headers = { 'idempotency-key': randomUUID() }
+    await checkout('sam', one, ask, headers)
+    for (const answer of [await checkout('sam', one, { ...ask, durationMinutes: 31 }, headers), await checkout('sam', other, ask, headers)]) {
+      expect([answer.status, answer.body.code]).toEqual([422, 'idempotency-key-reused'])
+    }
+    expect((await checkout('mia', other, ask, headers)).status).toBe(201)
+  })
+
+  test('after the end answers the ended lease without the value', async () => {
+    const id = await world.addIdentity('ended')
+    const headers = { 'idempotency-key': randomUUID() }
+    const { body: { lease } } = await checkout('sam', id, ask, headers)
+    await world.post('sam', `/v1/leases/${lease.id}/checkin`)
+    const { status, body } = await checkout('sam', id, ask, headers)
+    expect([status, body.credential, body.lease.state, body.lease.endCause]).toEqual([201, null, 'ended', 'checked_in'])
+  })
+})
+
+describe('who may not', () => {
+  test('see the vault or is of another account gets what nobody gets, to the byte', async () => {
+    const id = await world.addIdentity('hidden')
+    const { body: { lease } } = await checkout('sam', id)
+    const headers = { traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01`, 'idempotency-key': 'k' }
+    const calls: [string, string, unknown?][] = [
+      ['POST', '/v1/identities/ID/checkout', ask], ['POST', '/v1/identities/ID/reveal', {}], ['POST', '/v1/identities/ID/rotate', {}], ['GET', '/v1/identities/ID'],
+      ['GET', '/v1/leases/LEASE'], ['POST', '/v1/leases/LEASE/credential', {}], ['POST', '/v1/leases/LEASE/checkin', {}], ['POST', '/v1/leases/LEASE/extend', { minutes: 5 }],
+      ['POST', '/v1/leases/LEASE/force-checkin', { reason: 'x' }], ['GET', '/v1/rotations/LEASE'], ['GET', '/v1/rotations/LEASE/events'], ['GET', '/v1/jobs/LEASE'],
+    ]
+    for (const [method, path, body] of calls) {
+      const at = (identity: string, leaseId: string) => world.call('gus', method, path.replace('ID', identity).replace('LEASE', leaseId), { body, headers })
+      const [foreign, none] = [await at(id, lease.id), await at(absent, absent)]
+      expect([path, foreign.status, foreign.text]).toEqual([path, 404, none.text])
+      expect([...foreign.headers]).toEqual([...none.headers])
+    }
+    expect((await world.call('gus', 'GET', '/v1/leases')).body).toEqual({ items: [] })
+  })
+
+  test('check out is told what is missing, and the denial is on record', async () => {
+    const id = await world.addIdentity('denied')
+    const { status, body } = await checkout('vic', id, ask, { 'x-correlation-id': 'denial-1' })
+    expect([status, body.code, body.missing]).toEqual([403, 'forbidden', 'vault access: checkout'])
+    const { body: log } = await world.call('axe', 'GET', '/v1/audit/events?correlationId=denial-1')
+    expect(log.items).toMatchObject([{ action: 'identity.checkout', effect: 'deny', outcome: 'forbidden', identityId: id, actor: { sub: 'vic' } }])
+  })
+})
+
+describe('a lease', () => {
+  test('shows its value again to its holder and to nobody else', async () => {
+    const id = await world.addIdentity('shown')
+    const { body: { lease } } = await checkout('sam', id)
+    const { status, body } = await world.post('sam', `/v1/leases/${lease.id}/credential`)
+    expect([status, body]).toEqual([200, { username: 'shown', value: 'password of shown' }])
+    for (const sub of ['mia', 'ola', 'vic']) expect((await world.post(sub, `/v1/leases/${lease.id}/credential`)).status).toBe(403)
+    expect(await events(lease.id)).toContain('lease.credential_read success')
+  })
+
+  test('is extended by its holder, at most to 1440 minutes after its start', async () => {
+    const id = await world.addIdentity('extended')
+    const { body: { lease } } = await checkout('sam', id)
+    const { status, body } = await world.post('sam', `/v1/leases/${lease.id}/extend`, { minutes: 15 })
+    expect([status, body.lease.version]).toEqual([200, 2])
+    expect(Date.parse(body.lease.expiresAt) - Date.parse(lease.expiresAt)).toBe(15 * 60_000)
+    const most = await world.post('sam', `/v1/leases/${lease.id}/extend`, { minutes: 1440 })
+    expect(Date.parse(most.body.lease.expiresAt) - Date.parse(lease.startedAt)).toBe(1440 * 60_000)
+    expect((await world.post('ola', `/v1/leases/${lease.id}/extend`, { minutes: 5 })).status).toBe(403)
+  })
+
+  test('ends by its checkin, however often it comes', async () => {
+    const id = await world.addIdentity('returned')
+    const { body: { lease } } = await checkout('sam', id)
+    for (let times = 0; times < 2; times += 1) {
+      const { status, body } = await world.post('sam', `/v1/leases/${lease.id}/checkin`)
+      expect([status, LeaseAnswer.parse(body).lease.state, body.lease.endCause]).toEqual([200, 'ended', 'checked_in'])
+    }
+    expect((await world.post('sam', `/v1/leases/${lease.id}/credential`)).body.code).toBe('lease-not-active')
+    expect((await world.post('sam', `/v1/leases/${lease.id}/extend`, { minutes: 5 })).body.code).toBe('lease-not-active')
+    expect((await events(lease.id)).filter((event) => event.startsWith('lease.ended'))).toEqual(['lease.ended checked_in'])
+    expect((await checkout('mia', id)).status).toBe(201)
+  })
+
+  test('of another person is ended by a manager, with a reason', async () => {
+    const id = await world.addIdentity('forced')
+    const { body: { lease } } = await checkout('sam', id)
+    expect((await world.post('vic', `/v1/leases/${lease.id}/force-checkin`, { reason: 'x' })).status).toBe(403)
+    const { status, body } = await world.post('ola', `/v1/leases/${lease.id}/force-checkin`, { reason: 'left the building' })
+    expect([status, body.lease.endCause, body.lease.reason]).toEqual([200, 'forced', ask.reason])
+    const { body: log } = await world.call('axe', 'GET', `/v1/audit/events?leaseId=${lease.id}&action=lease.ended`)
+    expect(log.items).toMatchObject([{ outcome: 'forced', reason: 'left the building', actor: { sub: 'ola' } }])
+  })
+
+  test('is listed without its reason to those who may not read it', async () => {
+    const id = await world.addIdentity('listed')
+    const { body: { lease } } = await checkout('sam', id)
+    const reasonFor = async (sub: string) => (await world.call(sub, 'GET', `/v1/leases?identityId=${id}`)).body.items[0].reason
+    expect([await reasonFor('vic'), await reasonFor('sam'), await reasonFor('ola'), await reasonFor('axe')]).toEqual([null, ask.reason, ask.reason, ask.reason])
+    expect((await world.call('vic', 'GET', `/v1/leases/${lease.id}`)).body.lease).toMatchObject({ id: lease.id, state: 'active', reason: null })
+  })
+
+  test('stands in a list that is read page by page, newest first', async () => {
+    const id = await world.addIdentity('paged', { allowConcurrentCheckout: true, maxConcurrentSessions: 5 })
+    const made: string[] = []
+    for (let index = 0; index < 5; index += 1) made.unshift((await checkout('sam', id)).body.lease.id)
+    const seen: string[] = []
+    let cursor = ''
+    do {
+      const { body } = await world.call('sam', 'GET', `/v1/leases?identityId=${id}&limit=2${cursor === '' ? '' : `&cursor=${cursor}`}`)
+      seen.push(...body.items.map((lease: { id: string }) => lease.id))
+      cursor = body.nextCursor ?? ''
+    } while (cursor !== '')
+    expect(seen).toEqual(made)
+  })
+})
+
+describe('a reveal', () => {
+  test('shows the value for 30 s, on record', async () => {
+    const id = await world.addIdentity('revealed')
+    const { status, body } = await world.post('sam', `/v1/identities/${id}/reveal`, { reason: 'look' })
+    expect([status, body]).toEqual([200, { username: 'revealed', value: 'password of revealed', clearAfterSeconds: 30 }])
+    const { body: log } = await world.call('axe', 'GET', `/v1/audit/events?identityId=${id}&action=identity.revealed`)
+    expect(log.items).toMatchObject([{ reason: 'look', actor: { sub: 'sam' } }])
+  })
+
+  test('is refused while somebody else holds the identity', async () => {
+    const id = await world.addIdentity('kept')
+    await checkout('sam', id)
+    const { status, body } = await world.post('mia', `/v1/identities/${id}/reveal`)
+    expect([status, body.code, body.holder]).toEqual([409, 'identity-checked-out', 'Sam Operator'])
+    expect((await world.post('sam', `/v1/identities/${id}/reveal`)).status).toBe(200)
+  })
+})
+
+describe('a server that is down', () => {
+  test('OpenBao: 503 names it and nothing is left behind', async () => {
+    const id = await world.addIdentity('unlucky')
+    world.openBao(false)
+    const answers = [await checkout('sam', id), await world.post('sam', `/v1/identities/${id}/reveal`)]
+    world.openBao(true)
+    for (const { status, body } of answers) expect([status, body.code, body.role]).toEqual([503, 'dependency-unavailable', 'openbao'])
+    expect((await world.call('sam', 'GET', `/v1/leases?identityId=${id}`)).body.items).toEqual([])
+    expect((await checkout('sam', id)).status).toBe(201)
+  })
+
+  test('Temporal silent for 16 minutes: standard checkouts stop, checkins go on', async () => {
+    const [held, free] = [await world.addIdentity('silent held'), await world.addIdentity('silent free')]
+    const { body: { lease } } = await checkout('sam', held)
+    await world.database.superuser(`update relay_state set last_temporal_call_at = clock_timestamp() - interval '16 minutes'`)
+    const { status, body } = await checkout('sam', free)
+    expect([status, body.code, body.role]).toEqual([503, 'dependency-unavailable', 'temporal'])
+    expect((await world.post('sam', `/v1/leases/${lease.id}/checkin`)).status).toBe(200)
+    await world.database.superuser('update relay_state set last_temporal_call_at = clock_timestamp()')
+    expect((await checkout('sam', free)).status).toBe(201)
+  })
+})
