@@ -6,6 +6,7 @@ import { createApp, type App } from '#api/app.ts'
 import type { Parts } from '#api/parts.ts'
 import { createOpenBao } from '#secrets/openbao.ts'
 import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
+import { createTransit } from '#secrets/transit.ts'
 import { createVaultKeys } from '#secrets/vault-keys.ts'
 import { connect, type Db } from '#store/connection.ts'
 import { notifyDuties } from '#store/duties.ts'
@@ -21,6 +22,7 @@ export async function startApiRole({ config, credentials, log }: RoleContext): P
   const db = connect({ url: config.postgresUrl, user: 'leasehold_api', password: passwordOf(credentials, 'leasehold_api'), max: poolSize })
   const bao = createOpenBao({ url: config.openbaoUrl, ...credentials.openbao })
   const organizationSecrets = createOrganizationSecrets(bao)
+  const transit = createTransit(bao)
   const stopping = new AbortController()
   const checks = {
     postgres: async () => (await sql`select 1`.execute(db)).rows.length === 1,
@@ -28,7 +30,7 @@ export async function startApiRole({ config, credentials, log }: RoleContext): P
   }
   const parts: Parts = {
     config, log, db, organizationSecrets, vaultKeys: createVaultKeys(organizationSecrets), requestHashKey: requestHashKey(credentials.tenantSalt),
-    wakeLoops: createWake(db), stopping: stopping.signal, checks: Object.fromEntries(Object.entries(checks).map(([name, check]) => [name, () => within(check())])),
+    signingKeys: () => transit.jwks('connector-signing'), wakeLoops: createWake(db), stopping: stopping.signal, checks: Object.fromEntries(Object.entries(checks).map(([name, check]) => [name, () => within(check())])),
   }
   const app = createApp(parts)
   const servers = [await listen(app, config.apiPort, true)]
