@@ -1,7 +1,6 @@
 import { fromPublic } from '@nats-io/nkeys'
 import type { Actor } from '#schemas/audit-event.ts'
 import { JoinRequest } from '#schemas/connector.ts'
-import type { JoinAnswer } from '#schemas/connector-message.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { inAccount } from '#store/connection.ts'
 import { joinConnector, readJoinToken } from '#store/join-token.ts'
@@ -14,7 +13,7 @@ import { respond } from './run-route.ts'
 
 /**
  * First contact of a connector: the join token is its only credential. 202 until the bridge has minted its identity, then
- * 200 with all that it needs to connect; it repeats the same request meanwhile.
+ * 200 with all that it needs to connect (schemas/connector-message.ts, JoinAnswer); it repeats the same request meanwhile.
  */
 export function joinRoutes(app: App, parts: Parts): void {
   const limit = createFailureLimit(parts.config.mode === 'production' ? 20 : 1_000)
@@ -33,8 +32,7 @@ export function joinRoutes(app: App, parts: Parts): void {
     parts.wakeLoops()
     const { userJwt, ...ids } = joined
     if (userJwt === null) return respond(reply(202, { ...ids, state: 'joining' }, { 'retry-after': '1' }), trace)
-    const answer: JoinAnswer = { ...ids, natsUrl: parts.config.natsUrl, userJwt, signingKeys: await parts.signingKeys() }
-    return respond(reply(200, answer), trace)
+    return respond(reply(200, { ...ids, natsUrl: parts.config.natsUrl, userJwt, signingKeys: await parts.signingKeys() }), trace)
   })
 
   async function join(request: JoinRequest, actor: Actor): Promise<Awaited<ReturnType<typeof joinConnector>>> {

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { Logger } from 'pino'
-import type { JoinAnswer } from '#schemas/connector-message.ts'
 import type { OrganizationSecrets } from '#secrets/organization-secret.ts'
+import type { Transit } from '#secrets/transit.ts'
 import type { VaultKeys } from '#secrets/vault-keys.ts'
 import type { Db } from '#store/connection.ts'
 
@@ -31,7 +31,7 @@ export interface Parts {
   readonly vaultKeys: VaultKeys
   readonly organizationSecrets: OrganizationSecrets
   /** Public keys that sign offers to connectors. */
-  readonly signingKeys: () => Promise<JoinAnswer['signingKeys']>
+  readonly signingKeys: () => ReturnType<Transit['jwks']>
   /** Tells the loops that something is owed; called after a commit, sent once for many calls. */
   readonly wakeLoops: () => void
   /** Aborted when the process stops: streams end. */
