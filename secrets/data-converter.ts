@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto'
 import path from 'node:path'
 import type { DataConverter } from '@temporalio/common'
 import { Secret } from '#schemas/secret.ts'
-import { OpenBaoRefusal } from './bao-request.ts'
 import type { OpenBao } from './openbao.ts'
 import { createPayloadCodec, type NamespaceKeys } from './payload-codec.ts'
 import { unwrap, wrap } from './wrapping.ts'
+import { writeOnce } from './write-once.ts'
 
 const wrappingKey = 'namespace-wrap'
 const pathOf = (version: number) => ['leasehold', 'data', 'temporal', String(version)]
@@ -36,9 +36,7 @@ async function readKey(bao: OpenBao, version: number): Promise<Secret<Buffer> | 
 
 async function makeFirst(bao: OpenBao): Promise<Secret<Buffer> | undefined> {
   const wrapped = await wrap(bao, wrappingKey, Secret.of(randomBytes(32)))
-  await bao.write(pathOf(1), { options: { cas: 0 }, data: { wrapped } }).catch((error: unknown) => {
-    // Another worker was faster: its key is the one.
-    if (!(error instanceof OpenBaoRefusal) || error.status !== 400) throw error
-  })
+  // Another worker may be faster: then its key is the one.
+  await writeOnce(bao, pathOf(1), { wrapped })
   return readKey(bao, 1)
 }

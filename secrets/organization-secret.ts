@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { AccountId, OrganizationId } from '#schemas/ids.ts'
 import { Secret } from '#schemas/secret.ts'
-import { OpenBaoRefusal } from './bao-request.ts'
 import type { OpenBao } from './openbao.ts'
 import { unwrap, wrap } from './wrapping.ts'
+import { writeOnce } from './write-once.ts'
 
 export interface OrganizationSecrets {
   /**
@@ -24,10 +24,7 @@ export function createOrganizationSecrets(bao: OpenBao): OrganizationSecrets {
   return {
     async create(accountId, organizationId, version) {
       const wrapped = await wrap(bao, wrappingKey, Secret.of(randomBytes(32)))
-      await bao.write(pathOf(accountId, organizationId, version), { options: { cas: 0 }, data: { wrapped } }).catch((error: unknown) => {
-        // Check-and-set 0: somebody made it before, which is what was asked for.
-        if (!(error instanceof OpenBaoRefusal) || error.status !== 400) throw error
-      })
+      await writeOnce(bao, pathOf(accountId, organizationId, version), { wrapped })
     },
     async read(accountId, organizationId, version) {
       const found = await bao.read<{ data: { wrapped: string } | null }>(pathOf(accountId, organizationId, version))

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import type { Payload, PayloadCodec } from '@temporalio/common'
-import { temporal } from '@temporalio/proto'
+import proto from '@temporalio/proto'
 import type { Secret } from '#schemas/secret.ts'
 
 /** Keys of the Temporal namespace by version; the highest encrypts, all decrypt. */
@@ -32,7 +32,7 @@ function encrypt(payload: Payload, version: number, key: Secret<Buffer>): Payloa
   const keyId = `n${version}`
   const nonce = randomBytes(12)
   const cipher = createCipheriv('aes-256-gcm', key.expose(), nonce).setAAD(Buffer.from(`${encoding}|${keyId}`))
-  const plain = temporal.api.common.v1.Payload.encode(payload).finish()
+  const plain = proto.temporal.api.common.v1.Payload.encode(payload).finish()
   return { metadata: { encoding: text(encoding), 'leasehold-key': text(keyId) }, data: Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]) }
 }
 
@@ -42,5 +42,5 @@ function decrypt(payload: Payload, keys: NamespaceKeys): Payload {
   const data = Buffer.from(payload.data ?? [])
   const decipher = createDecipheriv('aes-256-gcm', keyOf(keys, Number(/^n([1-9]\d*)$/.exec(keyId)?.[1])).expose(), data.subarray(0, 12), { authTagLength: 16 })
     .setAAD(Buffer.from(`${encoding}|${keyId}`)).setAuthTag(data.subarray(-16))
-  return temporal.api.common.v1.Payload.decode(Buffer.concat([decipher.update(data.subarray(12, -16)), decipher.final()]))
+  return proto.temporal.api.common.v1.Payload.decode(Buffer.concat([decipher.update(data.subarray(12, -16)), decipher.final()]))
 }
