@@ -5,7 +5,7 @@ import { pageOf } from '#schemas/page.ts'
 import { appendAudit } from '#store/audit.ts'
 import { listAuditEvents, type AuditEventView } from '#store/audit-view.ts'
 import { openReason } from './key-ring.ts'
-import { pageOfQuery } from './page.ts'
+import { pageFrom } from './collection.ts'
 import type { Parts } from './parts.ts'
 import { reply, type DefineRoute } from './route.ts'
 
@@ -26,7 +26,7 @@ export function auditEventRoutes(route: DefineRoute, { vaultKeys }: Parts): void
     async ({ principal, actor, query, inAccount }) => {
       const { limit: _limit, cursor: _cursor, ...filter } = query
       const page = await inAccount(async (trx) => {
-        const events = await listAuditEvents(trx, scopeOf(principal, 'audit.list'), filter, pageOfQuery(query))
+        const events = await listAuditEvents(trx, scopeOf(principal, 'audit.list'), filter, pageFrom(query))
         await appendAudit(trx, { actor, action: 'audit.read', effect: 'permit', outcome: 'success', detail: { events: events.items.length, filters: Object.keys(filter) } })
         return events
       })

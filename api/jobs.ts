@@ -4,7 +4,7 @@ import { JobId } from '#schemas/ids.ts'
 import { Job, JobQuery } from '#schemas/job.ts'
 import { pageOf } from '#schemas/page.ts'
 import { listJobs, readJobView, type JobView } from '#store/job-view.ts'
-import { mapPage, pageOfQuery } from './page.ts'
+import { mapPage, pageFrom } from './collection.ts'
 import { reply, type DefineRoute } from './route.ts'
 
 const presentJob = ({ vaultId, ...job }: JobView) => ({ ...job, identityGroupId: vaultId })
@@ -15,7 +15,7 @@ export function jobRoutes(route: DefineRoute): void {
     { method: 'get', path: '/v1/jobs', action: 'job.list', summary: 'Jobs of connectors, newest first', query: JobQuery, answers: { 200: pageOf(Job) } },
     async ({ principal, query, inAccount }) => {
       const { limit: _limit, cursor: _cursor, ...filter } = query
-      return reply(200, mapPage(await inAccount((trx) => listJobs(trx, scopeOf(principal, 'job.list'), filter, pageOfQuery(query))), presentJob))
+      return reply(200, mapPage(await inAccount((trx) => listJobs(trx, scopeOf(principal, 'job.list'), filter, pageFrom(query))), presentJob))
     },
   )
 

@@ -11,7 +11,7 @@ import { listLeases, readLeaseView, type LeaseView } from '#store/lease-view.ts'
 import { releaseLease, type Release } from '#store/release-lease.ts'
 import { showLeaseCredential } from '#store/reveal.ts'
 import { fetchKeyRing } from './key-ring.ts'
-import { pageOfQuery } from './page.ts'
+import { pageFrom } from './collection.ts'
 import type { Parts } from './parts.ts'
 import { presentLeaseView } from './present-lease.ts'
 import { reply, type DefineRoute, type FindRequest } from './route.ts'
@@ -49,7 +49,7 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
     { method: 'get', path: '/v1/leases', action: 'lease.list', summary: 'Leases, newest first', query: LeaseQuery, answers: { 200: pageOf(Lease) } },
     async ({ principal, query, inAccount }) => {
       const { identityId, identityGroupId, userId, state } = query
-      const page = await inAccount((trx) => listLeases(trx, scopeOf(principal, 'lease.list'), principal.userId, { identityId, vaultId: identityGroupId, userId, state }, pageOfQuery(query)))
+      const page = await inAccount((trx) => listLeases(trx, scopeOf(principal, 'lease.list'), principal.userId, { identityId, vaultId: identityGroupId, userId, state }, pageFrom(query)))
       return reply(200, { ...page, items: await Promise.all(page.items.map((lease) => presentLeaseView(parts, principal, lease))) })
     },
   )

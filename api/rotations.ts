@@ -8,7 +8,7 @@ import { RotateBody, Rotation, RotationAnswer, RotationEvents, RotationQuery } f
 import { beginRotation } from '#store/begin-rotation.ts'
 import type { Transaction } from '#store/connection.ts'
 import { listRotations, readRotationView, type RotationView } from '#store/rotation-view.ts'
-import { mapPage, pageOfQuery } from './page.ts'
+import { mapPage, pageFrom } from './collection.ts'
 import type { Parts } from './parts.ts'
 import { rotationEvents } from './rotation-events.ts'
 import { reply, type DefineRoute, type FindRequest } from './route.ts'
@@ -50,7 +50,7 @@ export function rotationRoutes(route: DefineRoute, parts: Parts): void {
     async ({ principal, query, inAccount }) => {
       const { identityId, identityGroupId, state, needsAttention } = query
       const filter = { identityId, vaultId: identityGroupId, state, needsAttention }
-      return reply(200, mapPage(await inAccount((trx) => listRotations(trx, scopeOf(principal, 'rotation.list'), filter, pageOfQuery(query))), presentRotation))
+      return reply(200, mapPage(await inAccount((trx) => listRotations(trx, scopeOf(principal, 'rotation.list'), filter, pageFrom(query))), presentRotation))
     },
   )
 
