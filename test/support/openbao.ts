@@ -1,0 +1,80 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createOpenBao, type OpenBao } from '#secrets/openbao.ts'
+import type { BaoRole } from '#secrets/policies.ts'
+import { provision } from '#secrets/provision.ts'
+
+/** A real OpenBao with Leasehold's mounts, keys, policies and roles. */
+export interface TestOpenBao {
+  readonly url: string
+  /** Logged in as one of our process roles. */
+  readonly as: (role: BaoRole) => OpenBao
+  readonly stop: () => Promise<void>
+}
+
+/** @throws Error when it does not come up within 20 s; LEASEHOLD_TEST_OPENBAO names the binary (else `bao` on PATH) */
+export async function startOpenBao(): Promise<TestOpenBao> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'leasehold-bao-'))
+  const [port, clusterPort] = [await freePort(), await freePort()]
+  const url = `http://127.0.0.1:${port}`
+  const bootSecretId = randomBytes(16).toString('hex')
+  await writeFile(path.join(folder, 'seal.key'), randomBytes(32), { mode: 0o600 })
+  await writeFile(path.join(folder, 'bao.hcl'), configuration(folder, port, clusterPort))
+  const server = spawn(process.env['LEASEHOLD_TEST_OPENBAO'] ?? 'bao', ['server', '-config', path.join(folder, 'bao.hcl')], {
+    stdio: 'ignore', env: { PATH: process.env['PATH'], HOME: folder, BOOT_SECRET: bootSecretId },
+  })
+  const ended = once(server, 'exit').catch(() => {})
+  const stop = async (): Promise<void> => {
+    server.kill('SIGKILL')
+    await ended
+    await rm(folder, { recursive: true, force: true })
+  }
+  try {
+    await untilReady(url)
+    const roles = await provision({ url, bootRoleId: 'boot', bootSecretId })
+    return { url, as: (role) => createOpenBao({ url, ...roles[role] }), stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+async function untilReady(url: string): Promise<void> {
+  const limit = Date.now() + 20_000
+  while (Date.now() < limit) {
+    const status = await fetch(`${url}/v1/sys/health`).then((response) => response.status, () => 0)
+    if (status === 200) return
+    await sleep(100)
+  }
+  throw new Error('OpenBao did not come up')
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+const configuration = (folder: string, port: number, clusterPort: number): string => `
+storage "raft" { path = "${folder}" node_id = "n1" performance_multiplier = 1 }
+listener "tcp" { address = "127.0.0.1:${port}" tls_disable = true }
+api_addr = "http://127.0.0.1:${port}"
+cluster_addr = "http://127.0.0.1:${clusterPort}"
+seal "static" { current_key_id = "k1" current_key = "file://${folder}/seal.key" }
+initialize "auth" {
+  request "approle" { operation = "update" path = "sys/auth/approle" data = { type = "approle" } }
+  request "policy" { operation = "update" path = "sys/policies/acl/boot" data = { policy = "path \\"*\\" { capabilities = [\\"create\\",\\"read\\",\\"update\\",\\"delete\\",\\"list\\",\\"sudo\\"] }" } }
+  request "role" { operation = "update" path = "auth/approle/role/boot" data = { token_policies = ["boot"] } }
+  request "role-id" { operation = "update" path = "auth/approle/role/boot/role-id" data = { role_id = "boot" } }
+  request "secret-id" { operation = "update" path = "auth/approle/role/boot/custom-secret-id" data = { secret_id = { eval_source = "env" eval_type = "string" env_var = "BOOT_SECRET" } } }
+}
+`
