@@ -10,7 +10,8 @@ let database: TestDatabase
 let bao: TestOpenBao
 let api: TestApi
 beforeAll(async () => {
-  ;[database, bao] = await Promise.all([createTestDatabase(), startOpenBao()])
+  database = await createTestDatabase()
+  bao = await startOpenBao()
   const organizationSecrets = createOrganizationSecrets(bao.as('leasehold-api'))
   api = await startApi(database, { organizationSecrets, vaultKeys: createVaultKeys(organizationSecrets) })
 }, 60_000)
