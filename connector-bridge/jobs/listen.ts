@@ -1,0 +1,64 @@
+import type { Msg, NatsConnection } from 'nats'
+import type { Logger } from 'pino'
+import type { z } from 'zod'
+import { ClaimRequest, Hello, JobResult, subjects, type HelloAnswer } from '#schemas/connector-message.ts'
+import { ConnectorId } from '#schemas/ids.ts'
+import type { VaultKeys } from '#secrets/vault-keys.ts'
+import { inAccount, type Db } from '#store/connection.ts'
+import { recordHello } from '#store/connector-link.ts'
+import type { NatsAccount } from '#store/nats-account.ts'
+import type { Connectors } from '../identity/connectors.ts'
+import { answerClaim, type Speaker } from './claim.ts'
+import { takeResult } from './result.ts'
+
+export interface ListenParts {
+  readonly db: Db
+  readonly vaultKeys: VaultKeys
+  readonly connectors: Connectors
+  readonly log: Logger
+}
+
+type Handle<T> = (speaker: Speaker, message: T) => Promise<object>
+
+/** Answers the connectors of one organization; bridges share the work as a queue group. */
+export function listen(parts: ListenParts, connection: NatsConnection, { accountId, organizationId }: NatsAccount): void {
+  const sayHello: Handle<Hello> = async (speaker, hello) => {
+    const known = await inAccount(parts.db, accountId, (trx) => recordHello(trx, speaker.connectorId, organizationId, hello))
+    if (!known) return { v: 1, refused: 'gone' }
+    const userJwt = await parts.connectors.renew(accountId, speaker.connectorId)
+    return { v: 1, now: Date.now(), ...(userJwt === undefined ? {} : { userJwt }) } satisfies HelloAnswer
+  }
+
+  function serve<T>(subject: string, shape: z.ZodType<T>, handle: Handle<T>): void {
+    const answer = async (message: Msg): Promise<void> => {
+      const connectorId = ConnectorId.safeParse(message.subject.split('.')[3])
+      // An answer goes to the inbox of whoever asked: no connector makes us write to another one's subjects.
+      if (!connectorId.success || !message.reply?.startsWith(`${subjects.inboxPrefix(connectorId.data)}.`)) return
+      const body = shape.safeParse(parse(message))
+      const reply = body.success ? await handle({ accountId, connectorId: connectorId.data }, body.data) : { v: 1, refused: 'malformed' }
+      message.respond(JSON.stringify(reply))
+    }
+    connection.subscribe(subject, {
+      queue: 'bridge',
+      callback: (error, message) => {
+        if (error !== null) return
+        answer(message).catch((cause: unknown) => {
+          parts.log.warn({ err: cause, subject: message.subject }, 'a connector could not be answered')
+          message.respond('{"v":1,"refused":"unavailable"}')
+        })
+      },
+    })
+  }
+
+  serve(subjects.hello('*'), Hello, sayHello)
+  serve(subjects.claim('*'), ClaimRequest, (speaker, request) => answerClaim(parts, speaker, request))
+  serve(subjects.result('*'), JobResult, (speaker, result) => takeResult(parts, speaker, result))
+}
+
+function parse(message: Msg): unknown {
+  try {
+    return message.json()
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,17 @@
+import { sql } from 'kysely'
+import type { ConnectorId, JobId, VaultId } from '#schemas/ids.ts'
+import type { VaultKeyRef } from '#schemas/vault-key-ref.ts'
+import type { Transaction } from './connection.ts'
+import { readVaultKeyRef } from './vault.ts'
+
+/**
+ * The vault key under which a result of this job was authenticated.
+ *
+ * @param keyVersion version of the organization secret that the result names
+ * @returns undefined when this connector has no such job
+ */
+export async function readJobKey(trx: Transaction, jobId: JobId, connectorId: ConnectorId, keyVersion: number): Promise<VaultKeyRef | undefined> {
+  const { rows } = await sql<{ vault_id: VaultId }>`
+    select i.vault_id from job j join identity i on i.id = j.identity_id where j.id = ${jobId}::uuid and j.connector_id = ${connectorId}::uuid`.execute(trx)
+  return rows[0] && readVaultKeyRef(trx, rows[0].vault_id, keyVersion)
+}
