@@ -36,16 +36,36 @@ function nameStatement(text: string): string | undefined {
   return name
 }
 
+/** A statement that PostgreSQL does not answer within this time, ms, will not be answered: its own limits are lower. */
+const answerLimit = 1_700
+
 function namingPool(pool: pg.Pool): PostgresPool {
   return {
     options: {},
     connect: async () => {
       const client = await pool.connect()
-      const query = (text: string, values: unknown[] = []) => {
-        const name = values.length > 0 ? nameStatement(text) : undefined
-        return client.query(name === undefined ? { text, values } : { name, text, values })
+      let broken: Error | undefined
+      const breakOff = (error: Error): void => {
+        broken ??= error
       }
-      return { query, release: () => client.release() }
+      // Without a listener a connection that dies in use would end the process.
+      client.on('error', breakOff)
+      const query = async (text: string, values: unknown[] = []) => {
+        // After one statement without an answer nothing else is sent, above all no rollback to wait for.
+        if (broken !== undefined) throw broken
+        const name = values.length > 0 ? nameStatement(text) : undefined
+        try {
+          return await client.query(name === undefined ? { text, values } : { name, text, values })
+        } catch (error) {
+          if (error instanceof Error && error.message === 'Query read timeout') breakOff(error)
+          throw error
+        }
+      }
+      const release = (): void => {
+        client.off('error', breakOff)
+        client.release(broken)
+      }
+      return { query, release }
     },
     end: () => pool.end(),
   } as unknown as PostgresPool
@@ -61,6 +81,7 @@ export function connect(options: ConnectionOptions): Db {
     connectionString: url.href,
     max: options.max,
     connectionTimeoutMillis: 1_500,
+    query_timeout: answerLimit,
     application_name: options.user,
   })
   // An idle connection that the server closes must not end the process; the next query reports it.

@@ -1,0 +1,44 @@
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+
+/** A TCP proxy between us and a server, that can be made as bad as a network gets. */
+export interface CutProxy {
+  readonly port: number
+  /** pass: as it should be; freeze: nothing moves, nothing closes; closed: connections are cut and refused. */
+  set(mode: 'pass' | 'freeze' | 'closed'): Promise<void>
+  end(): Promise<void>
+}
+
+export async function startCutProxy(target: { readonly host: string; readonly port: number }): Promise<CutProxy> {
+  let mode = 'pass'
+  const sockets = new Set<Socket>()
+  const server = createServer((downstream) => {
+    if (mode === 'closed') return void downstream.destroy()
+    const upstream = connect(target)
+    for (const [from, to] of [[downstream, upstream], [upstream, downstream]] as const) {
+      sockets.add(from)
+      from.on('error', () => {})
+      from.on('data', (chunk) => {
+        if (mode === 'pass') to.write(chunk)
+      })
+      from.on('close', () => {
+        sockets.delete(from)
+        to.destroy()
+      })
+    }
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const cut = (): void => {
+    for (const socket of sockets) socket.destroy()
+  }
+  return {
+    port: (server.address() as AddressInfo).port,
+    set: async (next) => {
+      mode = next
+      if (next === 'closed') cut()
+    },
+    end: async () => {
+      cut()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
