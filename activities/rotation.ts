@@ -1,0 +1,63 @@
+import { defaultPolicies, generatePassword } from '#secrets/password-generator.ts'
+import { passwordHash, seal } from '#secrets/envelope.ts'
+import type { VaultKey, VaultKeys } from '#secrets/vault-keys.ts'
+import { LeaseholdError } from '#schemas/errors.ts'
+import { AccountId, JobId, RotationId } from '#schemas/ids.ts'
+import { PasswordPolicy } from '#schemas/password-policy.ts'
+import type { RotationFacts } from '#schemas/rotation-facts.ts'
+import type { Secret } from '#schemas/secret.ts'
+import { inAccount, type Db, type Transaction } from '#store/connection.ts'
+import { lapseClaim, openJobs, raiseAttention } from '#store/job.ts'
+import { readRotationFacts, rotationMaterial, type RotationMaterial } from '#store/rotation.ts'
+import { settleRotation } from '#store/settle-rotation.ts'
+import { stageVersion } from '#store/stage-version.ts'
+import { workflowIdOf, type Subject } from '#workflows/messages.ts'
+
+export interface RotationActivities {
+  lookAtRotation(subject: Subject): Promise<RotationFacts>
+  stageRotation(subject: Subject): Promise<void>
+  openRotationJobs(subject: Subject): Promise<void>
+  lapseClaim(subject: Subject, jobId: string, epoch: number): Promise<void>
+  raiseRotationAttention(subject: Subject): Promise<void>
+  settleRotation(subject: Subject): Promise<void>
+}
+
+/** @param db pool of leasehold_worker */
+export function createRotationActivities({ db, vaultKeys }: { readonly db: Db; readonly vaultKeys: VaultKeys }): RotationActivities {
+  const inTransaction = <T>(subject: Subject, decide: (trx: Transaction, id: RotationId) => Promise<T>): Promise<T> =>
+    inAccount(db, AccountId.parse(subject.accountId), (trx) => decide(trx, RotationId.parse(subject.subjectId)))
+  const actorOf = (subject: Subject) => ({ kind: 'workflow', id: workflowIdOf('rotation', subject) }) as const
+
+  return {
+    async lookAtRotation(subject) {
+      const facts = await inTransaction(subject, readRotationFacts)
+      if (facts === undefined) throw new LeaseholdError('not-found')
+      return facts
+    },
+    /** The value is made and sealed here and goes to PostgreSQL only; run twice, the first one stays. */
+    async stageRotation(subject) {
+      const material = await inTransaction(subject, rotationMaterial)
+      if (material.stagedVersion !== null) return
+      const key = await vaultKeys.get(material.vaultKey)
+      const value = freshValue(material, key)
+      const sealed = seal(key, { identityId: material.identityId, version: material.nextVersion, purpose: 'credential' }, value)
+      const staged = { version: material.nextVersion, sealed, hash: passwordHash(key, value) }
+      await inTransaction(subject, (trx, id) => stageVersion(trx, id, staged, actorOf(subject)))
+    },
+    openRotationJobs: (subject) => inTransaction(subject, openJobs),
+    lapseClaim: (subject, jobId, epoch) => inTransaction(subject, (trx) => lapseClaim(trx, JobId.parse(jobId), epoch)),
+    raiseRotationAttention: (subject) => inTransaction(subject, raiseAttention),
+    async settleRotation(subject) {
+      await inTransaction(subject, (trx, id) => settleRotation(trx, id, actorOf(subject)))
+    },
+  }
+}
+
+function freshValue({ credentialType, passwordPolicy, history }: RotationMaterial, key: VaultKey): Secret<string> {
+  const policy = passwordPolicy === null ? defaultPolicies[credentialType === 'ssh_key' ? 'other' : credentialType] : PasswordPolicy.parse(passwordPolicy)
+  for (;;) {
+    const value = generatePassword(policy)
+    const hash = passwordHash(key, value)
+    if (!history.some((old) => old.keyId === key.keyId && hash.equals(old.hash))) return value
+  }
+}

@@ -1,0 +1,9 @@
+import type { ActivityOptions, LocalActivityOptions } from '@temporalio/workflow'
+
+/** Servers may be down for hours: what must happen is tried until it has happened. Refusals by our own rules are not retried. */
+const retry = { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '30s' } as const
+
+/** A look: one short read whose result stands in the history. */
+export const lookOptions: LocalActivityOptions = { startToCloseTimeout: '3s', retry }
+/** A change: one deciding transaction, safe to run twice. */
+export const changeOptions: ActivityOptions = { startToCloseTimeout: '10s', retry }

@@ -1,0 +1,4 @@
+/** Entry of the workflow bundle. */
+export { lease } from './lease.ts'
+export { rotation } from './rotation.ts'
+export { rotationSweep } from './rotation-sweep.ts'

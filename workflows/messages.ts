@@ -1,0 +1,29 @@
+/** Names that workers, relay and schedules agree on. Free of the SDK, so that both sides of the sandbox may import it. */
+
+export const taskQueueOf = (suffix: string): string => `leasehold${suffix}`
+
+/** "Look": what there is to see stands in PostgreSQL, so a lost, doubled or late one changes nothing. */
+export const pokeSignal = 'poke'
+export interface Poke {
+  /** Version of the duty that it delivers. */
+  readonly version: number
+}
+
+/** Whose turn a workflow watches: ids, and nothing else. */
+export interface Subject {
+  readonly accountId: string
+  readonly subjectId: string
+}
+
+export type WorkflowKind = 'lease' | 'rotation'
+export const workflowIdOf = (kind: WorkflowKind, { accountId, subjectId }: Subject): string => `${kind}:${accountId}:${subjectId}`
+
+export const sweepWorkflow = 'rotationSweep'
+export const sweepSchedule = 'rotation-sweep'
+
+/** Search attributes of the namespace and their types. They are not encrypted: ids, states and times only. */
+export const searchAttributes = {
+  LeaseholdAccount: 'KEYWORD', LeaseholdVault: 'KEYWORD', LeaseholdIdentity: 'KEYWORD', LeaseholdSubject: 'KEYWORD', LeaseholdState: 'KEYWORD',
+  LeaseholdMode: 'KEYWORD', LeaseholdConnector: 'KEYWORD', LeaseholdExpiresAt: 'DATETIME', LeaseholdPendingSince: 'DATETIME',
+  LeaseholdNeedsAttention: 'BOOL', LeaseholdBreakGlass: 'BOOL',
+} as const

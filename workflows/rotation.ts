@@ -1,0 +1,40 @@
+import { proxyActivities, proxyLocalActivities } from '@temporalio/workflow'
+import type { RotationActivities } from '#activities/rotation.ts'
+import { changeOptions, lookOptions } from './activity-options.ts'
+import type { Subject } from './messages.ts'
+import { nextRotationStep, type RotationStep } from './rotation-step.ts'
+import { rotationPublisher } from './visibility.ts'
+import { listenForPokes, renewWhenLong, type News } from './watch.ts'
+
+const { lookAtRotation } = proxyLocalActivities<RotationActivities>(lookOptions)
+const change = proxyActivities<RotationActivities>(changeOptions)
+
+/**
+ * Brings a rotation to its end: stages the new value, opens one job per host, gives up claims that lapsed, calls for a person
+ * when a doubt lasts. Offers, claims and results travel between bridge and connector; this workflow only sees their rows.
+ */
+export async function rotation(subject: Subject): Promise<void> {
+  const news = listenForPokes()
+  const publish = rotationPublisher()
+  for (;;) {
+    news.cover()
+    const facts = await lookAtRotation(subject)
+    publish(facts)
+    const step = nextRotationStep(facts)
+    if (step.do === 'finish') return
+    await take(step, subject, news)
+    await renewWhenLong(subject)
+  }
+}
+
+async function take(step: RotationStep, subject: Subject, news: News): Promise<void> {
+  switch (step.do) {
+    case 'stage': return change.stageRotation(subject)
+    case 'open-jobs': return change.openRotationJobs(subject)
+    case 'raise-attention': return change.raiseRotationAttention(subject)
+    case 'settle': return change.settleRotation(subject)
+    case 'lapse': return change.lapseClaim(subject, step.jobId, step.epoch)
+    case 'wait': return news.wait(step.ms)
+    case 'finish': return
+  }
+}
