@@ -1,0 +1,41 @@
+import { ScheduleAlreadyRunning, ScheduleOverlapPolicy } from '@temporalio/client'
+import proto from '@temporalio/proto'
+import type { Logger } from 'pino'
+import type { Db } from '#store/connection.ts'
+import { reopenDuties } from '#store/duties.ts'
+import { searchAttributes, sweepSchedule, sweepWorkflow, taskQueueOf } from '#workflows/messages.ts'
+import type { Config } from './config.ts'
+import type { Temporal } from './temporal.ts'
+
+const sweepEvery = '30 minutes'
+
+/**
+ * Makes Temporal whole again after it was new, replaced or restored: search attributes, the sweep's schedule, and one poke for
+ * every subject that is not final. Safe to run at any time and from several workers.
+ */
+export async function reconcile({ config, db, temporal, log }: { readonly config: Config; readonly db: Db; readonly temporal: Temporal; readonly log: Logger }): Promise<void> {
+  await ensureSearchAttributes(temporal, config.temporalNamespace)
+  await ensureSweep(temporal, config.taskQueueSuffix)
+  const reopened = await reopenDuties(db, ['lease', 'rotation'])
+  log.info({ reopened }, 'reconciled with Temporal')
+}
+
+async function ensureSearchAttributes({ client }: Temporal, namespace: string): Promise<void> {
+  const { operatorService } = client.connection
+  const { customAttributes } = await operatorService.listSearchAttributes({ namespace })
+  const missing = Object.entries(searchAttributes).filter(([name]) => !Object.hasOwn(customAttributes, name))
+  if (missing.length === 0) return
+  const types = Object.fromEntries(missing.map(([name, type]) => [name, proto.temporal.api.enums.v1.IndexedValueType[`INDEXED_VALUE_TYPE_${type}`]]))
+  await operatorService.addSearchAttributes({ namespace, searchAttributes: types })
+}
+
+async function ensureSweep({ client }: Temporal, taskQueueSuffix: string): Promise<void> {
+  await client.schedule.create({
+    scheduleId: sweepSchedule,
+    spec: { intervals: [{ every: sweepEvery }], jitter: '1 minute' },
+    policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: '1 hour' },
+    action: { type: 'startWorkflow', workflowType: sweepWorkflow, taskQueue: taskQueueOf(taskQueueSuffix), args: [] },
+  }).catch((error: unknown) => {
+    if (!(error instanceof ScheduleAlreadyRunning)) throw error
+  })
+}

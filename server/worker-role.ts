@@ -1,0 +1,40 @@
+import { sql } from 'kysely'
+import { createLeaseActivities } from '#activities/lease.ts'
+import { createRotationActivities } from '#activities/rotation.ts'
+import { createSweepActivities } from '#activities/sweep.ts'
+import { createOpenBao } from '#secrets/openbao.ts'
+import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
+import { createVaultKeys } from '#secrets/vault-keys.ts'
+import { connect, type Db } from '#store/connection.ts'
+import { passwordOf } from './credentials.ts'
+import { startExpirer } from './expirer.ts'
+import type { RoleContext, RunningRole } from './role.ts'
+import { startTemporalSide } from './temporal-side.ts'
+
+const poolSizes = { leasehold_worker: 12, leasehold_relay: 4, leasehold_expirer: 2 } as const
+
+/**
+ * Everything that takes time: Temporal's workflows and activities, the relay of duties, and the expirer, which goes on
+ * while Temporal or OpenBao are down.
+ */
+export async function startWorkerRole({ config, credentials, log }: RoleContext): Promise<RunningRole> {
+  const open = (user: keyof typeof poolSizes): Db => connect({ url: config.postgresUrl, user, password: passwordOf(credentials, user), max: poolSizes[user] })
+  const worker = open('leasehold_worker')
+  const relay = open('leasehold_relay')
+  const expirer = open('leasehold_expirer')
+  const bao = createOpenBao({ url: config.openbaoUrl, ...credentials.openbao })
+  const vaultKeys = createVaultKeys(createOrganizationSecrets(bao))
+  const activities = { ...createLeaseActivities(worker), ...createRotationActivities({ db: worker, vaultKeys }), ...createSweepActivities({ expirer, worker }) }
+  const temporalSide = startTemporalSide({ config, log, bao, relay, activities })
+  const expiring = startExpirer({ expirer, worker, log, onEnded: temporalSide.wake })
+  return {
+    ready: async () => ({
+      postgres: await sql`select 1`.execute(worker).then(() => 'ok' as const, () => 'down' as const),
+      temporal: temporalSide.isUp() ? 'ok' : 'down',
+    }),
+    drain: async () => {
+      await Promise.all([expiring.stop(), temporalSide.stop()])
+      await Promise.all([worker.destroy(), relay.destroy(), expirer.destroy()])
+    },
+  }
+}
