@@ -7,6 +7,7 @@ import { HostId, IdentityId, OrganizationId, VaultId } from '#schemas/ids.ts'
 import { PageQuery, pageOf } from '#schemas/page.ts'
 import type { Principal } from '#schemas/principal.ts'
 import { Secret } from '#schemas/secret.ts'
+import { text } from '#schemas/text.ts'
 import { passwordHash, seal } from '#secrets/envelope.ts'
 import { changeIdentity } from '#store/change-identity.ts'
 import type { Transaction } from '#store/connection.ts'
@@ -21,7 +22,7 @@ import type { Parts } from './parts.ts'
 import { reply, type DefineRoute, type RouteContext } from './route.ts'
 
 const params = z.object({ id: IdentityId })
-const query = PageQuery.extend({ organizationId: OrganizationId.optional(), identityGroupId: VaultId.optional(), hostId: HostId.optional(), name: z.string().max(200).optional() })
+const query = PageQuery.extend({ organizationId: OrganizationId.optional(), identityGroupId: VaultId.optional(), hostId: HostId.optional(), name: text(0, 200).optional() })
 
 async function find(trx: Transaction, { params: { id } }: { readonly params: z.infer<typeof params> }) {
   const identity = await readIdentity(trx, id)

@@ -31,13 +31,13 @@ export type ChangeConnector = z.infer<typeof ChangeConnector>
 
 /** What a connector shows on its first contact: the token and the public halves of the keys it made. */
 export const JoinRequest = z.strictObject({
-  token: z.string().min(1).max(200),
+  token: z.string().max(200),
   nkey: z.string().regex(/^U[A-Z2-7]{55}$/, { error: 'must be the public key of a NATS user' }),
   encryptionJwk: z.strictObject({
     kty: z.literal('OKP'),
     crv: z.literal('X25519'),
     x: z.string().regex(/^[A-Za-z0-9_-]{43}$/, { error: 'must be 32 bytes as base64url' }),
-    kid: z.string().min(1).max(100),
+    kid: z.string().regex(/^[\w-]{1,100}$/, { error: 'must be 1 to 100 letters, digits, - or _' }),
   }),
 })
 export type JoinRequest = z.infer<typeof JoinRequest>

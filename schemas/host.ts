@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { ConnectorId, HostId, IdentityId, OrganizationId } from './ids.ts'
-import { moment, name } from './text.ts'
+import { moment, name, text } from './text.ts'
 
 /** A host name (RFC 1123) or an IP address; the connector resolves and dials it from its own network. */
 const address = z.string().max(253).refine(
@@ -11,7 +11,7 @@ const address = z.string().max(253).refine(
 
 /** Settings of the PostgreSQL adapter. */
 export const PostgresParameters = z.strictObject({
-  database: z.string().min(1).max(63).optional().meta({ description: 'Database to log in to; default: postgres' }),
+  database: text(1, 63).optional().meta({ description: 'Database to log in to; default: postgres' }),
 })
 
 export const CreateHost = z.strictObject({

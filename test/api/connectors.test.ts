@@ -113,6 +113,7 @@ describe('a join', () => {
   test.each([
     ['a key of another kind', { nkey: `A${'A'.repeat(55)}` }, 'nkey'], ['a mistyped key', { nkey: `U${'A'.repeat(55)}` }, 'nkey'],
     ['a private key', { encryptionJwk: { ...keys().encryptionJwk, d: 'A'.repeat(43) } }, 'encryptionJwk.d'],
+    ['a NUL in the key id', { encryptionJwk: { ...keys().encryptionJwk, kid: 'a\u0000' } }, 'encryptionJwk.kid'],
     ['another curve', { encryptionJwk: { ...keys().encryptionJwk, crv: 'Ed25519' } }, 'encryptionJwk.crv'],
     ['an unknown field', { admin: true }, 'admin'],
   ])('is refused with %s, and the token can still be used', async (_what, more, path) => {

@@ -40,6 +40,7 @@ describe('a host', () => {
     ['port 0', { port: 0 }, 'port'], ['port 65536', { port: 65_536 }, 'port'], ['an unknown adapter', { adapter: 'telnet' }, 'adapter'],
     ['an address with a path', { address: 'db.internal/x' }, 'address'], ['an address with a port', { address: 'db.internal:5432' }, 'address'],
     ['an address that is almost an IP', { address: '10.0.0.999' }, 'address'], ['an address with a user', { address: 'a@b' }, 'address'], ['no address', { address: '' }, 'address'],
+    ['a NUL in a parameter', { parameters: { database: 'a\u0000b' } }, 'parameters.database'],
     ['an unknown parameter', { parameters: { database: 'x', sslmode: 'disable' } }, 'parameters.sslmode'],
   ])('is refused with %s', async (_what, more, path) => {
     const { status, body } = await post(host(more))

@@ -168,6 +168,6 @@ describe('the list of identities', () => {
     expect(second.nextCursor).toBeUndefined()
     const onHost = (await api.call('vic', 'GET', `/v1/identities?identityGroupId=${vault}&hostId=${hostId}`)).body
     expect(onHost.items.map((item: { id: string }) => item.id)).toEqual([ids[0]])
-    for (const query of ['limit=0', 'limit=201', 'cursor=x', 'identityGroupId=x', 'sort=name']) expect([query, (await api.call('vic', 'GET', `/v1/identities?${query}`)).status]).toEqual([query, 422])
+    for (const query of ['limit=0', 'limit=201', 'cursor=x', 'identityGroupId=x', 'name=%00', 'sort=name']) expect([query, (await api.call('vic', 'GET', `/v1/identities?${query}`)).status]).toEqual([query, 422])
   })
 })
