@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { bundleWorkflowCode } from '@temporalio/worker'
+import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker'
 
 const root = path.join(import.meta.dirname, '..')
 
@@ -26,7 +26,9 @@ export async function workflowBundle(cacheDirectory: string | undefined): Promis
 }
 
 async function bundle(): Promise<{ code: string }> {
-  const { code } = await bundleWorkflowCode({ workflowsPath: path.join(root, 'workflows/index.ts'), failureConverterPath: path.join(root, 'secrets/failure-converter.ts') })
+  const { code } = await bundleWorkflowCode({
+    workflowsPath: path.join(root, 'workflows/index.ts'), failureConverterPath: path.join(root, 'secrets/failure-converter.ts'), logger: new DefaultLogger('WARN'),
+  })
   return { code }
 }
 
