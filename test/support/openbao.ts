@@ -8,13 +8,15 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createOpenBao, type OpenBao } from '#secrets/openbao.ts'
 import type { BaoRole } from '#secrets/policies.ts'
-import { provision } from '#secrets/provision.ts'
+import { provision, type AppRole } from '#secrets/provision.ts'
 
 /** A real OpenBao with Leasehold's mounts, keys, policies and roles. */
 export interface TestOpenBao {
   readonly url: string
   /** Logged in as one of our process roles. */
   readonly as: (role: BaoRole) => OpenBao
+  /** What a role process would find in its credentials file. */
+  readonly login: (role: BaoRole) => AppRole
   readonly stop: () => Promise<void>
 }
 
@@ -38,7 +40,7 @@ export async function startOpenBao(): Promise<TestOpenBao> {
   try {
     await untilReady(url)
     const roles = await provision({ url, bootRoleId: 'boot', bootSecretId })
-    return { url, as: (role) => createOpenBao({ url, ...roles[role] }), stop }
+    return { url, as: (role) => createOpenBao({ url, ...roles[role] }), login: (role) => roles[role], stop }
   } catch (error) {
     await stop()
     throw error
