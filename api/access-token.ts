@@ -62,7 +62,7 @@ export function createTokenCheck(rules: TokenRules): (token: string) => Promise<
 
 function accessToken(payload: JWTPayload): AccessToken {
   const { iss, sub, jti, exp, iat, client_id: clientId, acr, auth_time: authTime } = payload
-  const ours = typeof iss === 'string' && typeof sub === 'string' && sub !== '' && typeof jti === 'string' && typeof clientId === 'string'
+  const ours = typeof iss === 'string' && typeof sub === 'string' && /^[\x21-\x7e]{1,255}$/.test(sub) && typeof jti === 'string' && typeof clientId === 'string'
   if (!ours || exp === undefined || iat === undefined || exp - iat > maximumLife) throw new RefusedLoginError(payload)
   return {
     iss, sub, jti, clientId, jkt: boundKey(payload), expiresAt: new Date(exp * 1_000),

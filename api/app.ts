@@ -76,6 +76,7 @@ export function createApp(parts: Parts): App {
     app.on(spec.method.toUpperCase(), spec.path, async (context) => {
       const trace = context.get('trace')
       const answer = await runRoute(tools, spec, handler, { request: context.req.raw, params: context.req.param(), trace })
+      if (!(answer instanceof Response)) parts.observe?.(spec as unknown as AnyRouteSpec, answer)
       return respond(answer, trace)
     })
   }

@@ -4,6 +4,8 @@ import type { OrganizationSecrets } from '#secrets/organization-secret.ts'
 import type { Transit } from '#secrets/transit.ts'
 import type { VaultKeys } from '#secrets/vault-keys.ts'
 import type { Db } from '#store/connection.ts'
+import type { AnyRouteSpec } from './openapi.ts'
+import type { Reply } from './route.ts'
 
 /** Settings of the API, as server/config.ts reads them. */
 export interface ApiSettings {
@@ -34,6 +36,8 @@ export interface Parts {
   readonly signingKeys: () => ReturnType<Transit['jwks']>
   /** Tells the loops that something is owed; called after a commit, sent once for many calls. */
   readonly wakeLoops: () => void
+  /** Sees every answer beside the route that promised it; tests hold the two against each other. */
+  readonly observe?: (route: AnyRouteSpec, answer: Reply) => void
   /** Aborted when the process stops: streams end. */
   readonly stopping: AbortSignal
   /** State of each server that the API needs, for /readyz; each answers within 2 s. */

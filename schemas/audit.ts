@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { AccountId, ConnectorId, HostId, IdentityId, LeaseId, OrganizationId, RotationId, VaultId } from './ids.ts'
 import { PageQuery } from './page.ts'
-import { moment } from './text.ts'
+import { moment, text } from './text.ts'
 
 const id = z.uuid().nullable()
 const word = z.string().nullable()
@@ -41,9 +41,9 @@ export const AuditEvent = z.strictObject({
 export type AuditEvent = z.infer<typeof AuditEvent>
 
 export const AuditQuery = PageQuery.extend({
-  action: z.string().max(100).optional(),
+  action: text(1, 100).optional(),
   effect: z.enum(['permit', 'deny']).optional(),
-  actorId: z.string().max(200).optional(),
+  actorId: text(1, 200).optional(),
   organizationId: OrganizationId.optional(),
   vaultId: VaultId.optional(),
   identityId: IdentityId.optional(),
@@ -51,7 +51,7 @@ export const AuditQuery = PageQuery.extend({
   leaseId: LeaseId.optional(),
   rotationId: RotationId.optional(),
   connectorId: ConnectorId.optional(),
-  correlationId: z.string().max(128).optional(),
+  correlationId: text(1, 128).optional(),
   from: moment.optional().meta({ description: 'Not before' }),
   to: moment.optional().meta({ description: 'Before' }),
 })

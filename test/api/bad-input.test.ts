@@ -139,6 +139,17 @@ describe('every route', () => {
   })
 })
 
+test('no query makes the API fail, whatever characters it holds', async () => {
+  for (const { method, path, operation } of routes.filter((route) => route.method === 'GET')) {
+    for (const { name } of operation.parameters.filter((parameter) => parameter.in === 'query')) {
+      for (const value of ['%00', '%ff', '%ed%a0%80', "'", '%25', '9'.repeat(400)]) {
+        const { status } = await api.call('mia', method, `${path}?${name}=${value}`)
+        expect([method, path, name, value, status < 500]).toEqual([method, path, name, value, true])
+      }
+    }
+  }
+})
+
 describe('the answer', () => {
   test('is never cached and echoes a well-formed correlation id', async () => {
     for (const path of ['/v1/me', '/v1/leases', '/healthz', '/v1/nothing-here', '/v1/openapi.json']) {

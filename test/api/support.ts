@@ -26,6 +26,14 @@ export interface CallOptions {
 // oxlint-disable-next-line no-explicit-any
 export interface Answer { readonly status: number; readonly headers: Headers; readonly text: string; readonly body: any }
 
+/** An answer must be what the OpenAPI document promises. */
+const observe: NonNullable<Parts['observe']> = ({ method, path, answers }, { status, body }) => {
+  const schema = answers[status]
+  if (schema === undefined) throw new Error(`${method} ${path} does not promise ${status}`)
+  const fits = schema === null ? body === null : schema.safeParse(body).success
+  if (!fits) throw new Error(`the answer ${status} of ${method} ${path} is not as promised`)
+}
+
 export const apiUrl = 'https://leasehold.example'
 /** Path of an item that nobody has. */
 export const absent = '00000000-0000-4000-8000-00000000dead'
@@ -40,8 +48,8 @@ export async function startApi(database: TestDatabase, more: Partial<Parts> = {}
   }
   const parts: Parts = {
     config: { mode: 'dev', oidcIssuer: issuer.url, oidcUrl: issuer.url, apiAudience: audience, apiUrl, natsUrl: 'nats://127.0.0.1:4222' },
-    log: pino({ level: 'silent' }), db, requestHashKey: createSecretKey(randomBytes(32)), vaultKeys: { get: down }, organizationSecrets: { create: down, read: down },
-    signingKeys: down, wakeLoops: () => void notifyDuties(db).catch(() => {}), stopping: new AbortController().signal, checks: {}, ...more,
+    log: pino({ level: process.env['LEASEHOLD_TEST_LOG'] ?? 'silent' }), db, requestHashKey: createSecretKey(randomBytes(32)), vaultKeys: { get: down }, organizationSecrets: { create: down, read: down },
+    signingKeys: down, wakeLoops: () => void notifyDuties(db).catch(() => {}), observe, stopping: new AbortController().signal, checks: {}, ...more,
   }
   const app = createApp(parts)
   return {
