@@ -44,7 +44,7 @@ export const errors = {
   'host-offline': row(409, 'The host is offline', 'Check the connector of this host.', true),
   'host-required': row(409, 'The hosts of this identity hold different passwords', 'Name the host with hostId.'),
   'lease-not-active': row(409, 'This lease has ended', 'Check out again.'),
-  'connector-joined': row(409, 'This connector has joined already or is revoked', 'Delete it and register a new one.'),
+  'connector-revoked': row(409, 'This connector is revoked', 'Register a new one.'),
   'job-not-claimable': row(409, 'This job cannot be claimed now', 'Wait for the next offer.', true),
   'stale-state': row(409, 'The state has changed meanwhile', 'Read it again.', true),
   'precondition-failed': row(412, 'The resource has changed meanwhile', 'Read it again and repeat the change with the new ETag.'),

@@ -14,13 +14,14 @@ const secretBytes = 32
 
 /**
  * Makes the one token with which a connector joins: `lhj_` and account, connector and 32 random bytes as base64url.
- * Older tokens of the connector end; one that was half joined starts over. Only the SHA-256 of the token is stored.
+ * Older tokens of the connector end; one that was half joined starts over; one that has joined may only repeat its join, with
+ * the keys that it has. Only the SHA-256 of the token is stored.
  *
- * @throws LeaseholdError `not-found`, `connector-joined` (active and revoked ones never join again)
+ * @throws LeaseholdError `not-found`, `connector-revoked`
  */
 export async function issueJoinToken(trx: Transaction, account: AccountId, id: ConnectorId, actor: Actor): Promise<JoinToken> {
   const connector = await lockConnector(trx, id)
-  if (connector.state !== 'pending' && connector.state !== 'joining') throw new LeaseholdError('connector-joined')
+  if (connector.state === 'revoked') throw new LeaseholdError('connector-revoked')
   const token = prefix + Buffer.concat([bytesOf(account), bytesOf(id), randomBytes(secretBytes)]).toString('base64url')
   await sql`delete from join_token where connector_id = ${id}::uuid`.execute(trx)
   await sql`update connector set state = 'pending', nkey = null, encryption_jwk = null, user_jwt = null, version = version + 1
@@ -68,19 +69,28 @@ export async function joinConnector(trx: Transaction, connectorId: ConnectorId, 
   const found = rows.find((row) => timingSafeEqual(row.hash, given))
   if (found === undefined || !found.usable || (found.used_nkey !== null && found.used_nkey !== nkey)) return refuse()
   if (found.used_nkey === null && !(await useToken(trx, connector, { token, nkey, encryptionJwk }, actor))) return refuse()
-  const answer = await trx.selectFrom('connector').select(['organization_id', 'user_jwt', 'state']).where('id', '=', connectorId).executeTakeFirstOrThrow()
-  return { connectorId, organizationId: answer.organization_id, userJwt: answer.state === 'active' ? answer.user_jwt : null }
+  return { connectorId, organizationId: connector.organizationId, userJwt: await usableJwt(trx, connectorId) }
 }
 
-async function useToken(trx: Transaction, { id, organizationId }: { readonly id: ConnectorId; readonly organizationId: OrganizationId }, request: JoinRequest, actor: Actor): Promise<boolean> {
-  const { rows: others } = await sql`select from connector where nkey = ${request.nkey}::text and id <> ${id}::uuid limit 1`.execute(trx)
-  if (others.length > 0) return false
-  await sql`update join_token set used_at = app_clock(), used_nkey = ${request.nkey}::text where connector_id = ${id}::uuid and hash = ${hashOf(request.token)}::bytea`.execute(trx)
-  await sql`update connector set state = 'joining', nkey = ${request.nkey}::text, encryption_jwk = ${JSON.stringify(request.encryptionJwk)}::jsonb, version = version + 1
-    where id = ${id}::uuid`.execute(trx)
-  await appendAudit(trx, {
-    actor, action: 'connector.joined', effect: 'permit', outcome: 'success', organizationId, connectorId: id, detail: { nkey: request.nkey },
-  })
+/** Null until the bridge has minted one, and again when it is over: the bridge is owed a look and mints another. */
+async function usableJwt(trx: Transaction, id: ConnectorId): Promise<string | null> {
+  const { rows } = await sql<{ user_jwt: string | null }>`
+    select user_jwt from connector where id = ${id}::uuid and state = 'active' and coalesce(user_jwt_expires_at > app_clock(), true)`.execute(trx)
+  return rows[0]?.user_jwt ?? null
+}
+
+async function useToken(
+  trx: Transaction, { id, organizationId }: { readonly id: ConnectorId; readonly organizationId: OrganizationId }, { token, nkey, encryptionJwk }: JoinRequest, actor: Actor,
+): Promise<boolean> {
+  const { rows } = await sql<{ state: string; same: boolean; taken: boolean }>`
+    select state, nkey is not distinct from ${nkey}::text and encryption_jwk->>'x' is not distinct from ${encryptionJwk.x}::text as same,
+      exists (select from connector o where o.nkey = ${nkey}::text and o.id <> ${id}::uuid) as taken from connector where id = ${id}::uuid`.execute(trx)
+  const [connector] = rows
+  if (connector === undefined || connector.taken || (connector.state === 'active' && !connector.same)) return false
+  await sql`update join_token set used_at = app_clock(), used_nkey = ${nkey}::text where connector_id = ${id}::uuid and hash = ${hashOf(token)}::bytea`.execute(trx)
+  await sql`update connector set state = 'joining', nkey = ${nkey}::text, encryption_jwk = ${JSON.stringify(encryptionJwk)}::jsonb, version = version + 1
+    where id = ${id}::uuid and state = 'pending'`.execute(trx)
+  await appendAudit(trx, { actor, action: 'connector.joined', effect: 'permit', outcome: 'success', organizationId, connectorId: id, detail: { nkey, again: connector.state === 'active' } })
   await owe(trx, 'connector', id)
   return true
 }

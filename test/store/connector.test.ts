@@ -79,6 +79,18 @@ describe('a join token', () => {
     expect(await join(id, keys(fresh.joinToken))).toBeDefined()
   })
 
+  test('of a connector that has joined only lets the same keys in again', async () => {
+    const { account } = world
+    const { id, token } = await register()
+    const request = keys(token)
+    await join(id, request)
+    await database.superuser(`update connector set state = 'active', user_jwt = 'minted' where id = $1`, [id])
+    const fresh = await account.run((trx) => issueJoinToken(trx, account.id, id, account.people.ola.actor))
+    expect(await stateOf(id)).toBe('active')
+    expect(await join(id, keys(fresh.joinToken))).toBeUndefined()
+    expect(await join(id, { ...request, token: fresh.joinToken })).toMatchObject({ userJwt: 'minted' })
+  })
+
   test('never lets two connectors have the same key', async () => {
     const [one, other] = [await register(), await register()]
     const request = keys(one.token)
@@ -98,7 +110,7 @@ describe('a revoked connector', () => {
     expect(await account.run((trx) => revokeConnector(trx, id, actor))).toMatchObject({ state: 'revoked' })
     expect(await owed(id)).toEqual([{ version: 2, delivered: 0 }])
     expect(await join(id, request)).toBeUndefined()
-    await expect(account.run((trx) => issueJoinToken(trx, account.id, id, actor))).rejects.toEqual(code('connector-joined'))
+    await expect(account.run((trx) => issueJoinToken(trx, account.id, id, actor))).rejects.toEqual(code('connector-revoked'))
     const { rows } = await database.superuser('select count(*)::int as tokens from join_token where connector_id = $1', [id])
     expect(rows).toEqual([{ tokens: 0 }])
   })
