@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Resource } from '#policy/decide.ts'
-import { LeaseholdError } from '#schemas/errors.ts'
+import { errors, LeaseholdError } from '#schemas/errors.ts'
 import type { Principal } from '#schemas/principal.ts'
 import { inAccount, type Transaction } from '#store/connection.ts'
 import { readPrincipal } from '#store/principal.ts'
@@ -40,10 +40,16 @@ export async function runRoute<P, Q, B, F>(
   }
   if (found === undefined) throw new LeaseholdError('not-found')
   await authorize(db, { ...caller, principal }, spec.action, found)
-  return handler({
-    principal, actor: caller.actor, ...input, found, idempotency: idempotency as Idempotency, trace, token: caller.token, request,
-    inAccount: (decide) => inAccount(db, caller.accountId, decide),
-  })
+  try {
+    return await handler({
+      principal, actor: caller.actor, ...input, found, idempotency: idempotency as Idempotency, trace, token: caller.token, request,
+      inAccount: (decide) => inAccount(db, caller.accountId, decide),
+    })
+  } catch (error) {
+    // Authority is read again behind the locks; what is denied there is a denial like any other.
+    if (error instanceof LeaseholdError && errors[error.code].status === 403) await recordDenial(db, caller, spec.action, found, error.code)
+    throw error
+  }
 }
 
 async function find<P, Q, B, F>(

@@ -65,6 +65,8 @@ describe('a checkout', () => {
     expect([status, body.credential]).toEqual([201, null])
     expect((await world.post('sam', `/v1/leases/${body.lease.id}/credential`)).body.code).toBe('inject-only')
     expect((await world.post('sam', `/v1/identities/${id}/reveal`)).body.code).toBe('inject-only')
+    const { body: log } = await world.call('axe', 'GET', `/v1/audit/events?identityId=${id}&effect=deny`)
+    expect(log.items.map((event: { action: string; outcome: string }) => `${event.action} ${event.outcome}`)).toEqual(['identity.reveal inject-only', 'lease.read-credential inject-only'])
   })
 
   test('names only a host of the identity', async () => {
@@ -132,6 +134,22 @@ describe('who may not', () => {
     const { body: log } = await world.call('axe', 'GET', '/v1/audit/events?correlationId=denial-1')
     expect(log.items).toMatchObject([{ action: 'identity.checkout', effect: 'deny', outcome: 'forbidden', identityId: id, actor: { sub: 'vic' } }])
   })
+})
+
+test('a right that ends is gone at the next call, and so is a person who is disabled', async () => {
+  const id = await world.addIdentity('withdrawn')
+  const { body: { lease } } = await checkout('sam', id)
+  const { body: { items: [grant] } } = await world.call('mia', 'GET', `/v1/identity-groups/${world.vaultId}/grants`)
+  await world.database.superuser('update vault_grant set valid_to = clock_timestamp() where id = $1', [grant.id])
+  const answers = [await checkout('sam', id), await world.post('sam', `/v1/leases/${lease.id}/extend`, { minutes: 5 }), await world.post('sam', `/v1/leases/${lease.id}/credential`)]
+  expect(answers.map(({ status, body }) => `${status} ${body.missing}`)).toEqual(Array(3).fill('403 vault access: checkout'))
+  await world.database.superuser('update vault_grant set valid_to = null where id = $1', [grant.id])
+  expect((await world.post('sam', `/v1/leases/${lease.id}/credential`)).status).toBe(200)
+  await world.database.superuser(`update account_user set state = 'disabled' where sub = 'sam'`)
+  const refused = await world.post('sam', `/v1/leases/${lease.id}/credential`, {}, { 'x-correlation-id': 'disabled-1' })
+  await world.database.superuser(`update account_user set state = 'active' where sub = 'sam'`)
+  expect([refused.status, refused.body.code]).toEqual([403, 'forbidden'])
+  expect((await world.call('axe', 'GET', '/v1/audit/events?correlationId=disabled-1')).body.items).toMatchObject([{ effect: 'deny', action: 'lease.read-credential' }])
 })
 
 describe('a lease', () => {
