@@ -42,8 +42,8 @@ export async function strictRequest({ method, uri, headers, json }: HookOptions)
     method, redirect: 'error', signal: AbortSignal.timeout(timeoutMs),
     headers: { ...headers, ...(hasBody ? { 'content-type': 'application/json' } : {}) },
     ...(hasBody ? { body: JSON.stringify(json) } : {}),
-  }).catch(unavailable)
-  const text = await response.text().catch(unavailable)
+  }).catch(rethrow)
+  const text = await response.text().catch(rethrow)
   if (response.status === 429 || response.status >= 500) throw unavailable()
   if (response.status >= 400) throw new OpenBaoRefusal(response.status)
   return { statusCode: response.status, body: parse(text), request: { path: url.pathname } }
@@ -59,8 +59,12 @@ function parse(text: string): unknown {
 }
 
 /** The cause of a failed fetch can hold the request; only its code goes on. */
-function unavailable(error?: unknown): never {
+export function unavailable(error?: unknown): LeaseholdError {
   const { cause, name } = (error ?? {}) as { cause?: { code?: unknown }; name?: unknown }
   const why = typeof cause?.code === 'string' ? cause.code : typeof name === 'string' ? name : 'status'
-  throw new LeaseholdError('dependency-unavailable', { role: 'openbao', retryAfterSeconds: 2 }, { cause: new Error(`OpenBao: ${why}`) })
+  return new LeaseholdError('dependency-unavailable', { role: 'openbao', retryAfterSeconds: 2 }, { cause: new Error(`OpenBao: ${why}`) })
+}
+
+function rethrow(error: unknown): never {
+  throw unavailable(error)
 }

@@ -1,5 +1,6 @@
 import createClient from 'node-vault'
-import { OpenBaoRefusal, strictRequest } from './bao-request.ts'
+import { OpenBaoRefusal, strictRequest, unavailable } from './bao-request.ts'
+import { refuseSwitches } from './environment.ts'
 
 export interface OpenBaoOptions {
   /** Base URL, without a path. */
@@ -17,6 +18,8 @@ export interface OpenBao {
   read<T>(path: BaoPath): Promise<T | undefined>
   /** @returns the `data` of the answer */
   write<T>(path: BaoPath, body: object): Promise<T>
+  /** @returns the names below this path; none when there is nothing */
+  list(path: BaoPath): Promise<string[]>
 }
 
 interface Answer { readonly data?: unknown; readonly auth?: { readonly client_token: string; readonly lease_duration: number } }
@@ -24,50 +27,63 @@ interface VaultClient {
   token: string
   read(path: string): Promise<Answer>
   write(path: string, body: object): Promise<Answer | undefined>
+  list(path: string): Promise<Answer>
 }
-
-/** Switches with which node-vault would print secrets, skip certificate checks or talk to somebody else. */
-const refusedSwitches = ['VAULT_SKIP_VERIFY', 'VAULT_ADDR', 'VAULT_TOKEN', 'VAULT_PREFIX', 'VAULT_NAMESPACE']
 
 /**
  * A client of one AppRole. It logs in at the first call, renews by logging in again before the token ends, and once more
- * when OpenBao says 403, because a token may have been revoked.
+ * when OpenBao says 403, because a token may have been revoked. Every call may throw LeaseholdError
+ * `dependency-unavailable` (role openbao), also when OpenBao refuses the login, and OpenBaoRefusal.
  *
  * @throws Error when the environment holds a switch that would weaken node-vault
  */
 export function createOpenBao({ url, roleId, secretId }: OpenBaoOptions): OpenBao {
   refuseSwitches(process.env)
-  const client = (createClient as unknown as (options: object) => VaultClient)({ endpoint: new URL(url).origin, token: 'none', 'request-promise': { defaults: () => strictRequest } })
+  const client = newClient(new URL(url).origin)
   let goodUntil = 0
   let login: Promise<void> | undefined
 
   async function logIn(): Promise<void> {
-    const { auth } = (await client.write('auth/approle/login', { role_id: roleId, secret_id: secretId })) ?? {}
-    if (auth === undefined) throw new Error('OpenBao login without a token')
+    const { auth } = (await client.write('auth/approle/login', { role_id: roleId, secret_id: secretId }).catch(loginRefused)) ?? {}
+    if (auth === undefined) throw unavailable()
     client.token = auth.client_token
     goodUntil = performance.now() + auth.lease_duration * 800
   }
 
+  /** One login at a time, however many calls wait for it. */
+  const renew = (): Promise<void> => (login ??= logIn().finally(() => (login = undefined)))
+
   async function withToken<T>(call: () => Promise<T>): Promise<T> {
-    const renew = () => (login ??= logIn().finally(() => (login = undefined)))
     if (performance.now() >= goodUntil) await renew()
+    const { token } = client
     try {
       return await call()
     } catch (error) {
       if (!(error instanceof OpenBaoRefusal) || error.status !== 403) throw error
-      await renew()
+      if (client.token === token) await renew()
       return call()
     }
   }
 
   return {
-    read: <T>(path: BaoPath) =>
-      withToken(async () => (await client.read(join(path))).data as T | undefined).catch((error: unknown) => {
-        if (error instanceof OpenBaoRefusal && error.status === 404) return undefined
-        throw error
-      }),
+    read: <T>(path: BaoPath) => withToken(async () => (await client.read(join(path))).data as T | undefined).catch(absent(undefined)),
     write: <T>(path: BaoPath, body: object) => withToken(async () => (await client.write(join(path), body))?.data as T),
+    list: (path) => withToken(async () => ((await client.list(join(path))).data as { keys: string[] }).keys).catch(absent<string[]>([])),
   }
+}
+
+/** node-vault with our transport; it would print tokens and payloads through `debug`. */
+const newClient = (endpoint: string): VaultClient =>
+  (createClient as unknown as (options: object) => VaultClient)({ endpoint, token: 'none', debug: () => {}, 'request-promise': { defaults: () => strictRequest } })
+
+/** Stale credentials of this process are for operators to repair; to callers it is the same as no OpenBao. */
+function loginRefused(error: unknown): never {
+  throw error instanceof OpenBaoRefusal ? unavailable({ name: 'login refused' }) : error
+}
+
+const absent = <T>(value: T) => (error: unknown): T => {
+  if (error instanceof OpenBaoRefusal && error.status === 404) return value
+  throw error
 }
 
 /** Only what needs no encoding: `..`, `%2e`, `?` or `#` in a segment would name something else. */
@@ -76,10 +92,4 @@ function join(path: BaoPath): string {
     if (!/^[A-Za-z0-9._~-]{1,200}$/.test(segment) || /^\.+$/.test(segment)) throw new TypeError('a segment of an OpenBao path has forbidden characters')
   }
   return path.join('/')
-}
-
-function refuseSwitches(env: Readonly<Record<string, string | undefined>>): void {
-  const set = refusedSwitches.filter((name) => env[name] !== undefined)
-  if (/(^|[\s,])(\*|node-vault)/.test(env['DEBUG'] ?? '')) set.push('DEBUG')
-  if (set.length > 0) throw new Error(`these variables must not be set: ${set.join(', ')}`)
 }

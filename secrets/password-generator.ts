@@ -1,13 +1,6 @@
 import { randomInt } from 'node:crypto'
-import type { CharacterClass, PasswordPolicy } from '#schemas/password-policy.ts'
+import { allowedCharacters, type PasswordPolicy } from '#schemas/password-policy.ts'
 import { Secret } from '#schemas/secret.ts'
-
-const alphabets: Readonly<Record<CharacterClass, string>> = {
-  lower: 'abcdefghijklmnopqrstuvwxyz',
-  upper: 'ABCDEFGHIJKLMNOPQRSTUVWXYZ',
-  digit: '0123456789',
-  symbol: '!#$%&()*+,-./:;<=>?@[]^_{|}~',
-}
 
 /** What an identity without a policy of its own gets: over 180 bits, no symbol that a shell or a URL reads as its own. */
 export const defaultPolicies: Readonly<Record<'password' | 'api_key' | 'other', PasswordPolicy>> = {
@@ -20,15 +13,15 @@ export const defaultPolicies: Readonly<Record<'password' | 'api_key' | 'other', 
  * A password from the system's generator, without modulo bias: uniform over all strings of the policy's characters that
  * hold every class at least once.
  *
- * @throws RangeError when the forbidden characters leave nothing of a class
+ * @throws RangeError when the forbidden characters leave nothing of a class, which `PasswordPolicy` refuses
  */
-export function generatePassword({ length, classes, forbidden = '' }: PasswordPolicy): Secret<string> {
-  const sets = classes.map((name) => [...alphabets[name]].filter((character) => !forbidden.includes(character)))
+export function generatePassword(policy: PasswordPolicy): Secret<string> {
+  const sets = allowedCharacters(policy)
   if (sets.some((set) => set.length === 0)) throw new RangeError('the policy forbids every character of a class')
   const alphabet = sets.flat()
   // Drawing again until every class occurs keeps the distribution uniform; planting characters would not.
   for (;;) {
-    const drawn = Array.from({ length }, () => alphabet[randomInt(alphabet.length)] as string)
+    const drawn = Array.from({ length: policy.length }, () => alphabet[randomInt(alphabet.length)] as string)
     if (sets.every((set) => drawn.some((character) => set.includes(character)))) return Secret.of(drawn.join(''))
   }
 }

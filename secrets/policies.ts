@@ -23,7 +23,10 @@ export const policies = {
     ...readOrganizationSecrets,
     path('leasehold-transit/keys/connector-signing', 'read'),
     path('leasehold-transit/sign/connector-signing', 'update'),
-    path('leasehold-transit/keys/nats-*', 'create', 'update', 'read'),
+    path('leasehold-transit/keys/nats-operator', 'read'),
+    path('leasehold-transit/keys/nats-system', 'read'),
+    // Making a key takes its type and no other parameter: neither an export nor a deletion can be allowed this way.
+    'path "leasehold-transit/keys/nats-org-*" { capabilities = ["create", "update", "read"] allowed_parameters = { "type" = ["ed25519"], "exportable" = [false] } }',
     path('leasehold-transit/sign/nats-*', 'update'),
   ].join('\n'),
 } as const

@@ -17,6 +17,8 @@ export interface TestOpenBao {
   readonly as: (role: BaoRole) => OpenBao
   /** What a role process would find in its credentials file. */
   readonly login: (role: BaoRole) => AppRole
+  /** The AppRole of installation and upgrade, as `provision` takes it. */
+  readonly boot: { readonly bootRoleId: string; readonly bootSecretId: string }
   readonly stop: () => Promise<void>
 }
 
@@ -39,8 +41,9 @@ export async function startOpenBao(): Promise<TestOpenBao> {
   }
   try {
     await untilReady(url)
-    const roles = await provision({ url, bootRoleId: 'boot', bootSecretId })
-    return { url, as: (role) => createOpenBao({ url, ...roles[role] }), login: (role) => roles[role], stop }
+    const boot = { bootRoleId: 'boot', bootSecretId }
+    const roles = await provision({ url, ...boot })
+    return { url, boot, as: (role) => createOpenBao({ url, ...roles[role] }), login: (role) => roles[role], stop }
   } catch (error) {
     await stop()
     throw error
