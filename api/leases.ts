@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { scopeOf } from '#policy/scope.ts'
 import { LeaseId } from '#schemas/ids.ts'
-import { CredentialAnswer, ExtendBody, ForceCheckinBody, Lease, LeaseAnswer, LeaseQuery } from '#schemas/lease.ts'
+import { CredentialAnswer, ExtendBody, ForceCheckinBody, Lease, LeaseAnswer, LeaseItem, LeaseQuery } from '#schemas/lease.ts'
 import { pageOf } from '#schemas/page.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { readCheckoutFacts } from '#store/checkout-facts.ts'
@@ -55,8 +55,11 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
   )
 
   route(
-    { method: 'get', path: '/v1/leases/:id', action: 'lease.read', summary: 'One lease', params, answers: { 200: LeaseAnswer }, find: findLease },
-    async ({ principal, found }) => reply(200, { lease: await presentLeaseView(parts, principal, found.lease) }),
+    { method: 'get', path: '/v1/leases/:id', action: 'lease.read', summary: 'One lease', params, answers: { 200: LeaseItem }, find: findLease },
+    async ({ principal, found }) => {
+      const lease = await presentLeaseView(parts, principal, found.lease)
+      return reply(200, { ...lease, lease })
+    },
   )
 
   route(

@@ -4,7 +4,7 @@ import { scopeOf } from '#policy/scope.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { IdentityId, RotationId } from '#schemas/ids.ts'
 import { pageOf } from '#schemas/page.ts'
-import { RotateBody, Rotation, RotationAnswer, RotationEvents, RotationQuery } from '#schemas/rotation.ts'
+import { RotateBody, Rotation, RotationAnswer, RotationEvents, RotationItem, RotationQuery } from '#schemas/rotation.ts'
 import { beginRotation } from '#store/begin-rotation.ts'
 import type { Transaction } from '#store/connection.ts'
 import { listRotations, readRotationView, type RotationView } from '#store/rotation-view.ts'
@@ -55,8 +55,11 @@ export function rotationRoutes(route: DefineRoute, parts: Parts): void {
   )
 
   route(
-    { method: 'get', path: '/v1/rotations/:id', action: 'rotation.read', summary: 'One rotation with its hosts', params, answers: { 200: RotationAnswer }, find: findRotation },
-    ({ found }) => reply(200, { rotation: presentRotation(found.rotation) }),
+    { method: 'get', path: '/v1/rotations/:id', action: 'rotation.read', summary: 'One rotation with its hosts', params, answers: { 200: RotationItem }, find: findRotation },
+    ({ found }) => {
+      const rotation = presentRotation(found.rotation)
+      return reply(200, { ...rotation, rotation })
+    },
   )
 
   route(

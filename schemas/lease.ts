@@ -45,6 +45,8 @@ export type Lease = z.infer<typeof Lease>
 
 const Credential = z.strictObject({ username: z.string(), value: z.string() })
 export const LeaseAnswer = z.strictObject({ lease: Lease })
+/** A lease as an item, and once more as the verbs answer it: what reads the one answer reads the other. */
+export const LeaseItem = Lease.extend({ lease: Lease })
 export const CheckoutAnswer = z.strictObject({
   lease: Lease,
   credential: Credential.nullable().meta({ description: 'Null: the identity is inject-only, or the retried lease has ended' }),

@@ -32,6 +32,8 @@ export const Rotation = z.strictObject({
 export type Rotation = z.infer<typeof Rotation>
 
 export const RotationAnswer = z.strictObject({ rotation: Rotation })
+/** A rotation as an item, and once more as the verb answers it: what reads the one answer reads the other. */
+export const RotationItem = Rotation.extend({ rotation: Rotation })
 export const RotationEvents = z.string().meta({ mediaType: 'text/event-stream', description: 'Event `rotation` with the rotation as JSON at every change, the last one when it is final' })
 
 export const RotationQuery = PageQuery.extend({

@@ -27,7 +27,7 @@ describe('a manual rotation', () => {
       identityId: id, identityGroupId: world.vaultId, trigger: 'manual', state: 'pending', phase: 'queued', needsAttention: false, hosts: [{ hostId: world.hostId, state: 'waiting', knownVersion: 1 }],
     })
     const location = headers.get('location') ?? ''
-    expect((await world.call('vic', 'GET', location)).body).toEqual(body)
+    expect((await world.call('vic', 'GET', location)).body).toEqual({ ...body.rotation, ...body })
     expect((await world.call('vic', 'GET', `/v1/rotations?identityId=${id}&state=pending`)).body.items).toEqual([body.rotation])
   })
 

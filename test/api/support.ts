@@ -55,7 +55,7 @@ export async function startApi(database: TestDatabase, more: Partial<Parts> = {}
   return {
     app, parts, issuer,
     call: async (sub, method, path, { body, text, headers = {} } = {}) => {
-      const init: Record<string, string> = { ...(sub === null ? {} : { authorization: `Bearer ${await issuer.token(sub)}` }) }
+      const init: Record<string, string> = sub === null ? {} : { authorization: `Bearer ${await issuer.token(sub)}` }
       const payload = text ?? (body === undefined ? undefined : JSON.stringify(body))
       if (payload !== undefined) init['content-type'] = 'application/json'
       if (method === 'POST') init['idempotency-key'] = randomUUID()
