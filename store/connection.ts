@@ -48,7 +48,6 @@ function namingPool(pool: pg.Pool): PostgresPool {
       const breakOff = (error: Error): void => {
         broken ??= error
       }
-      // Without a listener a connection that dies in use would end the process.
       client.on('error', breakOff)
       const query = async (text: string, values: unknown[] = []) => {
         // After one statement without an answer nothing else is sent, above all no rollback to wait for.
@@ -86,6 +85,8 @@ export function connect(options: ConnectionOptions): Db {
   })
   // An idle connection that the server closes must not end the process; the next query reports it.
   pool.on('error', () => {})
+  // The same for one that was taken out of the pool because it broke.
+  pool.on('connect', (client) => client.on('error', () => {}))
   return new Kysely<Database>({ dialect: new PostgresDialect({ pool: namingPool(pool) }) })
 }
 

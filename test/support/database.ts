@@ -32,6 +32,8 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   await once(superuserUrl, `create database ${name} template ${template} owner leasehold_owner`)
   await once(superuserUrl, `grant connect on database ${name} to ${databaseRoles.join(', ')}`)
   const superuser = new pg.Pool({ connectionString: at(superuserUrl, name), max: 2 })
+  // Dropping the database may reach a connection that is just being closed.
+  superuser.on('error', () => {})
   const url = new URL(at(superuserUrl, name))
   url.username = ''
   url.password = ''
