@@ -7,6 +7,7 @@ import { PasswordPolicy } from '#schemas/password-policy.ts'
 import type { RotationFacts } from '#schemas/rotation-facts.ts'
 import type { Secret } from '#schemas/secret.ts'
 import { inAccount, type Db, type Transaction } from '#store/connection.ts'
+import { notifyDuties } from '#store/duties.ts'
 import { lapseClaim, openJobs, raiseAttention } from '#store/job.ts'
 import { readRotationFacts, rotationMaterial, type RotationMaterial } from '#store/rotation.ts'
 import { settleRotation } from '#store/settle-rotation.ts'
@@ -28,6 +29,9 @@ export function createRotationActivities({ db, vaultKeys }: { readonly db: Db; r
     inAccount(db, AccountId.parse(subject.accountId), (trx) => decide(trx, RotationId.parse(subject.subjectId)))
   const actorOf = (subject: Subject) => ({ kind: 'workflow', id: workflowIdOf('rotation', subject) }) as const
 
+  /** The bridge polls besides, so a lost notification only costs time. */
+  const wakeBridge = () => notifyDuties(db).catch(() => {})
+
   return {
     async lookAtRotation(subject) {
       const facts = await inTransaction(subject, readRotationFacts)
@@ -44,8 +48,14 @@ export function createRotationActivities({ db, vaultKeys }: { readonly db: Db; r
       const staged = { version: material.nextVersion, sealed, hash: passwordHash(key, value) }
       await inTransaction(subject, (trx, id) => stageVersion(trx, id, staged, actorOf(subject)))
     },
-    openRotationJobs: (subject) => inTransaction(subject, openJobs),
-    lapseClaim: (subject, jobId, epoch) => inTransaction(subject, (trx) => lapseClaim(trx, JobId.parse(jobId), epoch)),
+    async openRotationJobs(subject) {
+      await inTransaction(subject, openJobs)
+      await wakeBridge()
+    },
+    async lapseClaim(subject, jobId, epoch) {
+      await inTransaction(subject, (trx) => lapseClaim(trx, JobId.parse(jobId), epoch))
+      await wakeBridge()
+    },
     raiseRotationAttention: (subject) => inTransaction(subject, raiseAttention),
     async settleRotation(subject) {
       await inTransaction(subject, (trx, id) => settleRotation(trx, id, actorOf(subject)))

@@ -16,17 +16,22 @@ export interface LoopOptions {
   readonly log: Logger
 }
 
-const longestPause = 10_000
+const longestPause = 5_000
 
-/** Turns one after the other, never two at once. After failures the pause doubles, up to 10 s; the first and every tenth is logged. */
+/**
+ * Turns one after the other, never two at once. After failures the pause doubles, up to 5 s, and news does not shorten it; the
+ * first failure and every tenth is logged.
+ */
 export function startLoop({ name, everyMs, turn, log }: LoopOptions): Loop {
   let running = true
   let failures = 0
-  let wake = () => {}
+  /** News that came during a turn, which may have looked before it came. */
+  let news = false
+  let endPause = () => {}
 
   const pause = (ms: number) => new Promise<void>((resolve) => {
     const timer = setTimeout(resolve, ms)
-    wake = () => {
+    endPause = () => {
       clearTimeout(timer)
       resolve()
     }
@@ -34,8 +39,9 @@ export function startLoop({ name, everyMs, turn, log }: LoopOptions): Loop {
 
   async function run(): Promise<void> {
     while (running) {
+      news = false
       const more = await turn().then(succeeded, failed)
-      if (running && !more) await pause(Math.min(longestPause, everyMs * 2 ** Math.min(failures, 10)))
+      if (running && !more && !(news && failures === 0)) await pause(Math.min(longestPause, everyMs * 2 ** Math.min(failures, 10)))
     }
   }
 
@@ -53,10 +59,13 @@ export function startLoop({ name, everyMs, turn, log }: LoopOptions): Loop {
 
   const ended = run()
   return {
-    wake: () => wake(),
+    wake: () => {
+      news = true
+      if (failures === 0) endPause()
+    },
     stop: async () => {
       running = false
-      wake()
+      endPause()
       await ended
     },
   }

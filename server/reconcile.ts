@@ -1,4 +1,4 @@
-import { ScheduleAlreadyRunning, ScheduleOverlapPolicy } from '@temporalio/client'
+import { ScheduleAlreadyRunning, ScheduleOverlapPolicy, type ScheduleOptions } from '@temporalio/client'
 import proto from '@temporalio/proto'
 import type { Logger } from 'pino'
 import type { Db } from '#store/connection.ts'
@@ -30,12 +30,14 @@ async function ensureSearchAttributes({ client }: Temporal, namespace: string): 
 }
 
 async function ensureSweep({ client }: Temporal, taskQueueSuffix: string): Promise<void> {
-  await client.schedule.create({
-    scheduleId: sweepSchedule,
+  const schedule: Omit<ScheduleOptions, 'scheduleId'> = {
     spec: { intervals: [{ every: sweepEvery }], jitter: '1 minute' },
     policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: '1 hour' },
-    action: { type: 'startWorkflow', workflowType: sweepWorkflow, taskQueue: taskQueueOf(taskQueueSuffix), args: [] },
-  }).catch((error: unknown) => {
+    action: { type: 'startWorkflow', workflowType: sweepWorkflow, workflowId: sweepSchedule, taskQueue: taskQueueOf(taskQueueSuffix), args: [] },
+  }
+  await client.schedule.create({ scheduleId: sweepSchedule, ...schedule }).catch(async (error: unknown) => {
     if (!(error instanceof ScheduleAlreadyRunning)) throw error
+    // Made by an older version perhaps. Whether somebody paused it is theirs to say.
+    await client.schedule.getHandle(sweepSchedule).update(({ state }) => ({ ...schedule, state }))
   })
 }

@@ -14,6 +14,8 @@ const subject = defineSearchAttributeKey('LeaseholdSubject', SearchAttributeType
 const batch = 50
 const holdMs = 30_000
 const idleHeartbeat = 5_000
+/** A Temporal that hangs is a Temporal that is down, ms. */
+const answerLimit = 5_000
 
 export interface RelayOptions {
   /** Pool of leasehold_relay. */
@@ -70,11 +72,12 @@ async function poke({ client }: Temporal, taskQueueSuffix: string, duty: Duty): 
   const kind = duty.kind as WorkflowKind
   const of: Subject = { accountId: duty.accountId, subjectId: duty.subjectId }
   const signalArgs: [Poke] = [{ version: duty.version }]
-  await client.workflow.signalWithStart(kind, {
+  const start = () => client.workflow.signalWithStart(kind, {
     workflowId: workflowIdOf(kind, of), taskQueue: taskQueueOf(taskQueueSuffix), args: [of], signal: pokeSignal, signalArgs,
     workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
     typedSearchAttributes: [{ key: account, value: duty.accountId }, { key: subject, value: duty.subjectId }],
-  }).catch((error: unknown) => {
+  })
+  await client.withDeadline(Date.now() + answerLimit, start).catch((error: unknown) => {
     // Its workflow has completed, which it does for a final subject only: there is nothing left to look at.
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error
   })

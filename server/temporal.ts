@@ -5,8 +5,12 @@ import type { Config } from './config.ts'
 /** How the relay and the schedules talk to Temporal. */
 export interface Temporal {
   readonly client: Client
-  /** UUID of the namespace; another one after a loss of Temporal's database. */
-  namespaceId(): Promise<string>
+  /**
+   * UUID of the namespace; another one after a loss of Temporal's database.
+   *
+   * @param limit ms to wait for the answer; 5 s when absent
+   */
+  namespaceId(limit?: number): Promise<string>
   close(): Promise<void>
 }
 
@@ -17,8 +21,8 @@ export async function connectTemporal(config: Config, dataConverter: DataConvert
   const client = new Client({ connection, namespace, dataConverter })
   return {
     client,
-    namespaceId: async () => {
-      const { namespaceInfo } = await connection.withDeadline(Date.now() + 5_000, () => connection.workflowService.describeNamespace({ namespace }))
+    namespaceId: async (limit = 5_000) => {
+      const { namespaceInfo } = await connection.withDeadline(Date.now() + limit, () => connection.workflowService.describeNamespace({ namespace }))
       if (!namespaceInfo?.id) throw new Error('Temporal names no namespace id')
       return namespaceInfo.id
     },

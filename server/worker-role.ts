@@ -6,11 +6,15 @@ import { createOpenBao } from '#secrets/openbao.ts'
 import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
 import { createVaultKeys } from '#secrets/vault-keys.ts'
 import { connect, type Db } from '#store/connection.ts'
+import { listenForDuties } from '#store/duty-signal.ts'
 import { passwordOf } from './credentials.ts'
 import { startExpirer } from './expirer.ts'
+import { startLoop } from './loop.ts'
 import type { RoleContext, RunningRole } from './role.ts'
 import { startTemporalSide } from './temporal-side.ts'
 
+/** A lost notification costs no more than a poll; this only lets the wait end now and then, ms. */
+const longestWait = 10_000
 const poolSizes = { leasehold_worker: 12, leasehold_relay: 4, leasehold_expirer: 2 } as const
 
 /**
@@ -26,14 +30,23 @@ export async function startWorkerRole({ config, credentials, log }: RoleContext)
   const vaultKeys = createVaultKeys(createOrganizationSecrets(bao))
   const activities = { ...createLeaseActivities(worker), ...createRotationActivities({ db: worker, vaultKeys }), ...createSweepActivities({ expirer, worker }) }
   const temporalSide = startTemporalSide({ config, log, bao, relay, activities })
+  const signal = listenForDuties({ url: config.postgresUrl, user: 'leasehold_relay', password: passwordOf(credentials, 'leasehold_relay') })
+  const listening = startLoop({
+    name: 'duty news', everyMs: 0, log,
+    turn: async () => {
+      await signal.wait(longestWait)
+      temporalSide.wake()
+      return true
+    },
+  })
   const expiring = startExpirer({ expirer, worker, log, onEnded: temporalSide.wake })
   return {
     ready: async () => ({
       postgres: await sql`select 1`.execute(worker).then(() => 'ok' as const, () => 'down' as const),
-      temporal: temporalSide.isUp() ? 'ok' : 'down',
+      temporal: (await temporalSide.isUp()) ? 'ok' : 'down',
     }),
     drain: async () => {
-      await Promise.all([expiring.stop(), temporalSide.stop()])
+      await Promise.all([expiring.stop(), temporalSide.stop(), listening.stop(), signal.close()])
       await Promise.all([worker.destroy(), relay.destroy(), expirer.destroy()])
     },
   }

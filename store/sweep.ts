@@ -24,16 +24,28 @@ export async function listOverdueLeases(db: Db, limit: number): Promise<{ readon
   return rows
 }
 
+/** Sorts before every id. */
+const nothing = '00000000-0000-0000-0000-000000000000'
+
+export interface DueIdentity {
+  readonly accountId: AccountId
+  readonly identityId: IdentityId
+  /** As PostgreSQL writes it, to the microsecond: where the next page begins. */
+  readonly dueAt: string
+}
+
 /**
- * Identities of all accounts whose rotation is due.
+ * Identities of all accounts whose rotation is due, the longest due first.
  *
  * @param db pool of leasehold_expirer
+ * @param after the last one of the page before; those that stay due (a rotation is open) do not hide the others
  */
-export async function listDueIdentities(db: Db, limit: number): Promise<{ readonly accountId: AccountId; readonly identityId: IdentityId }[]> {
-  const { rows } = await sql<{ accountId: AccountId; identityId: IdentityId }>`
-    select account_id as "accountId", id as "identityId" from identity
+export async function listDueIdentities(db: Db, limit: number, after?: Pick<DueIdentity, 'dueAt' | 'identityId'>): Promise<DueIdentity[]> {
+  const { rows } = await sql<DueIdentity>`
+    select account_id as "accountId", id as "identityId", next_rotation_at::text as "dueAt" from identity
     where next_rotation_at <= ${bound} and next_rotation_at <= app_clock(account_id)
-    order by next_rotation_at limit ${limit}::int`.execute(db).catch(rethrow)
+      and (next_rotation_at, id) > (${after?.dueAt ?? '-infinity'}::timestamptz, ${after?.identityId ?? nothing}::uuid)
+    order by next_rotation_at, id limit ${limit}::int`.execute(db).catch(rethrow)
   return rows
 }
 

@@ -11,7 +11,7 @@ export type LeaseStep =
 /** A look that nobody asked for, in case a poke was lost: 24 h. */
 export const idleLook = 86_400_000
 /** The timer may fire a moment before PostgreSQL's clock agrees. */
-const shortestWait = 50
+export const shortestWait = 50
 
 /** A lease is finished when it has ended and the rotation that its end owes, if any, is final. */
 export function nextLeaseStep(facts: LeaseFacts): LeaseStep {

@@ -1,7 +1,7 @@
 import type { RotationFacts } from '#schemas/rotation-facts.ts'
 import { doubtLimit, verdictOf } from '#schemas/rules/rotation.ts'
 import { isFinal, rotationTransitions } from '#schemas/rules/transitions.ts'
-import { idleLook } from './lease-step.ts'
+import { idleLook, shortestWait } from './lease-step.ts'
 
 /** What the workflow of a rotation does next. */
 export type RotationStep =
@@ -21,5 +21,5 @@ export function nextRotationStep(facts: RotationFacts): RotationStep {
   const doubts = facts.needsAttention ? [] : facts.jobs.flatMap((job) => (job.doubtForMs === null ? [] : [doubtLimit - job.doubtForMs]))
   if (doubts.some((left) => left <= 0)) return { do: 'raise-attention' }
   const claims = facts.jobs.flatMap((job) => (job.claimRemainingMs === null ? [] : [job.claimRemainingMs]))
-  return { do: 'wait', ms: Math.min(idleLook, ...doubts, ...claims) }
+  return { do: 'wait', ms: Math.max(shortestWait, Math.min(idleLook, ...doubts, ...claims)) }
 }

@@ -2,7 +2,8 @@ import { condition, continueAsNew, defineSignal, setHandler, workflowInfo } from
 import { pokeSignal, type Poke } from './messages.ts'
 
 const poke = defineSignal<[Poke]>(pokeSignal)
-const longestRun = 7 * 86_400_000
+/** A loop waits for at most a day, so that no run is older than 7 days. */
+const longestRun = 6 * 86_400_000
 
 /** News for the one main loop of a workflow: handlers only count, the loop looks. */
 export interface News {
