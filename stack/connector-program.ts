@@ -31,7 +31,6 @@ export async function joinConnector({ home, ports }: ServerContext, token: strin
 }
 
 export async function startConnector({ home, add }: ServerContext): Promise<void> {
-  if (!hasJoined(home)) return
   const readyFile = path.join(connectorHome(home), 'ready')
   const program = add({
     name: 'connector', role: 'connector', command: process.execPath, args: [entry, '--home', connectorHome(home), 'run'], stopSignal: 'SIGTERM',

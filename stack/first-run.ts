@@ -1,5 +1,5 @@
 import { apiClient } from './api-client.ts'
-import { hasJoined, joinConnector } from './connector-program.ts'
+import { joinConnector } from './connector-program.ts'
 import { targetAdmin } from './credentials.ts'
 import { accessToken } from './login.ts'
 import { seedPeople } from './seed-people.ts'
@@ -12,17 +12,11 @@ export async function seedBeforeRoles(context: ServerContext): Promise<void> {
   if (!context.external.has('postgres')) await seedPeople(ownerUrl(context), stackUrls(context.ports).issuer)
 }
 
-/**
- * Makes the seeded vaults and joins the demo connector, once; a first run that died half way is finished by the next one.
- *
- * @returns whether there was something to do
- */
-export async function firstRun(context: ServerContext): Promise<boolean> {
+/** Makes the seeded vaults and joins the demo connector. A first run that died half way is finished by repeating it. */
+export async function firstRun(context: ServerContext): Promise<void> {
   const { home, ports, credentials } = context
-  if (hasJoined(home)) return false
-  const { superuser: _, admin, ...passwords } = credentials.target
+  const { superuser: _superuser, admin, ...passwords } = credentials.target
   const mia = apiClient(stackUrls(ports).api, await accessToken({ home: home.path, user: 'mia', acr: 'mfa' }))
   const { joinToken } = await seedVaults(mia, { host: '127.0.0.1', port: ports.target, admin: { username: targetAdmin, password: admin }, passwords })
   await joinConnector(context, joinToken)
-  return true
 }

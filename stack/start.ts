@@ -72,6 +72,8 @@ async function startDetached(options: Omit<StartOptions, 'detach'>): Promise<voi
 }
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
+// Who reads our lines may go away; the stack stays.
+process.stdout.on('error', () => {})
 
 main().then(() => process.env['LEASEHOLD_LIFELINE'] === '1' && process.channel?.unref(), (error: unknown) => {
   process.stderr.write(`${error instanceof Error ? error.message : 'the start failed'}\n`)

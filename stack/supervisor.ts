@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
-import { startConnector } from './connector-program.ts'
+import { hasJoined, startConnector } from './connector-program.ts'
 import { listenForControl, type ControlRequest } from './control.ts'
 import { stackCredentials } from './credentials.ts'
 import { firstRun, seedBeforeRoles } from './first-run.ts'
@@ -88,9 +88,12 @@ export async function supervise(options: StackOptions, print: (line: string) => 
     print(`servers ready after ${seconds(began)} s`)
     if (options.roles) {
       await seedBeforeRoles(context)
-      await startRoles(context, options)
-      const fresh = await firstRun(context)
-      await startConnector(context)
+      const fresh = !hasJoined(home)
+      await Promise.all([startRoles(context, options), fresh || startConnector(context)])
+      if (fresh) {
+        await firstRun(context)
+        await startConnector(context)
+      }
       print(`ready after ${seconds(began)} s`)
       if (fresh && options.tour) await (await import('./run-tour.ts')).runTour(home, print)
     }
