@@ -1,0 +1,80 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { connect, createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { OperatorConfiguration } from '#connector-bridge/identity/operator.ts'
+
+/** A real nats-server in operator mode. */
+export interface TestNats {
+  readonly url: string
+  /** Ends it with SIGKILL; what it was told of accounts stays on its disk unless `forget`. */
+  readonly kill: (options?: { readonly forget?: boolean }) => Promise<void>
+  readonly start: () => Promise<void>
+  readonly stop: () => Promise<void>
+}
+
+/** @throws Error when it does not come up within 10 s; LEASEHOLD_TEST_NATS names the binary (else `nats-server` on PATH) */
+export async function startNats(configuration: OperatorConfiguration): Promise<TestNats> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'leasehold-nats-'))
+  const port = await freePort()
+  const file = path.join(folder, 'nats.conf')
+  await writeFile(file, format(folder, port, configuration))
+  let server: ChildProcess | undefined
+  const nats: TestNats = {
+    url: `nats://127.0.0.1:${port}`,
+    start: async () => {
+      server = spawn(process.env['LEASEHOLD_TEST_NATS'] ?? 'nats-server', ['--config', file], { stdio: process.env['LEASEHOLD_TEST_DEBUG'] ? 'inherit' : 'ignore' })
+      await untilListening(port)
+    },
+    kill: async ({ forget = false } = {}) => {
+      if (server === undefined) return
+      const ended = once(server, 'exit')
+      server.kill('SIGKILL')
+      await ended
+      server = undefined
+      if (forget) await rm(path.join(folder, 'jwt'), { recursive: true, force: true })
+    },
+    stop: async () => {
+      await nats.kill()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+  await nats.start()
+  return nats
+}
+
+const format = (folder: string, port: number, { operatorJwt, systemAccount, resolverPreload }: OperatorConfiguration): string => `
+listen: "127.0.0.1:${port}"
+operator: ${operatorJwt}
+system_account: ${systemAccount}
+resolver: { type: full, dir: "${folder}/jwt", allow_delete: true, interval: "2m" }
+resolver_preload: { ${Object.entries(resolverPreload).map(([key, jwt]) => `${key}: ${jwt}`).join('\n')} }
+max_payload: 131072
+no_fast_producer_stall: true
+`
+
+async function untilListening(port: number): Promise<void> {
+  const limit = Date.now() + 10_000
+  while (Date.now() < limit) {
+    const socket = connect(port, '127.0.0.1')
+    const up = await new Promise<boolean>((resolve) => {
+      socket.once('data', () => resolve(true)).once('error', () => resolve(false))
+    })
+    socket.destroy()
+    if (up) return
+    await sleep(30)
+  }
+  throw new Error('nats-server did not come up')
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
