@@ -1,0 +1,20 @@
+import { defineConfig } from 'vitest/config'
+
+/** Tests that need no server at all. */
+const pure = ['test/schemas/**/*.test.ts', 'test/policy/**/*.test.ts', 'test/repository/**/*.test.ts']
+/** Tests that need the whole product running. */
+const whole = ['test/stack/**/*.test.ts', 'test/cli/**/*.test.ts']
+
+const shared = { testTimeout: 30_000, hookTimeout: 120_000, pool: 'forks' as const }
+
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    reporters: ['default'],
+    projects: [
+      { test: { ...shared, name: 'unit', include: pure } },
+      { test: { ...shared, name: 'servers', include: ['test/**/*.test.ts'], exclude: [...pure, ...whole], globalSetup: ['test/support/servers.ts'] } },
+      { test: { ...shared, name: 'stack', include: whole } },
+    ],
+  },
+})
