@@ -16,8 +16,9 @@ const isEncrypted = (payload: Payload): boolean => Buffer.from(payload.metadata?
  */
 export function createPayloadCodec(keys: NamespaceKeys): PayloadCodec {
   const newest = Math.max(...keys.keys())
+  const newestKey = keyOf(keys, newest)
   return {
-    encode: async (payloads) => payloads.map((payload) => encrypt(payload, newest, keyOf(keys, newest))),
+    encode: async (payloads) => payloads.map((payload) => encrypt(payload, newest, newestKey)),
     decode: async (payloads) => payloads.map((payload) => decrypt(payload, keys)),
   }
 }
