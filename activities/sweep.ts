@@ -31,19 +31,37 @@ const defaultPageSize = 200
  * @param expirer pool of leasehold_expirer: finds what is due in all accounts
  * @param worker pool of leasehold_worker: decides each in its account
  */
-export function createSweepActivities(
-  { expirer, worker, pageSize = defaultPageSize }: { readonly expirer: Db; readonly worker: Db; readonly pageSize?: number },
-): SweepActivities {
-  const begin = ({ accountId, identityId }: DueIdentity) => inAccount(worker, accountId, (trx) => beginDueRotation(trx, identityId))
-    .then((rotationId) => (rotationId === undefined ? 'nothing' as const : 'begun' as const), passOver)
+export function createSweepActivities({
+  expirer,
+  worker,
+  pageSize = defaultPageSize,
+}: {
+  readonly expirer: Db
+  readonly worker: Db
+  readonly pageSize?: number
+}): SweepActivities {
+  const begin = ({ accountId, identityId }: DueIdentity) =>
+    inAccount(worker, accountId, (trx) => beginDueRotation(trx, identityId)).then(
+      (rotationId) => (rotationId === undefined ? ('nothing' as const) : ('begun' as const)),
+      passOver,
+    )
 
   return {
     async sweepDueRotations(after) {
-      const due = await listDueIdentities(expirer, pageSize, after === null ? undefined : { dueAt: after.dueAt, identityId: IdentityId.parse(after.identityId) })
+      const due = await listDueIdentities(
+        expirer,
+        pageSize,
+        after === null ? undefined : { dueAt: after.dueAt, identityId: IdentityId.parse(after.identityId) },
+      )
       const count = { begun: 0, nothing: 0, busy: 0, failed: 0 }
       for (const item of due) count[await begin(item)] += 1
       const last = due.length === pageSize ? due.at(-1) : undefined
-      return { begun: count.begun, busy: count.busy, failed: count.failed, next: last === undefined ? null : { dueAt: last.dueAt, identityId: last.identityId } }
+      return {
+        begun: count.begun,
+        busy: count.busy,
+        failed: count.failed,
+        next: last === undefined ? null : { dueAt: last.dueAt, identityId: last.identityId },
+      }
     },
   }
 }

@@ -50,8 +50,13 @@ export function createTokenCheck(rules: TokenRules): (token: string) => Promise<
   return async (token) => {
     if (!compactJws.test(token)) throw new RefusedLoginError(undefined)
     const { payload } = await jwtVerify(token, keys, {
-      issuer: rules.issuer, audience: rules.audience, typ: 'at+jwt', algorithms, clockTolerance,
-      requiredClaims: ['iss', 'sub', 'aud', 'exp', 'iat', 'jti', 'client_id'], maxTokenAge: maximumLife,
+      issuer: rules.issuer,
+      audience: rules.audience,
+      typ: 'at+jwt',
+      algorithms,
+      clockTolerance,
+      requiredClaims: ['iss', 'sub', 'aud', 'exp', 'iat', 'jti', 'client_id'],
+      maxTokenAge: maximumLife,
     }).catch((error: unknown) => {
       if (error instanceof LeaseholdError) throw error
       throw new RefusedLoginError(error instanceof errors.JWTExpired || error instanceof errors.JWTClaimValidationFailed ? error.payload : undefined, error)
@@ -65,8 +70,14 @@ function accessToken(payload: JWTPayload): AccessToken {
   const ours = typeof iss === 'string' && typeof sub === 'string' && /^[\x21-\x7e]{1,255}$/.test(sub) && typeof jti === 'string' && typeof clientId === 'string'
   if (!ours || exp === undefined || iat === undefined || exp - iat > maximumLife) throw new RefusedLoginError(payload)
   return {
-    iss, sub, jti, clientId, jkt: boundKey(payload), expiresAt: new Date(exp * 1_000),
-    acr: typeof acr === 'string' ? acr : undefined, authTime: typeof authTime === 'number' ? authTime : undefined,
+    iss,
+    sub,
+    jti,
+    clientId,
+    jkt: boundKey(payload),
+    expiresAt: new Date(exp * 1_000),
+    acr: typeof acr === 'string' ? acr : undefined,
+    authTime: typeof authTime === 'number' ? authTime : undefined,
   }
 }
 
@@ -102,7 +113,12 @@ async function discover({ issuer, issuerUrl }: TokenRules): Promise<JWTVerifyGet
   // The keys are fetched where the issuer is reached, whatever public name it gives itself.
   if (document?.issuer !== issuer || typeof document.jwks_uri !== 'string' || !document.jwks_uri.startsWith(issuer)) throw unavailable()
   const url = new URL(issuerUrl.replace(/\/$/, '') + document.jwks_uri.slice(issuer.replace(/\/$/, '').length))
-  return createRemoteJWKSet(url, { cooldownDuration: 30_000, cacheMaxAge: 600_000, timeoutDuration: 1_500, [customFetch]: (to, init) => fetchFromIssuer(to, init) })
+  return createRemoteJWKSet(url, {
+    cooldownDuration: 30_000,
+    cacheMaxAge: 600_000,
+    timeoutDuration: 1_500,
+    [customFetch]: (to, init) => fetchFromIssuer(to, init),
+  })
 }
 
 async function fetchFromIssuer(url: string, init: RequestInit = {}): Promise<Response> {

@@ -64,7 +64,9 @@ export function createApp(parts: Parts): App {
   app.onError((error, context) => {
     const trace = context.get('trace')
     const problem = problemOf(error, trace)
-    if (problem.status >= 500) parts.log.error({ ...trace, method: context.req.method, path: context.req.routePath, err: scrubError(error) }, 'request failed')
+    const level = problem.status === 503 ? 'warn' : 'error'
+    if (problem.status >= 500)
+      parts.log[level]({ ...trace, method: context.req.method, path: context.req.routePath, error: scrubError(error) }, 'request failed')
     return respond(new Response(JSON.stringify(problem.body), problem), trace)
   })
   app.notFound(() => {

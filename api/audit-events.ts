@@ -11,29 +11,66 @@ import { reply, type DefineRoute } from './route.ts'
 
 /** @param reason opened, for auditors */
 const presentEvent = (event: AuditEventView, reason: string | null): AuditEvent => ({
-  id: event.id, time: event.at.toISOString(), account: event.account_id,
+  id: event.id,
+  time: event.at.toISOString(),
+  account: event.account_id,
   actor: { kind: event.actor_kind, id: event.actor_id, iss: event.actor_iss, sub: event.actor_sub },
-  action: event.action, purpose: event.purpose, effect: event.effect, outcome: event.outcome, organizationId: event.organization_id, vaultId: event.vault_id,
-  identityId: event.identity_id, hostId: event.host_id, userId: event.user_id, leaseId: event.lease_id, rotationId: event.rotation_id,
-  sessionId: event.session_id, requestId: event.request_id, connectorId: event.connector_id, reason, requestedMinutes: event.requested_minutes,
-  expiresAt: event.expires_at?.toISOString() ?? null, breakGlass: event.break_glass, decisionId: event.decision_id, correlationId: event.correlation_id,
-  traceId: event.trace_id, ip: event.ip, userAgent: event.user_agent, resourceRef: event.resource_ref, detail: event.detail,
+  action: event.action,
+  purpose: event.purpose,
+  effect: event.effect,
+  outcome: event.outcome,
+  organizationId: event.organization_id,
+  vaultId: event.vault_id,
+  identityId: event.identity_id,
+  hostId: event.host_id,
+  userId: event.user_id,
+  leaseId: event.lease_id,
+  rotationId: event.rotation_id,
+  sessionId: event.session_id,
+  requestId: event.request_id,
+  connectorId: event.connector_id,
+  reason,
+  requestedMinutes: event.requested_minutes,
+  expiresAt: event.expires_at?.toISOString() ?? null,
+  breakGlass: event.break_glass,
+  decisionId: event.decision_id,
+  correlationId: event.correlation_id,
+  traceId: event.trace_id,
+  ip: event.ip,
+  userAgent: event.user_agent,
+  resourceRef: event.resource_ref,
+  detail: event.detail,
 })
 
 export function auditEventRoutes(route: DefineRoute, { vaultKeys }: Parts): void {
   route(
-    { method: 'get', path: '/v1/audit/events', action: 'audit.list', summary: 'The audit log, newest first', query: AuditQuery, answers: { 200: pageOf(AuditEvent) } },
+    {
+      method: 'get',
+      path: '/v1/audit/events',
+      action: 'audit.list',
+      summary: 'The audit log, newest first',
+      query: AuditQuery,
+      answers: { 200: pageOf(AuditEvent) },
+    },
     async ({ principal, actor, query, inAccount }) => {
       const { limit: _limit, cursor: _cursor, ...filter } = query
       const page = await inAccount(async (trx) => {
         const events = await listAuditEvents(trx, scopeOf(principal, 'audit.list'), filter, pageFrom(query))
-        await appendAudit(trx, { actor, action: 'audit.read', effect: 'permit', outcome: 'success', detail: { events: events.items.length, filters: Object.keys(filter) } })
+        await appendAudit(trx, {
+          actor,
+          action: 'audit.read',
+          effect: 'permit',
+          outcome: 'success',
+          detail: { events: events.items.length, filters: Object.keys(filter) },
+        })
         return events
       })
-      const items = await Promise.all(page.items.map(async (event) => {
-        const { reason, identity_id: identityId } = event
-        return presentEvent(event, reason === null || identityId === null ? null : await openReason(vaultKeys, identityId as IdentityId, reason))
-      }))
+      const items = await Promise.all(
+        page.items.map(async (event) => {
+          const { reason, identity_id: identityId } = event
+          return presentEvent(event, reason === null || identityId === null ? null : await openReason(vaultKeys, identityId as IdentityId, reason))
+        }),
+      )
       return reply(200, { ...page, items })
     },
   )

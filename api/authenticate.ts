@@ -17,6 +17,9 @@ export interface Caller {
   readonly actor: Actor
 }
 
+type Login = Pick<Caller, 'accountId' | 'userId'>
+const rememberedLogins = 10_000
+
 export type Authenticate = (request: Request, trace: Trace) => Promise<Caller>
 
 /**
@@ -27,6 +30,7 @@ export type Authenticate = (request: Request, trace: Trace) => Promise<Caller>
  */
 export function createAuthenticate(parts: Parts): Authenticate {
   const { config, db } = parts
+  const logins = new Map<string, Login>()
   const check = createTokenCheck({ issuer: config.oidcIssuer, issuerUrl: config.oidcUrl, audience: config.apiAudience })
 
   return async function authenticate(request, trace) {
@@ -39,9 +43,21 @@ export function createAuthenticate(parts: Parts): Authenticate {
       await recordFailure(error, trace)
       throw error
     }
-    const login = await findLogin(db, claims.iss, claims.sub)
+    const login = await loginOf(claims)
     if (login === undefined) throw new LeaseholdError('forbidden')
     return { ...login, token: claims, actor: actorOf(login.userId, claims, trace) }
+  }
+
+  /** Whose login it is never changes, so it is remembered; whether that user may still come in is read in every request's transaction. */
+  async function loginOf({ iss, sub }: { readonly iss: string; readonly sub: string }): Promise<Login | undefined> {
+    const name = `${iss}\n${sub}`
+    const known = logins.get(name)
+    if (known !== undefined) return known
+    const login = await findLogin(db, iss, sub)
+    if (login !== undefined) logins.set(name, login)
+    const oldest = logins.keys().next().value
+    if (logins.size > rememberedLogins && oldest !== undefined) logins.delete(oldest)
+    return login
   }
 
   async function checkBinding(scheme: string, token: string, claims: AccessToken, request: Request): Promise<void> {
@@ -56,7 +72,7 @@ export function createAuthenticate(parts: Parts): Authenticate {
   async function recordFailure(error: unknown, trace: Trace): Promise<void> {
     if (!(error instanceof RefusedLoginError) || error.claims === undefined) return
     const { code, claims } = error
-    const login = await findLogin(db, claims.iss, claims.sub)
+    const login = await loginOf(claims)
     if (login === undefined) return
     const actor = actorOf(login.userId, claims, trace)
     await inAccount(db, login.accountId, (trx) => appendAudit(trx, { actor, action: 'authentication.refused', effect: 'deny', outcome: code }))

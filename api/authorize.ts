@@ -9,7 +9,12 @@ import { inAccount, type Db } from '#store/connection.ts'
 import type { Caller } from './authenticate.ts'
 
 /** Ids that a found resource may carry beside what the decision rests on: they go on record with a denial. */
-export interface Named { readonly identityId?: IdentityId; readonly hostId?: HostId | null; readonly leaseId?: LeaseId; readonly rotationId?: RotationId }
+export interface Named {
+  readonly identityId?: IdentityId
+  readonly hostId?: HostId | null
+  readonly leaseId?: LeaseId
+  readonly rotationId?: RotationId
+}
 
 /**
  * The one decision of a request; a denial is committed to the audit log before it is answered.
@@ -29,8 +34,16 @@ export async function authorize(db: Db, caller: Caller & { readonly principal: P
 export async function recordDenial(db: Db, { accountId, actor }: Caller, action: Action, resource: Resource & Named, outcome: ErrorCode): Promise<void> {
   const { organizationId, vaultId, identityId, hostId, leaseId, rotationId } = resource
   const entry: AuditEntry = {
-    actor, action, effect: 'deny', outcome, ...(organizationId ? { organizationId } : {}), ...(vaultId ? { vaultId } : {}),
-    ...(identityId ? { identityId } : {}), ...(hostId ? { hostId } : {}), ...(leaseId ? { leaseId } : {}), ...(rotationId ? { rotationId } : {}),
+    actor,
+    action,
+    effect: 'deny',
+    outcome,
+    ...(organizationId ? { organizationId } : {}),
+    ...(vaultId ? { vaultId } : {}),
+    ...(identityId ? { identityId } : {}),
+    ...(hostId ? { hostId } : {}),
+    ...(leaseId ? { leaseId } : {}),
+    ...(rotationId ? { rotationId } : {}),
   }
   await inAccount(db, accountId, (trx) => appendAudit(trx, entry))
 }

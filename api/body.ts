@@ -84,14 +84,22 @@ const pathOf = (path: readonly PropertyKey[]): string =>
 /** Our own words for every rule: messages of a library may quote the input in a later version. */
 function messageOf(issue: Issue): string {
   switch (issue.code) {
-    case 'invalid_type': return `must be ${article(issue.expected)}`
-    case 'too_small': return `must be at least ${String(issue.minimum)}${unitOf(issue.origin)}`
-    case 'too_big': return `must be at most ${String(issue.maximum)}${unitOf(issue.origin)}`
-    case 'invalid_format': return `must be a valid ${issue.format}`
-    case 'invalid_value': return `must be one of ${issue.values.map(String).join(', ')}`
-    case 'not_multiple_of': return `must be a multiple of ${issue.divisor}`
-    case 'custom': return issue.message
-    default: return 'is not valid'
+    case 'invalid_type':
+      return `must be ${article(issue.expected)}`
+    case 'too_small':
+      return `must be at least ${String(issue.minimum)}${unitOf(issue.origin)}`
+    case 'too_big':
+      return `must be at most ${String(issue.maximum)}${unitOf(issue.origin)}`
+    case 'invalid_format':
+      return `must be a valid ${issue.format}`
+    case 'invalid_value':
+      return `must be one of ${issue.values.map(String).join(', ')}`
+    case 'not_multiple_of':
+      return `must be a multiple of ${issue.divisor}`
+    case 'custom':
+      return issue.message
+    default:
+      return 'is not valid'
   }
 }
 

@@ -4,16 +4,17 @@ import { LeaseholdError } from '#schemas/errors.ts'
 import { IdentityId, LeaseId } from '#schemas/ids.ts'
 import { CheckoutAnswer, CheckoutBody } from '#schemas/lease.ts'
 import type { Principal } from '#schemas/principal.ts'
-import { checkoutRefusal } from '#schemas/rules/checkout.ts'
-import { acquireLease } from '#store/acquire-lease.ts'
-import { readCheckoutFacts } from '#store/checkout-facts.ts'
+import { checkoutRefusal, type Refusal } from '#schemas/rules/checkout.ts'
+import { acquireLease, type Checkout, type LeaseRequest } from '#store/acquire-lease.ts'
+import { readCheckoutFacts, type CheckoutFacts } from '#store/checkout-facts.ts'
+import type { Transaction } from '#store/connection.ts'
 import { endOverdueLeases } from '#store/release-lease.ts'
 import { temporalSilence } from '#store/relay-state.ts'
 import type { Idempotency } from './idempotency.ts'
 import { fetchKeyRing } from './key-ring.ts'
 import type { Parts } from './parts.ts'
 import { presentLease } from './present-lease.ts'
-import { reply, type DefineRoute } from './route.ts'
+import { reply, type DefineRoute, type RouteContext } from './route.ts'
 
 /** Standard checkouts stop when nobody has promised to end leases for so long, ms. */
 const longestSilence = 15 * 60_000
@@ -24,35 +25,78 @@ const leaseIdOf = ({ accountId, userId }: Principal, { key }: Idempotency): Leas
 export function checkoutRoutes(route: DefineRoute, { vaultKeys, wakeLoops }: Parts): void {
   route(
     {
-      method: 'post', path: '/v1/identities/:id/checkout', action: 'identity.checkout', summary: 'Take a lease and get the credential',
-      params: z.object({ id: IdentityId }), body: CheckoutBody, answers: { 201: CheckoutAnswer }, idempotent: true,
-      find: async (trx, { principal, params, idempotency }) => {
+      method: 'post',
+      path: '/v1/identities/:id/checkout',
+      action: 'identity.checkout',
+      summary: 'Take a lease and get the credential',
+      params: z.object({ id: IdentityId }),
+      body: CheckoutBody,
+      answers: { 201: CheckoutAnswer },
+      idempotent: true,
+      find: async (trx, { principal, params, body, idempotency }) => {
         const leaseId = leaseIdOf(principal, idempotency as Idempotency)
         const facts = await readCheckoutFacts(trx, params.id, leaseId)
-        return { organizationId: facts.organizationId, vaultId: facts.vaultId, identityId: facts.identityId, facts, leaseId, silence: await temporalSilence(trx) }
+        return { organizationId: facts.organizationId, vaultId: facts.vaultId, identityId: facts.identityId, leaseId, ...(await lookAhead(trx, facts, body)) }
       },
     },
     async ({ principal, actor, body, found, idempotency, inAccount }) => {
       const { facts, leaseId, identityId, organizationId, vaultId } = found
       const hostId = body.hostId ?? null
-      if (facts.replayOf === null) {
-        if (found.silence > longestSilence) throw new LeaseholdError('dependency-unavailable', { role: 'temporal', retryAfterSeconds: 5 })
-        // Losers of a race are answered without waiting for the lock; the winner is decided again behind it.
-        const refusal = checkoutRefusal(facts, hostId, facts.now)
-        if (refusal !== undefined) throw new LeaseholdError(refusal.code, refusal.facts)
-      }
+      if (found.refusal !== undefined) throw new LeaseholdError(found.refusal.code, found.refusal.facts)
       const ring = await fetchKeyRing(vaultKeys, facts)
       const reason = ring.sealReason(identityId, body.reason)
       if (facts.overdue.length > 0) await inAccount((trx) => endOverdueLeases(trx, identityId, { kind: 'system', id: 'checkout' }))
-      const { lease, credential, replayed } = await inAccount((trx) => acquireLease(trx, {
-        leaseId, identityId, vault: { vaultId, organizationId }, hostId, minutes: body.durationMinutes, principal, actor,
-        requestHash: idempotency.requestHash, reason, open: ring.openValue,
-      }))
+      const request: LeaseRequest = {
+        leaseId,
+        identityId,
+        vault: { vaultId, organizationId },
+        hostId,
+        minutes: body.durationMinutes,
+        principal,
+        actor,
+        requestHash: idempotency.requestHash,
+        reason,
+        open: ring.openValue,
+      }
+      const { lease, credential, replayed } = await decideWhenFree(inAccount, request)
       wakeLoops()
       const shown = presentLease(leaseId, lease, { holder: principal.name ?? principal.sub, reason: body.reason, endedBy: null })
-      return reply(201, { lease: shown, credential: credential && { username: credential.username, value: credential.value.expose() } }, {
-        location: `/v1/leases/${leaseId}`, ...(replayed ? { 'idempotent-replayed': 'true' } : {}),
-      })
+      return reply(
+        201,
+        { lease: shown, credential: credential && { username: credential.username, value: credential.value.expose() } },
+        {
+          location: `/v1/leases/${leaseId}`,
+          ...(replayed ? { 'idempotent-replayed': 'true' } : {}),
+        },
+      )
     },
   )
+}
+
+/** What can be refused without the lock: losers of a race need not wait for it. The winner is decided again behind it. */
+async function lookAhead(
+  trx: Transaction,
+  facts: CheckoutFacts,
+  body: z.infer<typeof CheckoutBody>,
+): Promise<{ readonly facts: CheckoutFacts; readonly refusal: Refusal | undefined }> {
+  if (facts.replayOf !== null) return { facts, refusal: undefined }
+  const refusal = checkoutRefusal(facts, body.hostId ?? null, facts.now)
+  if (refusal !== undefined || (await temporalSilence(trx)) <= longestSilence) return { facts, refusal }
+  return { facts, refusal: { code: 'dependency-unavailable', facts: { role: 'temporal', retryAfterSeconds: 5 } } }
+}
+
+const tries = 3
+
+/** Who waited too long for the lock looks again: mostly somebody else has got the identity meanwhile, and that is the answer. */
+async function decideWhenFree(inAccount: RouteContext<unknown, unknown, unknown, unknown>['inAccount'], request: LeaseRequest): Promise<Checkout> {
+  for (let left = tries; ; left -= 1) {
+    try {
+      return await inAccount((trx) => acquireLease(trx, request))
+    } catch (error) {
+      if (left === 1 || !(error instanceof LeaseholdError) || error.code !== 'busy') throw error
+    }
+    const facts = await inAccount((trx) => readCheckoutFacts(trx, request.identityId, request.leaseId))
+    const refusal = facts.replayOf === null ? checkoutRefusal(facts, request.hostId, facts.now) : undefined
+    if (refusal !== undefined) throw new LeaseholdError(refusal.code, refusal.facts)
+  }
 }

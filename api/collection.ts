@@ -8,5 +8,7 @@ export function pageFrom(query: PageQuery): PageRequest {
   return page
 }
 
-export const mapPage = <Item, Shown>({ items, nextCursor }: Page<Item>, show: (item: Item) => Shown): Page<Shown> =>
-  ({ items: items.map(show), ...(nextCursor === undefined ? {} : { nextCursor }) })
+export const mapPage = <Item, Shown>({ items, nextCursor }: Page<Item>, show: (item: Item) => Shown): Page<Shown> => ({
+  items: items.map(show),
+  ...(nextCursor === undefined ? {} : { nextCursor }),
+})

@@ -24,11 +24,20 @@ async function find(trx: Transaction, { params: { id } }: { readonly params: z.i
 export function connectorRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
   route(
     {
-      method: 'post', path: '/v1/connectors', action: 'connector.create', summary: 'Register a connector; the answer holds its join token', body: CreateConnector,
-      answers: { 201: CreatedConnector }, idempotent: true, find: async (trx, { body }) => ({ organizationId: (await readOrganization(trx, body.organizationId)).id }),
+      method: 'post',
+      path: '/v1/connectors',
+      action: 'connector.create',
+      summary: 'Register a connector; the answer holds its join token',
+      body: CreateConnector,
+      answers: { 201: CreatedConnector },
+      idempotent: true,
+      find: async (trx, { body }) => ({ organizationId: (await readOrganization(trx, body.organizationId)).id }),
     },
     async (context) => {
-      const { principal: { accountId }, actor } = context
+      const {
+        principal: { accountId },
+        actor,
+      } = context
       const withToken = async (trx: Transaction, id: ConnectorId): Promise<CreatedConnector> => {
         const token = await issueJoinToken(trx, accountId, id, actor)
         return { ...(await readConnector(trx, id)), ...token }
@@ -46,8 +55,12 @@ export function connectorRoutes(route: DefineRoute, { wakeLoops }: Parts): void 
   )
   route(
     {
-      method: 'get', path: '/v1/connectors', action: 'connector.list', summary: 'List connectors, revoked ones too',
-      query: PageQuery.extend({ organizationId: OrganizationId.optional() }), answers: { 200: pageOf(Connector) },
+      method: 'get',
+      path: '/v1/connectors',
+      action: 'connector.list',
+      summary: 'List connectors, revoked ones too',
+      query: PageQuery.extend({ organizationId: OrganizationId.optional() }),
+      answers: { 200: pageOf(Connector) },
     },
     async ({ principal, query, inAccount }) =>
       reply(200, await inAccount((trx) => listConnectors(trx, scopeOf(principal, 'connector.list'), query.organizationId ?? null, pageFrom(query)))),
@@ -57,14 +70,31 @@ export function connectorRoutes(route: DefineRoute, { wakeLoops }: Parts): void 
     ({ found }) => reply(200, found.connector, etag(found.connector)),
   )
   route(
-    { method: 'patch', path: '/v1/connectors/:id', action: 'connector.update', summary: 'Rename a connector', params, body: ChangeConnector, answers: { 200: Connector }, find },
+    {
+      method: 'patch',
+      path: '/v1/connectors/:id',
+      action: 'connector.update',
+      summary: 'Rename a connector',
+      params,
+      body: ChangeConnector,
+      answers: { 200: Connector },
+      find,
+    },
     async ({ params: { id }, body, actor, request, inAccount }) => {
       const connector = await inAccount((trx) => changeConnector(trx, id, body, actor, ifMatch(request)))
       return reply(200, connector, etag(connector))
     },
   )
   route(
-    { method: 'delete', path: '/v1/connectors/:id', action: 'connector.delete', summary: 'Deregister a connector: it is cut off and cannot come back', params, answers: { 202: Connector }, find },
+    {
+      method: 'delete',
+      path: '/v1/connectors/:id',
+      action: 'connector.delete',
+      summary: 'Deregister a connector: it is cut off and cannot come back',
+      params,
+      answers: { 202: Connector },
+      find,
+    },
     async ({ params: { id }, actor, inAccount }) => {
       const connector = await inAccount((trx) => revokeConnector(trx, id, actor))
       wakeLoops()
@@ -73,11 +103,22 @@ export function connectorRoutes(route: DefineRoute, { wakeLoops }: Parts): void 
   )
   route(
     {
-      method: 'post', path: '/v1/connectors/:id/join-tokens', action: 'connector.update', summary: 'Make a new join token; older ones end', params, body: z.strictObject({}),
-      answers: { 201: JoinToken }, idempotent: true, find,
+      method: 'post',
+      path: '/v1/connectors/:id/join-tokens',
+      action: 'connector.update',
+      summary: 'Make a new join token; older ones end',
+      params,
+      body: z.strictObject({}),
+      answers: { 201: JoinToken },
+      idempotent: true,
+      find,
     },
     async (context) => {
-      const { params: { id }, principal: { accountId }, actor } = context
+      const {
+        params: { id },
+        principal: { accountId },
+        actor,
+      } = context
       const issue = (trx: Transaction): Promise<JoinToken> => issueJoinToken(trx, accountId, id, actor)
       return reply(201, await createOnce(context, { id, make: issue, read: issue }))
     },

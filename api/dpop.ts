@@ -26,7 +26,9 @@ export async function checkProof(proof: string | null, context: ProofContext): P
   // Two DPoP headers arrive joined by a comma and fail here.
   if (proof === null || proof.length > 8_192 || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(proof)) throw refused()
   const { payload, protectedHeader } = await jwtVerify(proof, EmbeddedJWK, {
-    typ: 'dpop+jwt', algorithms, requiredClaims: ['jti', 'htm', 'htu', 'iat', 'ath'],
+    typ: 'dpop+jwt',
+    algorithms,
+    requiredClaims: ['jti', 'htm', 'htu', 'iat', 'ath'],
   }).catch((error: unknown) => {
     throw refused(error)
   })
@@ -34,10 +36,16 @@ export async function checkProof(proof: string | null, context: ProofContext): P
   if (jwk === undefined || 'd' in jwk || 'k' in jwk) throw refused()
   const { jti, htm, htu, iat, ath } = payload
   const age = Date.now() / 1_000 - (iat ?? 0)
-  const holds = typeof jti === 'string' && jti.length <= 256 && htm === context.method
-    && typeof htu === 'string' && sameUrl(htu, context.url) && age <= window.past && age >= -window.future
-    && ath === createHash('sha256').update(context.token).digest('base64url')
-    && (await calculateJwkThumbprint(jwk)) === context.jkt
+  const holds =
+    typeof jti === 'string' &&
+    jti.length <= 256 &&
+    htm === context.method &&
+    typeof htu === 'string' &&
+    sameUrl(htu, context.url) &&
+    age <= window.past &&
+    age >= -window.future &&
+    ath === createHash('sha256').update(context.token).digest('base64url') &&
+    (await calculateJwkThumbprint(jwk)) === context.jkt
   if (!holds) throw refused()
 }
 

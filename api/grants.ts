@@ -16,11 +16,22 @@ const itemParams = z.object({ id: VaultId, grantId: z.uuid() })
 export function grantRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
   route(
     {
-      method: 'post', path: '/v1/identity-groups/:id/grants', action: 'grant.create', summary: 'Give a user or group access to a vault', params, body: CreateGrant,
-      answers: { 201: Grant }, idempotent: true, find: findVault,
+      method: 'post',
+      path: '/v1/identity-groups/:id/grants',
+      action: 'grant.create',
+      summary: 'Give a user or group access to a vault',
+      params,
+      body: CreateGrant,
+      answers: { 201: Grant },
+      idempotent: true,
+      find: findVault,
     },
     async (context) => {
-      const { params: { id: vaultId }, principal, actor } = context
+      const {
+        params: { id: vaultId },
+        principal,
+        actor,
+      } = context
       const grant = await createOnce(context, {
         make: (trx, id) => createGrant(trx, { id, vaultId, principal, actor }, context.body),
         read: (trx, id) => readGrant(trx, vaultId, id),
@@ -30,21 +41,36 @@ export function grantRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
   )
   route(
     {
-      method: 'get', path: '/v1/identity-groups/:id/grants', action: 'grant.list', summary: 'List who has access to a vault', params, query: PageQuery,
-      answers: { 200: pageOf(Grant) }, find: findVault,
+      method: 'get',
+      path: '/v1/identity-groups/:id/grants',
+      action: 'grant.list',
+      summary: 'List who has access to a vault',
+      params,
+      query: PageQuery,
+      answers: { 200: pageOf(Grant) },
+      find: findVault,
     },
     async ({ params: { id }, query, inAccount }) => reply(200, await inAccount((trx) => listGrants(trx, id, pageFrom(query)))),
   )
   route(
     {
-      method: 'get', path: '/v1/identity-groups/:id/grants/:grantId', action: 'grant.list', summary: 'Read a grant, revoked ones too', params: itemParams,
-      answers: { 200: Grant }, find: async (trx, request) => ({ ...(await findVault(trx, request)), grant: await readGrant(trx, request.params.id, request.params.grantId) }),
+      method: 'get',
+      path: '/v1/identity-groups/:id/grants/:grantId',
+      action: 'grant.list',
+      summary: 'Read a grant, revoked ones too',
+      params: itemParams,
+      answers: { 200: Grant },
+      find: async (trx, request) => ({ ...(await findVault(trx, request)), grant: await readGrant(trx, request.params.id, request.params.grantId) }),
     },
     ({ found }) => reply(200, found.grant),
   )
   route(
     {
-      method: 'delete', path: '/v1/identity-groups/:id/grants/:grantId', action: 'grant.revoke', params: itemParams, answers: { 204: null },
+      method: 'delete',
+      path: '/v1/identity-groups/:id/grants/:grantId',
+      action: 'grant.revoke',
+      params: itemParams,
+      answers: { 204: null },
       summary: 'Revoke a grant and end the leases that rest on it alone',
       find: async (trx, request) => ({ ...(await findVault(trx, request)), grant: await readGrant(trx, request.params.id, request.params.grantId) }),
     },

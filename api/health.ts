@@ -11,7 +11,9 @@ export function healthRoutes(app: App, parts: Parts, openApi: () => Record<strin
   app.get('/healthz', (context) => respond(json({ status: 'ok' }), context.get('trace')))
 
   app.get('/readyz', async (context) => {
-    const states = await Promise.all(Object.entries(parts.checks).map(async ([name, check]) => [name, (await check().catch(() => false)) ? 'ok' : 'down'] as const))
+    const states = await Promise.all(
+      Object.entries(parts.checks).map(async ([name, check]) => [name, (await check().catch(() => false)) ? 'ok' : 'down'] as const),
+    )
     const ready = states.every(([, state]) => state === 'ok')
     return respond(json({ status: ready ? 'ready' : 'not-ready', dependencies: Object.fromEntries(states) }, ready ? 200 : 503), context.get('trace'))
   })

@@ -24,7 +24,13 @@ async function find(trx: Transaction, { params: { id } }: { readonly params: z.i
 export function hostRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
   route(
     {
-      method: 'post', path: '/v1/hosts', action: 'host.create', summary: 'Add a host', body: CreateHost, answers: { 201: Host }, idempotent: true,
+      method: 'post',
+      path: '/v1/hosts',
+      action: 'host.create',
+      summary: 'Add a host',
+      body: CreateHost,
+      answers: { 201: Host },
+      idempotent: true,
       find: async (trx, { body }) => ({ organizationId: (await readOrganization(trx, body.organizationId)).id }),
     },
     async (context) => {
@@ -37,15 +43,18 @@ export function hostRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
   )
   route(
     {
-      method: 'get', path: '/v1/hosts', action: 'host.list', summary: 'List hosts', query: PageQuery.extend({ organizationId: OrganizationId.optional() }),
+      method: 'get',
+      path: '/v1/hosts',
+      action: 'host.list',
+      summary: 'List hosts',
+      query: PageQuery.extend({ organizationId: OrganizationId.optional() }),
       answers: { 200: pageOf(Host) },
     },
     async ({ principal, query, inAccount }) =>
       reply(200, await inAccount((trx) => listHosts(trx, scopeOf(principal, 'host.list'), query.organizationId ?? null, pageFrom(query)))),
   )
-  route(
-    { method: 'get', path: '/v1/hosts/:id', action: 'host.read', summary: 'Read a host', params, answers: { 200: Host }, find },
-    ({ found }) => reply(200, found.host, etag(found.host)),
+  route({ method: 'get', path: '/v1/hosts/:id', action: 'host.read', summary: 'Read a host', params, answers: { 200: Host }, find }, ({ found }) =>
+    reply(200, found.host, etag(found.host)),
   )
   route(
     { method: 'patch', path: '/v1/hosts/:id', action: 'host.update', summary: 'Change a host', params, body: ChangeHost, answers: { 200: Host }, find },

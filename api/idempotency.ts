@@ -21,13 +21,17 @@ export function idempotencyKeyOf(headers: Headers): string {
 
 /** @param key the same in every process of the installation */
 export function requestHashOf(key: KeyObject, route: string, params: unknown, body: unknown): Buffer {
-  return createHmac('sha256', key).update(canonical([route, params, body])).digest()
+  return createHmac('sha256', key)
+    .update(canonical([route, params, body]))
+    .digest()
 }
 
 /** JSON with sorted fields. */
 function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
   if (value === null || typeof value !== 'object' || value instanceof Date) return JSON.stringify(value) ?? 'null'
-  const entries = Object.entries(value).filter(([, item]) => item !== undefined).sort(([one], [other]) => (one < other ? -1 : 1))
+  const entries = Object.entries(value)
+    .filter(([, item]) => item !== undefined)
+    .sort(([one], [other]) => (one < other ? -1 : 1))
   return `{${entries.map(([name, item]) => `${JSON.stringify(name)}:${canonical(item)}`).join(',')}}`
 }

@@ -22,7 +22,12 @@ import type { Parts } from './parts.ts'
 import { reply, type DefineRoute, type RouteContext } from './route.ts'
 
 const params = z.object({ id: IdentityId })
-const query = PageQuery.extend({ organizationId: OrganizationId.optional(), identityGroupId: VaultId.optional(), hostId: HostId.optional(), name: text(0, 200).optional() })
+const query = PageQuery.extend({
+  organizationId: OrganizationId.optional(),
+  identityGroupId: VaultId.optional(),
+  hostId: HostId.optional(),
+  name: text(0, 200).optional(),
+})
 
 async function find(trx: Transaction, { params: { id } }: { readonly params: z.infer<typeof params> }) {
   const identity = await readIdentity(trx, id)
@@ -33,7 +38,13 @@ async function find(trx: Transaction, { params: { id } }: { readonly params: z.i
 export function identityRoutes(route: DefineRoute, parts: Parts): void {
   route(
     {
-      method: 'post', path: '/v1/identities', action: 'identity.create', summary: 'Add a credential to a vault', body: CreateIdentity, answers: { 201: Identity }, idempotent: true,
+      method: 'post',
+      path: '/v1/identities',
+      action: 'identity.create',
+      summary: 'Add a credential to a vault',
+      body: CreateIdentity,
+      answers: { 201: Identity },
+      idempotent: true,
       find: async (trx, { body }) => ({ organizationId: (await readVault(trx, body.identityGroupId)).organizationId, vaultId: body.identityGroupId }),
     },
     async (context) => {
@@ -55,23 +66,55 @@ export function identityRoutes(route: DefineRoute, parts: Parts): void {
       reply(200, await inAccount((trx) => listIdentities(trx, scopeOf(principal, 'identity.list'), filter, pageFrom({ limit, cursor })))),
   )
   route(
-    { method: 'get', path: '/v1/identities/:id', action: 'identity.read', summary: 'Read an identity, never its credential', params, answers: { 200: Identity }, find },
+    {
+      method: 'get',
+      path: '/v1/identities/:id',
+      action: 'identity.read',
+      summary: 'Read an identity, never its credential',
+      params,
+      answers: { 200: Identity },
+      find,
+    },
     ({ found }) => reply(200, found.identity, etag(found.identity)),
   )
   route(
-    { method: 'patch', path: '/v1/identities/:id', action: 'identity.update', summary: 'Change an identity or store another credential', params, body: ChangeIdentity, answers: { 200: Identity }, find },
+    {
+      method: 'patch',
+      path: '/v1/identities/:id',
+      action: 'identity.update',
+      summary: 'Change an identity or store another credential',
+      params,
+      body: ChangeIdentity,
+      answers: { 200: Identity },
+      find,
+    },
     async (context) => {
-      const { params: { id }, found: { vaultId }, body: { credential, ...change }, actor, request } = context
+      const {
+        params: { id },
+        found: { vaultId },
+        body: { credential, ...change },
+        actor,
+        request,
+      } = context
       refuseGrace(context.principal, change.afterUseGraceMinutes)
       const sealVersion = credential === undefined ? undefined : await sealerFor(parts, context, { identityId: id, vaultId }, Secret.of(credential))
       const identity = await context.inAccount((trx) =>
-        changeIdentity(trx, { id, change, actor, expectedVersion: ifMatch(request), ...(sealVersion === undefined ? {} : { seal: sealVersion }) }))
+        changeIdentity(trx, { id, change, actor, expectedVersion: ifMatch(request), ...(sealVersion === undefined ? {} : { seal: sealVersion }) }),
+      )
       parts.wakeLoops()
       return reply(200, identity, etag(identity))
     },
   )
   route(
-    { method: 'delete', path: '/v1/identities/:id', action: 'identity.delete', summary: 'Delete an identity and shred its credential', params, answers: { 204: null }, find },
+    {
+      method: 'delete',
+      path: '/v1/identities/:id',
+      action: 'identity.delete',
+      summary: 'Delete an identity and shred its credential',
+      params,
+      answers: { 204: null },
+      find,
+    },
     async ({ params: { id }, actor, request, inAccount }) => {
       await inAccount((trx) => deleteIdentity(trx, id, actor, ifMatch(request)))
       return reply(204, null)
@@ -83,7 +126,10 @@ type InAccount = Pick<RouteContext<unknown, unknown, unknown, unknown>, 'inAccou
 
 /** Gets the key of the vault before any decision: without it nothing begins. What it returns only computes. */
 async function sealerFor(
-  { vaultKeys }: Parts, { inAccount }: InAccount, { identityId, vaultId }: { readonly identityId: IdentityId; readonly vaultId: VaultId }, value: Secret<string>,
+  { vaultKeys }: Parts,
+  { inAccount }: InAccount,
+  { identityId, vaultId }: { readonly identityId: IdentityId; readonly vaultId: VaultId },
+  value: Secret<string>,
 ): Promise<(version: number) => StoredValue> {
   const key = await vaultKeys.get(await inAccount((trx) => readVaultKeyRef(trx, vaultId)))
   return (version) => ({ sealed: seal(key, { identityId, version, purpose: 'credential' }, value), hash: passwordHash(key, value) })

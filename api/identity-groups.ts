@@ -23,7 +23,13 @@ export async function findVault(trx: Transaction, { params: { id } }: { readonly
 export function identityGroupRoutes(route: DefineRoute): void {
   route(
     {
-      method: 'post', path: '/v1/identity-groups', action: 'vault.create', summary: 'Create a vault', body: CreateVault, answers: { 201: Vault }, idempotent: true,
+      method: 'post',
+      path: '/v1/identity-groups',
+      action: 'vault.create',
+      summary: 'Create a vault',
+      body: CreateVault,
+      answers: { 201: Vault },
+      idempotent: true,
       find: async (trx, { body }) => ({ organizationId: (await readOrganization(trx, body.organizationId)).id }),
     },
     async (context) => {
@@ -36,7 +42,11 @@ export function identityGroupRoutes(route: DefineRoute): void {
   )
   route(
     {
-      method: 'get', path: '/v1/identity-groups', action: 'vault.list', summary: 'List vaults', query: PageQuery.extend({ organizationId: OrganizationId.optional() }),
+      method: 'get',
+      path: '/v1/identity-groups',
+      action: 'vault.list',
+      summary: 'List vaults',
+      query: PageQuery.extend({ organizationId: OrganizationId.optional() }),
       answers: { 200: pageOf(Vault) },
     },
     async ({ principal, query, inAccount }) =>
@@ -47,14 +57,31 @@ export function identityGroupRoutes(route: DefineRoute): void {
     ({ found }) => reply(200, found.vault, etag(found.vault)),
   )
   route(
-    { method: 'patch', path: '/v1/identity-groups/:id', action: 'vault.update', summary: 'Change a vault', params, body: ChangeVault, answers: { 200: Vault }, find: findVault },
+    {
+      method: 'patch',
+      path: '/v1/identity-groups/:id',
+      action: 'vault.update',
+      summary: 'Change a vault',
+      params,
+      body: ChangeVault,
+      answers: { 200: Vault },
+      find: findVault,
+    },
     async ({ params: { id }, body, actor, request, inAccount }) => {
       const vault = await inAccount((trx) => changeVault(trx, id, body, actor, ifMatch(request)))
       return reply(200, vault, etag(vault))
     },
   )
   route(
-    { method: 'delete', path: '/v1/identity-groups/:id', action: 'vault.delete', summary: 'Delete an empty vault', params, answers: { 204: null }, find: findVault },
+    {
+      method: 'delete',
+      path: '/v1/identity-groups/:id',
+      action: 'vault.delete',
+      summary: 'Delete an empty vault',
+      params,
+      answers: { 204: null },
+      find: findVault,
+    },
     async ({ params: { id }, actor, request, inAccount }) => {
       await inAccount((trx) => deleteVault(trx, id, actor, ifMatch(request)))
       return reply(204, null)

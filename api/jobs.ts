@@ -21,7 +21,12 @@ export function jobRoutes(route: DefineRoute): void {
 
   route(
     {
-      method: 'get', path: '/v1/jobs/:id', action: 'job.read', summary: 'One job', params: z.object({ id: JobId }), answers: { 200: Job },
+      method: 'get',
+      path: '/v1/jobs/:id',
+      action: 'job.read',
+      summary: 'One job',
+      params: z.object({ id: JobId }),
+      answers: { 200: Job },
       find: async (trx, { params }) => {
         const job = await readJobView(trx, params.id)
         return job && { organizationId: job.organizationId, vaultId: job.vaultId, identityId: job.identityId, job }

@@ -18,9 +18,11 @@ export interface KeyRing {
 /** @throws LeaseholdError `dependency-unavailable` (role openbao) when a key is not cached and cannot be had */
 export async function fetchKeyRing(vaultKeys: VaultKeys, { vaultKey, keyVersions }: Pick<CheckoutFacts, 'vaultKey' | 'keyVersions'>): Promise<KeyRing> {
   const keys = new Map<number, VaultKey>()
-  await Promise.all([...new Set([...keyVersions, vaultKey.keyVersion])].map(async (version) => {
-    keys.set(version, await vaultKeys.get({ ...vaultKey, keyVersion: version }))
-  }))
+  await Promise.all(
+    [...new Set([...keyVersions, vaultKey.keyVersion])].map(async (version) => {
+      keys.set(version, await vaultKeys.get({ ...vaultKey, keyVersion: version }))
+    }),
+  )
   // A value that was stored under a newer key since the caller looked: the caller asks again and fetches that key.
   const keyOf = (version: number): VaultKey => {
     const key = keys.get(version)
@@ -34,7 +36,11 @@ export async function fetchKeyRing(vaultKeys: VaultKeys, { vaultKey, keyVersions
 }
 
 /** Reads a sealed reason for somebody who may see it. */
-export async function openReason(vaultKeys: VaultKeys, identityId: IdentityId, reason: { readonly sealed: Sealed; readonly key: VaultKeyRef }): Promise<string> {
+export async function openReason(
+  vaultKeys: VaultKeys,
+  identityId: IdentityId,
+  reason: { readonly sealed: Sealed; readonly key: VaultKeyRef },
+): Promise<string> {
   const key = await vaultKeys.get(reason.key)
   return open(key, { identityId, version: 0, purpose: 'reason' }, reason.sealed).expose()
 }

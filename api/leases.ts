@@ -22,7 +22,9 @@ const nothing = z.strictObject({})
 /** The lease and what the right to act on it rests on. */
 async function findLease(trx: Transaction, { params }: Pick<FindRequest<{ id: LeaseId }, unknown, unknown>, 'params'>) {
   const lease = await readLeaseView(trx, params.id)
-  return lease && { organizationId: lease.organizationId, vaultId: lease.vaultId, holderId: lease.userId, identityId: lease.identityId, leaseId: lease.id, lease }
+  return (
+    lease && { organizationId: lease.organizationId, vaultId: lease.vaultId, holderId: lease.userId, identityId: lease.identityId, leaseId: lease.id, lease }
+  )
 }
 
 /** The same with what its credential is opened with. */
@@ -49,7 +51,9 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
     { method: 'get', path: '/v1/leases', action: 'lease.list', summary: 'Leases, newest first', query: LeaseQuery, answers: { 200: pageOf(Lease) } },
     async ({ principal, query, inAccount }) => {
       const { identityId, identityGroupId, userId, state } = query
-      const page = await inAccount((trx) => listLeases(trx, scopeOf(principal, 'lease.list'), principal.userId, { identityId, vaultId: identityGroupId, userId, state }, pageFrom(query)))
+      const page = await inAccount((trx) =>
+        listLeases(trx, scopeOf(principal, 'lease.list'), principal.userId, { identityId, vaultId: identityGroupId, userId, state }, pageFrom(query)),
+      )
       return reply(200, { ...page, items: await Promise.all(page.items.map((lease) => presentLeaseView(parts, principal, lease))) })
     },
   )
@@ -64,8 +68,14 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
 
   route(
     {
-      method: 'post', path: '/v1/leases/:id/credential', action: 'lease.read-credential', summary: 'The credential of an active lease once more',
-      params, body: nothing, answers: { 200: CredentialAnswer }, find: findLeaseWithKeys,
+      method: 'post',
+      path: '/v1/leases/:id/credential',
+      action: 'lease.read-credential',
+      summary: 'The credential of an active lease once more',
+      params,
+      body: nothing,
+      answers: { 200: CredentialAnswer },
+      find: findLeaseWithKeys,
     },
     async ({ principal, actor, params: { id }, found, inAccount }) => {
       const ring = await fetchKeyRing(vaultKeys, found.facts)
@@ -75,7 +85,16 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
   )
 
   route(
-    { method: 'post', path: '/v1/leases/:id/checkin', action: 'lease.checkin', summary: 'Give the credential back', params, body: nothing, answers: { 200: LeaseAnswer }, find: findLease },
+    {
+      method: 'post',
+      path: '/v1/leases/:id/checkin',
+      action: 'lease.checkin',
+      summary: 'Give the credential back',
+      params,
+      body: nothing,
+      answers: { 200: LeaseAnswer },
+      find: findLease,
+    },
     async ({ principal, actor, params: { id }, inAccount }) => {
       const lease = await inAccount((trx) => end(trx, { leaseId: id, cause: 'checked_in', actor, endedBy: principal.userId }))
       wakeLoops()
@@ -85,8 +104,14 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
 
   route(
     {
-      method: 'post', path: '/v1/leases/:id/force-checkin', action: 'lease.force-checkin', summary: 'End the lease of another person',
-      params, body: ForceCheckinBody, answers: { 200: LeaseAnswer }, find: findLeaseWithKeys,
+      method: 'post',
+      path: '/v1/leases/:id/force-checkin',
+      action: 'lease.force-checkin',
+      summary: 'End the lease of another person',
+      params,
+      body: ForceCheckinBody,
+      answers: { 200: LeaseAnswer },
+      find: findLeaseWithKeys,
     },
     async ({ principal, actor, params: { id }, body, found, inAccount }) => {
       const ring = await fetchKeyRing(vaultKeys, found.facts)
@@ -98,7 +123,16 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
   )
 
   route(
-    { method: 'post', path: '/v1/leases/:id/extend', action: 'lease.extend', summary: 'Move the end of a lease', params, body: ExtendBody, answers: { 200: LeaseAnswer }, find: findLease },
+    {
+      method: 'post',
+      path: '/v1/leases/:id/extend',
+      action: 'lease.extend',
+      summary: 'Move the end of a lease',
+      params,
+      body: ExtendBody,
+      answers: { 200: LeaseAnswer },
+      find: findLease,
+    },
     async ({ principal, actor, params: { id }, body, inAccount }) => {
       const lease = await inAccount(async (trx) => {
         await extendLease(trx, { leaseId: id, minutes: body.minutes, principal, actor })

@@ -6,7 +6,11 @@ import { reply, type DefineRoute } from './route.ts'
 export function meRoutes(route: DefineRoute): void {
   route(
     {
-      method: 'get', path: '/v1/me', action: 'me.read', summary: 'The caller, with permissions and grants', answers: { 200: Me },
+      method: 'get',
+      path: '/v1/me',
+      action: 'me.read',
+      summary: 'The caller, with permissions and grants',
+      answers: { 200: Me },
       find: async (trx) => ({ accountName: await readAccountName(trx) }),
     },
     ({ principal, found }) => {

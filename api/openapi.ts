@@ -22,9 +22,13 @@ export function openApiOf(specs: readonly AnyRouteSpec[], url: string): Json {
     security: [{ accessToken: [] }],
     paths,
     components: {
-      securitySchemes: { accessToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'RFC 9068 access token; with DPoP (RFC 9449) the scheme is DPoP.' } },
+      securitySchemes: {
+        accessToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'RFC 9068 access token; with DPoP (RFC 9449) the scheme is DPoP.' },
+      },
       schemas: { Problem: problemSchema },
-      responses: { Problem: { description: 'RFC 9457 problem', content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } } },
+      responses: {
+        Problem: { description: 'RFC 9457 problem', content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } },
+      },
     },
   }
 }
@@ -37,7 +41,10 @@ function operationOf(spec: AnyRouteSpec): Json {
     'x-leasehold-action': spec.action,
     parameters: [...parametersOf('path', spec.params), ...parametersOf('query', spec.query), ...(spec.idempotent ? [idempotencyKey] : [])],
     ...(spec.body === undefined ? {} : { requestBody: { required, content: { 'application/json': { schema: schemaOf(spec.body, 'input') } } } }),
-    responses: { ...Object.fromEntries(Object.entries(spec.answers).map(([status, schema]) => [status, responseOf(schema)])), default: { $ref: '#/components/responses/Problem' } },
+    responses: {
+      ...Object.fromEntries(Object.entries(spec.answers).map(([status, schema]) => [status, responseOf(schema)])),
+      default: { $ref: '#/components/responses/Problem' },
+    },
   }
 }
 
@@ -61,7 +68,10 @@ function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {
 }
 
 const idempotencyKey: Json = {
-  name: 'Idempotency-Key', in: 'header', required: true, description: 'Fresh for a new request, the same for its retries.',
+  name: 'Idempotency-Key',
+  in: 'header',
+  required: true,
+  description: 'Fresh for a new request, the same for its retries.',
   schema: { type: 'string', pattern: '^[\\x21-\\x7e]{1,255}$' },
 }
 
@@ -70,8 +80,21 @@ const problemSchema: Json = {
   type: 'object',
   required: ['type', 'title', 'status', 'code', 'hint', 'traceId', 'correlationId'],
   properties: {
-    type: text, title: text, status: { type: 'integer' }, detail: text, code: { enum: Object.keys(errors) }, hint: text, traceId: text, correlationId: text,
-    role: text, holder: text, until: text, since: text, rotationId: text, missing: text, hostIds: { type: 'array', items: text },
+    type: text,
+    title: text,
+    status: { type: 'integer' },
+    detail: text,
+    code: { enum: Object.keys(errors) },
+    hint: text,
+    traceId: text,
+    correlationId: text,
+    role: text,
+    holder: text,
+    until: text,
+    since: text,
+    rotationId: text,
+    missing: text,
+    hostIds: { type: 'array', items: text },
     errors: { type: 'array', items: { type: 'object', required: ['path', 'message'], properties: { path: text, message: text } } },
   },
 }

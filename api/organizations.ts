@@ -15,14 +15,22 @@ import { reply, type DefineRoute, type RouteContext } from './route.ts'
 const params = z.object({ id: OrganizationId })
 type Params = z.infer<typeof params>
 
-const find = async (trx: Transaction, { params: { id } }: { readonly params: Params }) => ({ organizationId: id, organization: await readOrganization(trx, id) })
+const find = async (trx: Transaction, { params: { id } }: { readonly params: Params }) => ({
+  organizationId: id,
+  organization: await readOrganization(trx, id),
+})
 
 /** Organizations of an account (S2: vaults are organization-scoped). */
 export function organizationRoutes(route: DefineRoute): void {
   route(
     {
-      method: 'post', path: '/v1/organizations', action: 'organization.create', summary: 'Create an organization', body: CreateOrganization,
-      answers: { 201: Organization }, idempotent: true,
+      method: 'post',
+      path: '/v1/organizations',
+      action: 'organization.create',
+      summary: 'Create an organization',
+      body: CreateOrganization,
+      answers: { 201: Organization },
+      idempotent: true,
     },
     async (context) => {
       const organization = await createOnce(context, {
@@ -33,17 +41,39 @@ export function organizationRoutes(route: DefineRoute): void {
     },
   )
   route(
-    { method: 'get', path: '/v1/organizations', action: 'organization.list', summary: 'List organizations', query: PageQuery, answers: { 200: pageOf(Organization) } },
-    async ({ principal, query, inAccount }) => reply(200, await inAccount((trx) => listOrganizations(trx, scopeOf(principal, 'organization.list'), pageFrom(query)))),
+    {
+      method: 'get',
+      path: '/v1/organizations',
+      action: 'organization.list',
+      summary: 'List organizations',
+      query: PageQuery,
+      answers: { 200: pageOf(Organization) },
+    },
+    async ({ principal, query, inAccount }) =>
+      reply(200, await inAccount((trx) => listOrganizations(trx, scopeOf(principal, 'organization.list'), pageFrom(query)))),
   )
   route(
-    { method: 'get', path: '/v1/organizations/:id', action: 'organization.read', summary: 'Read an organization', params, answers: { 200: Organization }, find },
+    {
+      method: 'get',
+      path: '/v1/organizations/:id',
+      action: 'organization.read',
+      summary: 'Read an organization',
+      params,
+      answers: { 200: Organization },
+      find,
+    },
     ({ found }) => reply(200, found.organization, etag(found.organization)),
   )
   route(
     {
-      method: 'patch', path: '/v1/organizations/:id', action: 'organization.update', summary: 'Change an organization', params, body: ChangeOrganization,
-      answers: { 200: Organization }, find,
+      method: 'patch',
+      path: '/v1/organizations/:id',
+      action: 'organization.update',
+      summary: 'Change an organization',
+      params,
+      body: ChangeOrganization,
+      answers: { 200: Organization },
+      find,
     },
     async ({ params: { id }, body, actor, request, inAccount }) => {
       const organization = await inAccount((trx) => changeOrganization(trx, id, body, actor, ifMatch(request)))
@@ -56,11 +86,28 @@ export function organizationRoutes(route: DefineRoute): void {
 export function organizationSecretRoutes(route: DefineRoute, parts: Parts): void {
   const body = z.strictObject({})
   route(
-    { method: 'get', path: '/v1/organizations/:id/secret', action: 'organization.read', summary: 'Read the versions of the organization secret', params, answers: { 200: OrganizationSecret }, find },
+    {
+      method: 'get',
+      path: '/v1/organizations/:id/secret',
+      action: 'organization.read',
+      summary: 'Read the versions of the organization secret',
+      params,
+      answers: { 200: OrganizationSecret },
+      find,
+    },
     async ({ params: { id }, inAccount }) => reply(200, await inAccount((trx) => readOrganizationSecret(trx, id))),
   )
   route(
-    { method: 'put', path: '/v1/organizations/:id/secret', action: 'organization.set-secret', summary: 'Generate the organization secret, once', params, body, answers: { 204: null }, find },
+    {
+      method: 'put',
+      path: '/v1/organizations/:id/secret',
+      action: 'organization.set-secret',
+      summary: 'Generate the organization secret, once',
+      params,
+      body,
+      answers: { 204: null },
+      find,
+    },
     async (context) => {
       await addVersion(parts, context, true)
       return reply(204, null)
@@ -68,7 +115,13 @@ export function organizationSecretRoutes(route: DefineRoute, parts: Parts): void
   )
   route(
     {
-      method: 'post', path: '/v1/organizations/:id/secret/rotate', action: 'organization.rotate-secret', params, body, answers: { 202: OrganizationSecret }, find,
+      method: 'post',
+      path: '/v1/organizations/:id/secret/rotate',
+      action: 'organization.rotate-secret',
+      params,
+      body,
+      answers: { 202: OrganizationSecret },
+      find,
       summary: 'Generate a new version of the organization secret for new values; older ones stay readable',
     },
     async (context) => {
@@ -81,7 +134,9 @@ export function organizationSecretRoutes(route: DefineRoute, parts: Parts): void
 
 /** OpenBao first: a version that PostgreSQL names is always there. One that it never came to name is found again by the next attempt. */
 async function addVersion(
-  { organizationSecrets }: Parts, { principal, params: { id }, actor, inAccount }: RouteContext<Params, Record<string, never>, object, unknown>, first: boolean,
+  { organizationSecrets }: Parts,
+  { principal, params: { id }, actor, inAccount }: RouteContext<Params, Record<string, never>, object, unknown>,
+  first: boolean,
 ): Promise<void> {
   const version = await inAccount((trx) => nextSecretVersion(trx, id, first))
   await organizationSecrets.create(principal.accountId, id, version)

@@ -9,12 +9,30 @@ import type { Parts } from './parts.ts'
 type Shown = Omit<LeaseFacts, 'leaseId' | 'terms' | 'remainingMs' | 'slot'>
 
 /** @param said what the facts of a lease do not hold: the holder's name, the reason where the caller may see it, who ended it */
-export function presentLease(id: Lease['id'], facts: Shown, said: { readonly holder: string | null; readonly reason: string | null; readonly endedBy: Lease['endedBy'] }): Lease {
+export function presentLease(
+  id: Lease['id'],
+  facts: Shown,
+  said: { readonly holder: string | null; readonly reason: string | null; readonly endedBy: Lease['endedBy'] },
+): Lease {
   return {
-    id, organizationId: facts.organizationId, identityGroupId: facts.vaultId, identityId: facts.identityId, hostId: facts.hostId, mode: facts.mode, state: facts.state,
-    holder: { id: facts.userId, name: said.holder }, reason: said.reason, durationMinutes: facts.requestedMinutes, startedAt: facts.startedAt,
-    expiresAt: facts.expiresAt, endedAt: facts.endedAt, endCause: facts.endCause, endedBy: said.endedBy, credentialVersion: facts.credentialVersion,
-    rotationId: facts.rotation?.id ?? null, version: facts.version,
+    id,
+    organizationId: facts.organizationId,
+    identityGroupId: facts.vaultId,
+    identityId: facts.identityId,
+    hostId: facts.hostId,
+    mode: facts.mode,
+    state: facts.state,
+    holder: { id: facts.userId, name: said.holder },
+    reason: said.reason,
+    durationMinutes: facts.requestedMinutes,
+    startedAt: facts.startedAt,
+    expiresAt: facts.expiresAt,
+    endedAt: facts.endedAt,
+    endCause: facts.endCause,
+    endedBy: said.endedBy,
+    credentialVersion: facts.credentialVersion,
+    rotationId: facts.rotation?.id ?? null,
+    version: facts.version,
   }
 }
 

@@ -11,10 +11,13 @@ const query = PageQuery.extend({ q: text(0, 200).default('').meta({ description:
 export function principalRoutes(route: DefineRoute): void {
   route(
     {
-      method: 'get', path: '/v1/principals', action: 'principal.search', summary: 'Search users and groups of the identity provider', query,
+      method: 'get',
+      path: '/v1/principals',
+      action: 'principal.search',
+      summary: 'Search users and groups of the identity provider',
+      query,
       answers: { 200: pageOf(PrincipalEntry) },
     },
     async ({ query: { q, ...page }, inAccount }) => reply(200, await inAccount((trx) => searchPrincipals(trx, q, pageFrom(page)))),
   )
 }
-

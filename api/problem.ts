@@ -24,8 +24,15 @@ export function problemOf(error: unknown, trace: Trace): Problem {
       ...(row.status === 401 ? { 'www-authenticate': challenge(known) } : {}),
     },
     body: {
-      type: `urn:leasehold:problem:${code}`, title: row.title, status: row.status, detail: detail ?? row.title, code, hint: row.hint,
-      ...facts, traceId: trace.traceId, correlationId: trace.correlationId,
+      type: `urn:leasehold:problem:${code}`,
+      title: row.title,
+      status: row.status,
+      detail: detail ?? row.title,
+      code,
+      hint: row.hint,
+      ...facts,
+      traceId: trace.traceId,
+      correlationId: trace.correlationId,
     },
   }
 }

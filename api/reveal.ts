@@ -13,8 +13,13 @@ const clearAfterSeconds = 30
 export function revealRoutes(route: DefineRoute, { vaultKeys }: Parts): void {
   route(
     {
-      method: 'post', path: '/v1/identities/:id/reveal', action: 'identity.reveal', summary: 'Show the credential without a lease',
-      params: z.object({ id: IdentityId }), body: RevealBody, answers: { 200: RevealAnswer },
+      method: 'post',
+      path: '/v1/identities/:id/reveal',
+      action: 'identity.reveal',
+      summary: 'Show the credential without a lease',
+      params: z.object({ id: IdentityId }),
+      body: RevealBody,
+      answers: { 200: RevealAnswer },
       find: async (trx, { params }) => {
         const facts = await readCheckoutFacts(trx, params.id, null)
         return { organizationId: facts.organizationId, vaultId: facts.vaultId, identityId: facts.identityId, facts }
@@ -24,7 +29,9 @@ export function revealRoutes(route: DefineRoute, { vaultKeys }: Parts): void {
       const { facts, identityId } = found
       const ring = await fetchKeyRing(vaultKeys, facts)
       const reason = body.reason === undefined ? {} : { reason: ring.sealReason(identityId, body.reason) }
-      const shown = await inAccount((trx) => revealCredential(trx, { identityId, hostId: body.hostId ?? null, principal, actor, open: ring.openValue, ...reason }))
+      const shown = await inAccount((trx) =>
+        revealCredential(trx, { identityId, hostId: body.hostId ?? null, principal, actor, open: ring.openValue, ...reason }),
+      )
       return reply(200, { username: shown.username, value: shown.value.expose(), clearAfterSeconds })
     },
   )

@@ -26,15 +26,26 @@ async function findRotation(trx: Transaction, { params: { id } }: Pick<FindReque
 export function rotationRoutes(route: DefineRoute, parts: Parts): void {
   route(
     {
-      method: 'post', path: '/v1/identities/:id/rotate', action: 'identity.rotate', summary: 'Give the identity a new password',
-      params: z.object({ id: IdentityId }), body: RotateBody, answers: { 202: RotationAnswer }, idempotent: true,
+      method: 'post',
+      path: '/v1/identities/:id/rotate',
+      action: 'identity.rotate',
+      summary: 'Give the identity a new password',
+      params: z.object({ id: IdentityId }),
+      body: RotateBody,
+      answers: { 202: RotationAnswer },
+      idempotent: true,
       find: (trx, request) => readIdentityPlace(trx, request.params.id),
     },
     async ({ principal, actor, params: { id }, body, idempotency, inAccount }) => {
       const rotationId = RotationId.parse(uuidv5(`rotation:${principal.userId}:${idempotency.key}`, principal.accountId))
       const rotation = await inAccount(async (trx) => {
         await beginRotation(trx, {
-          identityId: id, trigger: 'manual', actor, requestedBy: principal.userId, rotationId, requestHash: idempotency.requestHash,
+          identityId: id,
+          trigger: 'manual',
+          actor,
+          requestedBy: principal.userId,
+          rotationId,
+          requestHash: idempotency.requestHash,
           ...(body.vaultOnly === undefined ? {} : { vaultOnly: body.vaultOnly }),
         })
         return readRotationView(trx, rotationId)
@@ -46,7 +57,14 @@ export function rotationRoutes(route: DefineRoute, parts: Parts): void {
   )
 
   route(
-    { method: 'get', path: '/v1/rotations', action: 'rotation.list', summary: 'Rotations, newest first', query: RotationQuery, answers: { 200: pageOf(Rotation) } },
+    {
+      method: 'get',
+      path: '/v1/rotations',
+      action: 'rotation.list',
+      summary: 'Rotations, newest first',
+      query: RotationQuery,
+      answers: { 200: pageOf(Rotation) },
+    },
     async ({ principal, query, inAccount }) => {
       const { identityId, identityGroupId, state, needsAttention } = query
       const filter = { identityId, vaultId: identityGroupId, state, needsAttention }
@@ -55,7 +73,15 @@ export function rotationRoutes(route: DefineRoute, parts: Parts): void {
   )
 
   route(
-    { method: 'get', path: '/v1/rotations/:id', action: 'rotation.read', summary: 'One rotation with its hosts', params, answers: { 200: RotationItem }, find: findRotation },
+    {
+      method: 'get',
+      path: '/v1/rotations/:id',
+      action: 'rotation.read',
+      summary: 'One rotation with its hosts',
+      params,
+      answers: { 200: RotationItem },
+      find: findRotation,
+    },
     ({ found }) => {
       const rotation = presentRotation(found.rotation)
       return reply(200, { ...rotation, rotation })
@@ -64,16 +90,22 @@ export function rotationRoutes(route: DefineRoute, parts: Parts): void {
 
   route(
     {
-      method: 'get', path: '/v1/rotations/:id/events', action: 'rotation.read', summary: 'Follow a rotation until it is final', params,
-      answers: { 200: RotationEvents }, find: findRotation,
+      method: 'get',
+      path: '/v1/rotations/:id/events',
+      action: 'rotation.read',
+      summary: 'Follow a rotation until it is final',
+      params,
+      answers: { 200: RotationEvents },
+      find: findRotation,
     },
-    ({ params: { id }, request, token, inAccount }) => rotationEvents({
-      read: async () => {
-        const rotation = await inAccount((trx) => readRotationView(trx, id))
-        return rotation && presentRotation(rotation)
-      },
-      until: token.expiresAt,
-      signal: AbortSignal.any([request.signal, parts.stopping]),
-    }),
+    ({ params: { id }, request, token, inAccount }) =>
+      rotationEvents({
+        read: async () => {
+          const rotation = await inAccount((trx) => readRotationView(trx, id))
+          return rotation && presentRotation(rotation)
+        },
+        until: token.expiresAt,
+        signal: AbortSignal.any([request.signal, parts.stopping]),
+      }),
   )
 }

@@ -42,7 +42,14 @@ export async function runRoute<P, Q, B, F>(
   await authorize(db, { ...caller, principal }, spec.action, found)
   try {
     return await handler({
-      principal, actor: caller.actor, ...input, found, idempotency: idempotency as Idempotency, trace, token: caller.token, request,
+      principal,
+      actor: caller.actor,
+      ...input,
+      found,
+      idempotency: idempotency as Idempotency,
+      trace,
+      token: caller.token,
+      request,
       inAccount: (decide) => inAccount(db, caller.accountId, decide),
     })
   } catch (error) {
@@ -53,13 +60,17 @@ export async function runRoute<P, Q, B, F>(
 }
 
 async function find<P, Q, B, F>(
-  trx: Transaction, spec: RouteSpec<P, Q, B, F>, request: { principal: Principal; params: P; query: Q; body: B; idempotency: Idempotency | undefined },
+  trx: Transaction,
+  spec: RouteSpec<P, Q, B, F>,
+  request: { principal: Principal; params: P; query: Q; body: B; idempotency: Idempotency | undefined },
 ): Promise<(Resource & F) | undefined> {
   return spec.find === undefined ? ({} as Resource & F) : spec.find(trx, request)
 }
 
 function readInput<P, Q, B, F>(
-  spec: RouteSpec<P, Q, B, F>, { request, params }: { request: Request; params: Record<string, string> }, text: string,
+  spec: RouteSpec<P, Q, B, F>,
+  { request, params }: { request: Request; params: Record<string, string> },
+  text: string,
 ): { params: P; query: Q; body: B } {
   const path = (spec.params ?? (empty as unknown as z.ZodType<P>)).safeParse(params)
   if (!path.success) throw new LeaseholdError('not-found')
@@ -77,7 +88,11 @@ function queryOf(url: string): Record<string, string> {
 }
 
 function identify<P, Q, B, F>(
-  parts: Parts, { method, path }: RouteSpec<P, Q, B, F>, userId: Idempotency['userId'], input: { params: P; body: B }, request: Request,
+  parts: Parts,
+  { method, path }: RouteSpec<P, Q, B, F>,
+  userId: Idempotency['userId'],
+  input: { params: P; body: B },
+  request: Request,
 ): Idempotency {
   const route = `${method} ${path}`
   return { userId, key: idempotencyKeyOf(request.headers), route, requestHash: requestHashOf(parts.requestHashKey, route, input.params, input.body) }

@@ -12,7 +12,11 @@ export interface ScrubbedError {
 export function scrubError(error: unknown, depth = 3): ScrubbedError {
   if (!(error instanceof Error)) return { name: typeof error }
   const { code } = error as { code?: unknown }
-  const stack = error.stack?.split('\n').filter((line) => /^\s+at /.test(line)).slice(0, 12).map((line) => line.trim())
+  const stack = error.stack
+    ?.split('\n')
+    .filter((line) => /^\s+at /.test(line))
+    .slice(0, 12)
+    .map((line) => line.trim())
   return {
     name: error.name,
     ...(typeof code === 'string' ? { code: code.slice(0, 64) } : {}),

@@ -17,6 +17,9 @@ const correlation = /^[\w.:/+=@-]{1,128}$/
 export function traceOf(headers: Headers, ip: string | undefined): Trace {
   const traceId = traceparent.exec(headers.get('traceparent') ?? '')?.[1] ?? randomBytes(16).toString('hex')
   const asked = headers.get('x-correlation-id') ?? ''
-  const userAgent = headers.get('user-agent')?.replace(/[^\x20-\x7e]/g, '?').slice(0, 256)
+  const userAgent = headers
+    .get('user-agent')
+    ?.replace(/[^\x20-\x7e]/g, '?')
+    .slice(0, 256)
   return { traceId, correlationId: correlation.test(asked) ? asked : traceId, ip, userAgent }
 }

@@ -64,7 +64,10 @@ export function createBridge(parts: BridgeParts): Bridge {
     ping: async () => void (await (await system.get()).connection.rtt()),
     close: async () => {
       await lines.close()
-      await system.peek()?.then((line) => line.close(), () => {})
+      await system.peek()?.then(
+        (line) => line.close(),
+        () => {},
+      )
     },
   }
 }
@@ -72,7 +75,9 @@ export function createBridge(parts: BridgeParts): Bridge {
 /** One value for all, made when it is first wanted and again after it was forgotten. */
 function once<T>(make: (forget: () => void) => Promise<T>): { get: () => Promise<T>; peek: () => Promise<T> | undefined } {
   let made: Promise<T> | undefined
-  const forget = (): void => { made = undefined }
+  const forget = (): void => {
+    made = undefined
+  }
   return {
     get: () => {
       if (made === undefined) {

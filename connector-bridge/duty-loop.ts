@@ -44,7 +44,9 @@ export function startDutyLoop({ db, fulfil, wait, log }: DutyLoopParts): DutyLoo
       const duties = free > 0 ? await claimDuties(db, ['offer', 'connector'], { limit: free, holdMs: hold }).catch(() => []) : []
       for (const duty of duties) {
         // What could not even be written down is free again when its hold is over.
-        const work = attend(duty).catch(() => {}).finally(() => inHand.delete(work))
+        const work = attend(duty)
+          .catch(() => {})
+          .finally(() => inHand.delete(work))
         inHand.add(work)
       }
       if (duties.length === 0) await wait(pollEvery)
@@ -63,7 +65,9 @@ export function startDutyLoop({ db, fulfil, wait, log }: DutyLoopParts): DutyLoo
 
 /** A server that is down says nothing about the subject. */
 const isOutage = (error: unknown): boolean =>
-  error instanceof LeaseholdError ? error.code === 'dependency-unavailable' || error.code === 'busy' : /Connection|Timeout|NoResponders|Authorization|RequestError/.test(nameOf(error))
+  error instanceof LeaseholdError
+    ? error.code === 'dependency-unavailable' || error.code === 'busy'
+    : /Connection|Timeout|NoResponders|Authorization|RequestError/.test(nameOf(error))
 
 function nameOf(error: unknown): string {
   return error instanceof LeaseholdError ? error.code : error instanceof Error ? error.name : 'unknown'

@@ -38,8 +38,15 @@ export async function keepConnected(parts: ConnectionParts): Promise<void> {
 async function open({ natsUrl, inboxPrefix, nkeySeed, userJwt, log }: ConnectionParts): Promise<NatsConnection | undefined> {
   try {
     return await connect({
-      servers: natsUrl, inboxPrefix, name: 'leasehold-connector', reconnect: false, timeout: 5_000, pingInterval: 20_000, maxPingOut: 2,
-      authenticator: jwtAuthenticator(userJwt, new TextEncoder().encode(nkeySeed)), ...(natsUrl.startsWith('tls:') ? { tls: {} } : {}),
+      servers: natsUrl,
+      inboxPrefix,
+      name: 'leasehold-connector',
+      reconnect: false,
+      timeout: 5_000,
+      pingInterval: 20_000,
+      maxPingOut: 2,
+      authenticator: jwtAuthenticator(userJwt, new TextEncoder().encode(nkeySeed)),
+      ...(natsUrl.startsWith('tls:') ? { tls: {} } : {}),
     })
   } catch (error) {
     log.warn({ reason: error instanceof Error ? error.name : 'unknown' }, 'not connected')

@@ -54,7 +54,10 @@ export function startConnector({ home, build, journal, adapters, log }: Connecto
 
   /** What earlier instances held when they ended, without a result. */
   const left = (): Hello['open'] =>
-    journal.open().filter((entry) => entry.instance !== instance && entry.result === undefined).slice(0, 1_000)
+    journal
+      .open()
+      .filter((entry) => entry.instance !== instance && entry.result === undefined)
+      .slice(0, 1_000)
       .map(({ jobId, epoch, state }) => ({ jobId, epoch, state }))
 
   async function sayHello(): Promise<void> {
@@ -81,10 +84,22 @@ export function startConnector({ home, build, journal, adapters, log }: Connecto
     opened.subscribe(subjects.offer(connectorId), { callback: (error, message) => void (error === null && answerOffer(message)) })
     opened.subscribe(subjects.echo(connectorId), { callback: (error, message) => void (error === null && message.respond(message.data)) })
     // Results first: a hello of a new instance ends whatever an older one still holds.
-    resending ??= worker.resend().catch(() => {}).finally(() => { resending = undefined })
+    resending ??= worker
+      .resend()
+      .catch(() => {})
+      .finally(() => {
+        resending = undefined
+      })
     await Promise.race([resending, opened.closed()])
-    for (let greeted = false; !opened.isClosed(); await Promise.race([sleep(greeted ? helloEvery : helloAgain, undefined, { signal: end.signal }).catch(() => {}), opened.closed()])) {
-      greeted = await sayHello().then(() => true, () => greeted)
+    for (
+      let greeted = false;
+      !opened.isClosed();
+      await Promise.race([sleep(greeted ? helloEvery : helloAgain, undefined, { signal: end.signal }).catch(() => {}), opened.closed()])
+    ) {
+      greeted = await sayHello().then(
+        () => true,
+        () => greeted,
+      )
       if (greeted && !opened.isClosed()) writeFileSync(ready, '')
     }
     if (connection === opened) rmSync(ready, { force: true })
@@ -92,7 +107,12 @@ export function startConnector({ home, build, journal, adapters, log }: Connecto
 
   rmSync(ready, { force: true })
   const connected = keepConnected({
-    natsUrl: joined.natsUrl, inboxPrefix: subjects.inboxPrefix(connectorId), nkeySeed, userJwt: () => identity?.joined?.userJwt ?? joined.userJwt, log, signal: end.signal,
+    natsUrl: joined.natsUrl,
+    inboxPrefix: subjects.inboxPrefix(connectorId),
+    nkeySeed,
+    userJwt: () => identity?.joined?.userJwt ?? joined.userJwt,
+    log,
+    signal: end.signal,
     serve,
   })
   return {

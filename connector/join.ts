@@ -55,7 +55,11 @@ async function ask(url: URL, body: string): Promise<JoinAnswer | undefined> {
   let response: Response
   try {
     response = await fetch(url, {
-      method: 'POST', body, redirect: 'error', headers: { 'content-type': 'application/json', accept: 'application/json' }, signal: AbortSignal.timeout(requestLimit),
+      method: 'POST',
+      body,
+      redirect: 'error',
+      headers: { 'content-type': 'application/json', accept: 'application/json' },
+      signal: AbortSignal.timeout(requestLimit),
     })
   } catch {
     return undefined

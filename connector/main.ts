@@ -36,7 +36,14 @@ async function run(home: string): Promise<void> {
   const unlock = await lockHome(home)
   const journal = openJournal(path.join(home, 'journal.jsonl'))
   const connector = startConnector({ home, build, journal, adapters: { postgres: postgresAdapter }, log })
-  const stop = (): void => void connector.stop().then(unlock).then(() => process.exit(0), () => process.exit(1))
+  const stop = (): void =>
+    void connector
+      .stop()
+      .then(unlock)
+      .then(
+        () => process.exit(0),
+        () => process.exit(1),
+      )
   process.once('SIGTERM', stop)
   process.once('SIGINT', stop)
 }

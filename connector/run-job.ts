@@ -15,7 +15,11 @@ export interface JobTools {
 }
 
 const unchanged = (reasonClass: ReasonClass, logins: Partial<JobOutcome> = {}): JobOutcome => ({
-  outcome: 'unchanged', reasonClass, stagedLogsIn: null, knownLogsIn: null, ...logins,
+  outcome: 'unchanged',
+  reasonClass,
+  stagedLogsIn: null,
+  knownLogsIn: null,
+  ...logins,
 })
 
 /**
@@ -56,10 +60,11 @@ async function prove(job: SealedJob, adapter: Adapter, reasonClass: ReasonClass)
   const known = await tryValue(job.target, adapter, job.account.username, job.known)
   if (known.login === 'accepted') return unchanged(reasonClass, { stagedLogsIn: false, knownLogsIn: true })
   return {
-    outcome: 'unknown', stagedLogsIn: false, knownLogsIn: known.login === 'rejected' ? false : null,
+    outcome: 'unknown',
+    stagedLogsIn: false,
+    knownLogsIn: known.login === 'rejected' ? false : null,
     reasonClass: known.login === 'unclear' ? known.reasonClass : reasonClass,
   }
 }
 
-const tryValue = (target: Target, adapter: Adapter, username: string, password: string): Promise<LoginOutcome> =>
-  adapter.logIn(target, { username, password })
+const tryValue = (target: Target, adapter: Adapter, username: string, password: string): Promise<LoginOutcome> => adapter.logIn(target, { username, password })

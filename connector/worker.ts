@@ -2,7 +2,16 @@ import { createHmac } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { compactDecrypt, importJWK } from 'jose'
 import type { Logger } from 'pino'
-import { SealedJob, resultText, type ClaimAnswer, type ClaimRequest, type JobResult, type Offer, type OfferAnswer, type ResultAnswer } from '#schemas/connector-message.ts'
+import {
+  SealedJob,
+  resultText,
+  type ClaimAnswer,
+  type ClaimRequest,
+  type JobResult,
+  type Offer,
+  type OfferAnswer,
+  type ResultAnswer,
+} from '#schemas/connector-message.ts'
 import type { Adapter } from './adapters/adapter.ts'
 import type { AllowList } from './allow-list.ts'
 import type { IdentityFile } from './identity-file.ts'
@@ -85,7 +94,10 @@ async function doJob(parts: WorkerParts, { jobId, epoch }: Offer): Promise<void>
   const job = await openSealedJob(parts, answer.jwe, step)
   const remaining = (): number => job.deadlineMs - margin - elapsed()
   const outcome = await runJob(job, {
-    adapters: parts.adapters, allowList: parts.allowList, remaining, step: (state) => journal.append({ ...step, state }),
+    adapters: parts.adapters,
+    allowList: parts.allowList,
+    remaining,
+    step: (state) => journal.append({ ...step, state }),
   })
   log.info({ jobId, epoch, kind: job.kind, outcome: outcome.outcome, reasonClass: outcome.reasonClass }, 'job done')
   await report(parts, finish(parts, job, step, outcome))

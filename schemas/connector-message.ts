@@ -25,7 +25,6 @@ export const subjects = {
 
 /** Last step of a job that the connector's journal knows of. */
 export const journalStates = ['received', 'claimed', 'applying', 'applied', 'verified', 'reported'] as const
-export type JournalState = (typeof journalStates)[number]
 
 /** connector -> control plane, every 10 s and at each start. */
 export const Hello = z.strictObject({
@@ -106,7 +105,16 @@ export type SealedJob = z.infer<typeof SealedJob>
 
 /** Why a job was not done, from the connector's own list: never the target's words. */
 export const reasonClasses = [
-  'not-allowed', 'unreachable', 'denied', 'refused', 'unsupported', 'weak-authentication', 'late', 'unverified', 'verify-failed', 'interrupted',
+  'not-allowed',
+  'unreachable',
+  'denied',
+  'refused',
+  'unsupported',
+  'weak-authentication',
+  'late',
+  'unverified',
+  'verify-failed',
+  'interrupted',
 ] as const
 export type ReasonClass = (typeof reasonClasses)[number]
 

@@ -19,27 +19,49 @@ const row = (status: number, title: string, hint: string, retryable = false): Er
 
 export const errors = {
   'invalid-request': row(400, 'The request could not be read', 'Send well-formed JSON that follows the OpenAPI document.'),
-  'idempotency-key-required': row(400, 'Idempotency-Key header is required', 'Send a fresh Idempotency-Key (1-255 visible ASCII characters) and keep it for retries.'),
+  'idempotency-key-required': row(
+    400,
+    'Idempotency-Key header is required',
+    'Send a fresh Idempotency-Key (1-255 visible ASCII characters) and keep it for retries.',
+  ),
   'invalid-token': row(401, 'The access token is not valid', 'Get a new access token from the identity provider of this installation.'),
   'invalid-dpop-proof': row(401, 'The DPoP proof is not valid', 'Make a fresh proof for this method and URL with the key the token is bound to (RFC 9449).'),
-  'insufficient-user-authentication': row(401, 'A stronger or fresher login is needed', 'Log in again with the acr_values of the WWW-Authenticate header (RFC 9470).'),
+  'insufficient-user-authentication': row(
+    401,
+    'A stronger or fresher login is needed',
+    'Log in again with the acr_values of the WWW-Authenticate header (RFC 9470).',
+  ),
   'invalid-join-token': row(401, 'The join token is not valid', 'Ask for a new join token; it is single use and lives 15 minutes.'),
-  'forbidden': row(403, 'You are not allowed to do this', 'Ask an administrator of the account for the missing permission or vault access.'),
+  forbidden: row(403, 'You are not allowed to do this', 'Ask an administrator of the account for the missing permission or vault access.'),
   'no-idp-user-mapping': row(403, 'No IDP user mapping', 'Create an IDP user with the same verified email, or use an account owner role.'),
   'inject-only': row(403, 'This credential is never shown', 'Start a session instead; the credential is injected at the target.'),
   'not-found': row(404, 'Not found', 'Check the id; what you may not see answers the same.'),
   'identity-checked-out': row(409, 'Identity is already checked out', 'Wait for the checkin or ask the holder to check in.', true),
   'max-concurrent-sessions': row(409, 'Maximum concurrent sessions reached', 'Wait for a checkin or raise the maximum of concurrent sessions.', true),
   'identity-rotating': row(409, 'The password of this identity is being changed on the target', 'Try again in a few seconds.', true),
-  'identity-awaiting-rotation': row(409, 'This identity must be rotated before it can be checked out again', 'Wait for the rotation; GET /v1/rotations shows what it waits for.', true),
-  'identity-draining': row(409, 'This identity takes no new checkouts until its rotation went through', 'Wait for the rotation; GET /v1/rotations shows what it waits for.', true),
+  'identity-awaiting-rotation': row(
+    409,
+    'This identity must be rotated before it can be checked out again',
+    'Wait for the rotation; GET /v1/rotations shows what it waits for.',
+    true,
+  ),
+  'identity-draining': row(
+    409,
+    'This identity takes no new checkouts until its rotation went through',
+    'Wait for the rotation; GET /v1/rotations shows what it waits for.',
+    true,
+  ),
   'identity-currently-checked-out': row(409, 'Cannot rotate while checked out', 'Wait for the checkin or force a checkin first.', true),
   'identity-disabled': row(409, 'This identity is disabled', 'Ask an administrator to enable it.'),
   'rotation-open': row(409, 'A rotation of this identity is already running', 'Follow the rotation named in rotationId.', true),
   'vault-not-empty': row(409, 'Cannot delete group with N identities', 'Remove all identities from the vault first.'),
   'in-use': row(409, 'Something else still refers to this', 'Remove what refers to it first.'),
   'already-exists': row(409, 'This exists already', 'Use the existing one.'),
-  'organization-secret-not-found': row(409, 'Organization secret not found', 'An administrator must set the organization secret: PUT /v1/organizations/{id}/secret.'),
+  'organization-secret-not-found': row(
+    409,
+    'Organization secret not found',
+    'An administrator must set the organization secret: PUT /v1/organizations/{id}/secret.',
+  ),
   'organization-secret-exists': row(409, 'The organization secret is already set', 'Use POST /v1/organizations/{id}/secret/rotate to add a version.'),
   'host-offline': row(409, 'The host is offline', 'Check the connector of this host.', true),
   'host-required': row(409, 'The hosts of this identity hold different passwords', 'Name the host with hostId.'),
@@ -53,9 +75,13 @@ export const errors = {
   'idempotency-key-reused': row(422, 'This Idempotency-Key was used for another request', 'Use a fresh Idempotency-Key for a new request.'),
   'identity-has-no-hosts': row(422, 'This identity has no hosts', 'Add a host, or rotate with vaultOnly and set the password on the target yourself.'),
   'rate-limited': row(429, 'Too many requests', 'Wait for the time in Retry-After.', true),
-  'internal': row(500, 'Something went wrong on our side', 'Report the traceId to the operators of this installation.', true),
-  'decryption-failed': row(500, 'The stored value failed its integrity check', 'Report the traceId to the operators: the stored value was changed outside Leasehold.'),
-  'busy': row(503, 'Others are changing this right now', 'Try again in a second.', true),
+  internal: row(500, 'Something went wrong on our side', 'Report the traceId to the operators of this installation.', true),
+  'decryption-failed': row(
+    500,
+    'The stored value failed its integrity check',
+    'Report the traceId to the operators: the stored value was changed outside Leasehold.',
+  ),
+  busy: row(503, 'Others are changing this right now', 'Try again in a second.', true),
   'dependency-unavailable': row(503, 'A server that this call needs does not answer', 'Try again; the problem names the server.', true),
 } as const satisfies Record<string, ErrorRow>
 
@@ -96,5 +122,3 @@ export class LeaseholdError extends Error {
     this.facts = facts
   }
 }
-
-export const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(errors, code)

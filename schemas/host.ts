@@ -3,11 +3,16 @@ import { ConnectorId, HostId, IdentityId, OrganizationId } from './ids.ts'
 import { moment, name, text } from './text.ts'
 
 /** A host name (RFC 1123) or an IP address; the connector resolves and dials it from its own network. */
-const address = z.string().max(253).refine(
-  (value) => z.ipv4().safeParse(value).success || z.ipv6().safeParse(value).success
-    || (/^(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*$/.test(value) && !/^[\d.]+$/.test(value)),
-  { error: 'must be a host name or an IP address' },
-)
+const address = z
+  .string()
+  .max(253)
+  .refine(
+    (value) =>
+      z.ipv4().safeParse(value).success ||
+      z.ipv6().safeParse(value).success ||
+      (/^(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*$/.test(value) && !/^[\d.]+$/.test(value)),
+    { error: 'must be a host name or an IP address' },
+  )
 
 /** Settings of the PostgreSQL adapter. */
 export const PostgresParameters = z.strictObject({

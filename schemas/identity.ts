@@ -3,7 +3,8 @@ import { HostId, IdentityId, OrganizationId, RotationId, VaultId } from './ids.t
 import { PasswordPolicy } from './password-policy.ts'
 import { moment, name, text } from './text.ts'
 
-const credential = z.string()
+const credential = z
+  .string()
   .refine((value) => value.isWellFormed() && !value.includes('\u0000'), { error: 'must be text without U+0000', abort: true })
   .refine((value) => value.length >= 1 && new TextEncoder().encode(value).length <= 65_536, { error: 'must be 1 to 65536 bytes long' })
   .meta({ description: 'Password or key; encrypted before it is stored, never answered here', writeOnly: true })
@@ -16,11 +17,20 @@ const fields = {
   credential,
   rotationIntervalDays: z.number().int().min(1).max(3650).nullable().meta({ description: 'Days between automatic rotations; null: none' }),
   rotateAfterUse: z.boolean().meta({ description: 'Rotate after every checkin; needs a host' }),
-  hostIds: z.array(HostId).max(100).refine((ids) => new Set(ids).size === ids.length, { error: 'must name each host once' }),
+  hostIds: z
+    .array(HostId)
+    .max(100)
+    .refine((ids) => new Set(ids).size === ids.length, { error: 'must name each host once' }),
   allowConcurrentCheckout: z.boolean(),
   maxConcurrentSessions: z.number().int().min(1).max(1000).nullable().meta({ description: 'Required with concurrent checkout, refused without' }),
   exposure: z.enum(['revealable', 'inject_only']).meta({ description: 'inject_only: no person is ever shown the value' }),
-  afterUseGraceMinutes: z.number().int().min(5).max(1440).nullable().meta({ description: 'An owed rotation blocks new checkouts at most so long; null: until it is confirmed. Set by account owners' }),
+  afterUseGraceMinutes: z
+    .number()
+    .int()
+    .min(5)
+    .max(1440)
+    .nullable()
+    .meta({ description: 'An owed rotation blocks new checkouts at most so long; null: until it is confirmed. Set by account owners' }),
   passwordPolicy: PasswordPolicy.nullable().meta({ description: 'For generated values; null: the default of the credential type' }),
 }
 
@@ -50,11 +60,13 @@ export const Identity = z.object({
   ...optional,
   state: z.enum(['active', 'disabled']),
   credentialVersion: z.number().int(),
-  hosts: z.array(z.object({
-    hostId: HostId,
-    credentialVersion: z.number().int().meta({ description: 'The version that logs in at this host' }),
-    sync: z.enum(['in_sync', 'unknown', 'drifted']).meta({ description: 'in_sync: proven by a login' }),
-  })),
+  hosts: z.array(
+    z.object({
+      hostId: HostId,
+      credentialVersion: z.number().int().meta({ description: 'The version that logs in at this host' }),
+      sync: z.enum(['in_sync', 'unknown', 'drifted']).meta({ description: 'in_sync: proven by a login' }),
+    }),
+  ),
   activeLeases: z.number().int(),
   rotationId: RotationId.nullable().meta({ description: 'The rotation that is running' }),
   draining: z.boolean(),

@@ -35,7 +35,13 @@ export interface ClaimFacts {
   /** ms until the claim lapses. */
   readonly holdMs: number
   readonly encryptionJwk: { readonly kty: 'OKP'; readonly crv: 'X25519'; readonly x: string; readonly kid: string }
-  readonly target: { readonly hostId: HostId; readonly address: string; readonly port: number; readonly adapter: string; readonly parameters: Readonly<Record<string, unknown>> }
+  readonly target: {
+    readonly hostId: HostId
+    readonly address: string
+    readonly port: number
+    readonly adapter: string
+    readonly parameters: Readonly<Record<string, unknown>>
+  }
   readonly username: string
   /** What the account shall have, or may have after a doubt. */
   readonly staged: SealedCredential
@@ -45,7 +51,9 @@ export interface ClaimFacts {
 }
 
 /** Why a claim was not granted. `later`: a lease holds the identity. `gone`: final, another instance holds it, or another epoch. */
-export interface ClaimRefusal { readonly refused: 'later' | 'gone' }
+export interface ClaimRefusal {
+  readonly refused: 'later' | 'gone'
+}
 
 /**
  * What a connector says of a job. confirmed: the new value logs in; unchanged: the old value still holds and the target

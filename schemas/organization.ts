@@ -31,10 +31,12 @@ export type Organization = z.infer<typeof Organization>
 export const OrganizationSecret = z.object({
   state: z.enum(['absent', 'set']),
   version: z.number().int().nullable().meta({ description: 'New values are encrypted under this version' }),
-  versions: z.array(z.object({
-    version: z.number().int(),
-    createdAt: moment,
-    credentials: z.number().int().meta({ description: 'Stored credential values that still need this version' }),
-  })),
+  versions: z.array(
+    z.object({
+      version: z.number().int(),
+      createdAt: moment,
+      credentials: z.number().int().meta({ description: 'Stored credential values that still need this version' }),
+    }),
+  ),
 })
 export type OrganizationSecret = z.infer<typeof OrganizationSecret>

@@ -1,8 +1,16 @@
 import type { AccountId, OrganizationId, UserId, VaultId } from './ids.ts'
 
 export const permissions = [
-  'pam_vaults.view', 'pam_vaults.manage', 'pam_vaults.break_glass', 'hosts.manage_users', 'pam_requests.approve',
-  'pam_sessions.manage', 'pam_audit.view', 'connectors.manage', 'support_access.manage', 'organizations.manage',
+  'pam_vaults.view',
+  'pam_vaults.manage',
+  'pam_vaults.break_glass',
+  'hosts.manage_users',
+  'pam_requests.approve',
+  'pam_sessions.manage',
+  'pam_audit.view',
+  'connectors.manage',
+  'support_access.manage',
+  'organizations.manage',
 ] as const
 export type Permission = (typeof permissions)[number]
 

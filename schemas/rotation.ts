@@ -24,21 +24,32 @@ export const Rotation = z.strictObject({
   startedAt: z.iso.datetime(),
   finishedAt: z.iso.datetime().nullable(),
   version: z.int(),
-  hosts: z.array(z.strictObject({
-    hostId: HostId, jobId: JobId.nullable(), state: JobState, attempts: z.int(), reason: z.string().nullable(),
-    knownVersion: z.int().nullable().meta({ description: 'The version that this host is known to have' }),
-  })),
+  hosts: z.array(
+    z.strictObject({
+      hostId: HostId,
+      jobId: JobId.nullable(),
+      state: JobState,
+      attempts: z.int(),
+      reason: z.string().nullable(),
+      knownVersion: z.int().nullable().meta({ description: 'The version that this host is known to have' }),
+    }),
+  ),
 })
 export type Rotation = z.infer<typeof Rotation>
 
 export const RotationAnswer = z.strictObject({ rotation: Rotation })
 /** A rotation as an item, and once more as the verb answers it: what reads the one answer reads the other. */
 export const RotationItem = Rotation.extend({ rotation: Rotation })
-export const RotationEvents = z.string().meta({ mediaType: 'text/event-stream', description: 'Event `rotation` with the rotation as JSON at every change, the last one when it is final' })
+export const RotationEvents = z
+  .string()
+  .meta({ mediaType: 'text/event-stream', description: 'Event `rotation` with the rotation as JSON at every change, the last one when it is final' })
 
 export const RotationQuery = PageQuery.extend({
   identityId: IdentityId.optional(),
   identityGroupId: VaultId.optional(),
   state: RotationState.optional(),
-  needsAttention: z.enum(['true', 'false']).transform((value) => value === 'true').optional(),
+  needsAttention: z
+    .enum(['true', 'false'])
+    .transform((value) => value === 'true')
+    .optional(),
 })

@@ -7,13 +7,18 @@ const controls = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/
  * Text of `minimum` to `maximum` characters. A character is a code point, so that an emoji counts once; lone surrogates
  * (which UTF-8 cannot carry) and control characters are refused.
  */
-export const text = (minimum: number, maximum: number) => z.string()
-  .refine((value) => value.isWellFormed() && !controls.test(value), { error: 'must not hold control characters', abort: true })
-  .refine((value) => {
-    const length = [...value].length
-    return length >= minimum && length <= maximum
-  }, { error: `must be ${minimum} to ${maximum} characters long` })
-  .meta({ minLength: minimum, maxLength: maximum })
+export const text = (minimum: number, maximum: number) =>
+  z
+    .string()
+    .refine((value) => value.isWellFormed() && !controls.test(value), { error: 'must not hold control characters', abort: true })
+    .refine(
+      (value) => {
+        const length = [...value].length
+        return length >= minimum && length <= maximum
+      },
+      { error: `must be ${minimum} to ${maximum} characters long` },
+    )
+    .meta({ minLength: minimum, maxLength: maximum })
 
 /** One line that tells a thing from its neighbours; blanks around it are not part of it. */
 export const name = text(1, 200)

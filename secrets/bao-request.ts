@@ -39,7 +39,9 @@ export async function strictRequest({ method, uri, headers, json }: HookOptions)
   if (uri.slice(url.origin.length) !== url.pathname) throw new Error('the path of an OpenBao request is not canonical')
   const hasBody = typeof json === 'object' && json !== null
   const response = await fetch(url, {
-    method, redirect: 'error', signal: AbortSignal.timeout(timeoutMs),
+    method,
+    redirect: 'error',
+    signal: AbortSignal.timeout(timeoutMs),
     headers: { ...headers, ...(hasBody ? { 'content-type': 'application/json' } : {}) },
     ...(hasBody ? { body: JSON.stringify(json) } : {}),
   }).catch(rethrow)

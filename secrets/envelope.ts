@@ -33,7 +33,8 @@ export function open(key: VaultKey, belongsTo: SealedFor, { encryptionVersion, k
   const bytes = Buffer.from(ciphertext)
   try {
     const decipher = createDecipheriv('aes-256-gcm', key.material.expose(), bytes.subarray(0, nonceLength), { authTagLength: tagLength })
-      .setAAD(aad(key, belongsTo)).setAuthTag(bytes.subarray(-tagLength))
+      .setAAD(aad(key, belongsTo))
+      .setAuthTag(bytes.subarray(-tagLength))
     return Secret.of(decipher.update(bytes.subarray(nonceLength, -tagLength)).toString('utf8') + decipher.final('utf8'))
   } catch {
     throw new LeaseholdError('decryption-failed')

@@ -2,7 +2,12 @@ import { CompactEncrypt, importJWK } from 'jose'
 import type { Secret } from '#schemas/secret.ts'
 
 /** Public half of a connector's encryption key (RFC 8037). */
-export interface EncryptionJwk { readonly kty: 'OKP'; readonly crv: 'X25519'; readonly x: string; readonly kid: string }
+export interface EncryptionJwk {
+  readonly kty: 'OKP'
+  readonly crv: 'X25519'
+  readonly x: string
+  readonly kid: string
+}
 
 /**
  * Seals one job's secret so that only the connector that claimed it can read it: compact JWE (RFC 7516),

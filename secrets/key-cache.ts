@@ -16,7 +16,11 @@ export interface CacheLimits {
 
 const defaults: CacheLimits = { refresh: 300_000, hardStop: 900_000, wait: 1_800, retry: 5_000, size: 10_000 }
 
-interface Kept<K> { readonly key: K; readonly since: number; refreshAt: number }
+interface Kept<K> {
+  readonly key: K
+  readonly since: number
+  refreshAt: number
+}
 
 export type KeyCache<K> = (name: string, fetch: () => Promise<K>) => Promise<K>
 
@@ -52,7 +56,9 @@ export function createKeyCache<K>(limits: Partial<CacheLimits> = {}, clock: () =
   function fetchOnce(name: string, fetch: () => Promise<K>): Promise<K> {
     const running = fetching.get(name)
     if (running !== undefined) return running
-    const fetched = fetch().then((key) => keep(name, key)).finally(() => fetching.delete(name))
+    const fetched = fetch()
+      .then((key) => keep(name, key))
+      .finally(() => fetching.delete(name))
     fetching.set(name, fetched)
     return fetched
   }

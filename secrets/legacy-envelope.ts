@@ -6,7 +6,9 @@ import { Secret } from '#schemas/secret.ts'
 import type { OrganizationSecrets } from './organization-secret.ts'
 
 /** Key of rows of encryption version 1: one for the whole organization, 32 bytes. */
-export interface LegacyKey { readonly material: Secret<Buffer> }
+export interface LegacyKey {
+  readonly material: Secret<Buffer>
+}
 
 /**
  * HKDF-SHA-256 (RFC 5869) over the first version of the organization secret, empty salt, info "leasehold/v1".

@@ -22,7 +22,10 @@ export interface OpenBao {
   list(path: BaoPath): Promise<string[]>
 }
 
-interface Answer { readonly data?: unknown; readonly auth?: { readonly client_token: string; readonly lease_duration: number } }
+interface Answer {
+  readonly data?: unknown
+  readonly auth?: { readonly client_token: string; readonly lease_duration: number }
+}
 interface VaultClient {
   token: string
   read(path: string): Promise<Answer>
@@ -74,17 +77,24 @@ export function createOpenBao({ url, roleId, secretId }: OpenBaoOptions): OpenBa
 
 /** node-vault with our transport; it would print tokens and payloads through `debug`. */
 const newClient = (endpoint: string): VaultClient =>
-  (createClient as unknown as (options: object) => VaultClient)({ endpoint, token: 'none', debug: () => {}, 'request-promise': { defaults: () => strictRequest } })
+  (createClient as unknown as (options: object) => VaultClient)({
+    endpoint,
+    token: 'none',
+    debug: () => {},
+    'request-promise': { defaults: () => strictRequest },
+  })
 
 /** Stale credentials of this process are for operators to repair; to callers it is the same as no OpenBao. */
 function loginRefused(error: unknown): never {
   throw error instanceof OpenBaoRefusal ? unavailable({ name: 'login refused' }) : error
 }
 
-const absent = <T>(value: T) => (error: unknown): T => {
-  if (error instanceof OpenBaoRefusal && error.status === 404) return value
-  throw error
-}
+const absent =
+  <T>(value: T) =>
+  (error: unknown): T => {
+    if (error instanceof OpenBaoRefusal && error.status === 404) return value
+    throw error
+  }
 
 /** Only what needs no encoding: `..`, `%2e`, `?` or `#` in a segment would name something else. */
 function join(path: BaoPath): string {

@@ -19,8 +19,14 @@ export interface OrganizationSecrets {
 const wrappingKey = 'org-wrap'
 
 export function createOrganizationSecrets(bao: OpenBao): OrganizationSecrets {
-  const pathOf = (accountId: AccountId, organizationId: OrganizationId, version: number) =>
-    ['leasehold', 'data', 'organizations', accountId, organizationId, String(version)]
+  const pathOf = (accountId: AccountId, organizationId: OrganizationId, version: number) => [
+    'leasehold',
+    'data',
+    'organizations',
+    accountId,
+    organizationId,
+    String(version),
+  ]
   return {
     async create(accountId, organizationId, version) {
       const wrapped = await wrap(bao, wrappingKey, Secret.of(randomBytes(32)))

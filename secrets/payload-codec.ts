@@ -34,7 +34,10 @@ function encrypt(payload: Payload, version: number, key: Secret<Buffer>): Payloa
   const nonce = randomBytes(12)
   const cipher = createCipheriv('aes-256-gcm', key.expose(), nonce).setAAD(Buffer.from(`${encoding}|${keyId}`))
   const plain = proto.temporal.api.common.v1.Payload.encode(payload).finish()
-  return { metadata: { encoding: text(encoding), 'leasehold-key': text(keyId) }, data: Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]) }
+  return {
+    metadata: { encoding: text(encoding), 'leasehold-key': text(keyId) },
+    data: Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]),
+  }
 }
 
 function decrypt(payload: Payload, keys: NamespaceKeys): Payload {
@@ -42,6 +45,7 @@ function decrypt(payload: Payload, keys: NamespaceKeys): Payload {
   const keyId = Buffer.from(payload.metadata?.['leasehold-key'] ?? []).toString()
   const data = Buffer.from(payload.data ?? [])
   const decipher = createDecipheriv('aes-256-gcm', keyOf(keys, Number(/^n([1-9]\d*)$/.exec(keyId)?.[1])).expose(), data.subarray(0, 12), { authTagLength: 16 })
-    .setAAD(Buffer.from(`${encoding}|${keyId}`)).setAuthTag(data.subarray(-16))
+    .setAAD(Buffer.from(`${encoding}|${keyId}`))
+    .setAuthTag(data.subarray(-16))
   return proto.temporal.api.common.v1.Payload.decode(Buffer.concat([decipher.update(data.subarray(12, -16)), decipher.final()]))
 }

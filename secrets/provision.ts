@@ -2,7 +2,10 @@ import { createOpenBao, type BaoPath, type OpenBao } from './openbao.ts'
 import { policies, type BaoRole } from './policies.ts'
 import { createTransit } from './transit.ts'
 
-export interface AppRole { readonly roleId: string; readonly secretId: string }
+export interface AppRole {
+  readonly roleId: string
+  readonly secretId: string
+}
 
 /**
  * Prepares OpenBao for Leasehold: mounts, keys, and one AppRole with the least policy per process role. What is there stays;
@@ -10,7 +13,11 @@ export interface AppRole { readonly roleId: string; readonly secretId: string }
  *
  * @param bootRoleId an AppRole that may administer OpenBao; needed at installation and upgrade only
  */
-export async function provision(options: { readonly url: string; readonly bootRoleId: string; readonly bootSecretId: string }): Promise<Record<BaoRole, AppRole>> {
+export async function provision(options: {
+  readonly url: string
+  readonly bootRoleId: string
+  readonly bootSecretId: string
+}): Promise<Record<BaoRole, AppRole>> {
   const bao = createOpenBao({ url: options.url, roleId: options.bootRoleId, secretId: options.bootSecretId })
   const mounted = (await bao.read<Mounts>(['sys', 'mounts'])) ?? {}
   await ensureMount(bao, mounted, 'leasehold', { type: 'kv', options: { version: '2' } })

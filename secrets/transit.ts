@@ -9,7 +9,14 @@ export interface SigningKey {
   readonly publicKey: Buffer
 }
 
-export interface Jwk { readonly kty: 'OKP'; readonly crv: 'Ed25519'; readonly x: string; readonly kid: string; readonly alg: 'EdDSA'; readonly use: 'sig' }
+export interface Jwk {
+  readonly kty: 'OKP'
+  readonly crv: 'Ed25519'
+  readonly x: string
+  readonly kid: string
+  readonly alg: 'EdDSA'
+  readonly use: 'sig'
+}
 
 export interface Transit {
   /** Makes the key when it is not there; never exportable, never deletable. */
@@ -26,7 +33,9 @@ export interface Transit {
   jwks(name: string): Promise<{ keys: Jwk[] }>
 }
 
-interface KeyAnswer { readonly keys: Readonly<Record<string, { readonly public_key: string }>> }
+interface KeyAnswer {
+  readonly keys: Readonly<Record<string, { readonly public_key: string }>>
+}
 const mount = 'leasehold-transit'
 const kidOf = ({ name, version }: SigningKey): string => `${name}.${version}`
 const base64url = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')

@@ -51,6 +51,7 @@ export function createVaultKeys(secrets: OrganizationSecrets, limits?: Partial<C
   return {
     get: (ref) =>
       cached(`${ref.accountId}/${ref.organizationId}/${ref.vaultId}/${ref.keyVersion}`, async () =>
-        deriveVaultKey(await secrets.read(ref.accountId, ref.organizationId, ref.keyVersion), ref)),
+        deriveVaultKey(await secrets.read(ref.accountId, ref.organizationId, ref.keyVersion), ref),
+      ),
   }
 }

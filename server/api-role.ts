@@ -26,11 +26,20 @@ export async function startApiRole({ config, credentials, log }: RoleContext): P
   const stopping = new AbortController()
   const checks = {
     postgres: async () => (await sql`select 1`.execute(db)).rows.length === 1,
-    openbao: async () => (await fetch(new URL('/v1/sys/health', config.openbaoUrl), { signal: AbortSignal.timeout(checkLimit), redirect: 'error' })).status === 200,
+    openbao: async () =>
+      (await fetch(new URL('/v1/sys/health', config.openbaoUrl), { signal: AbortSignal.timeout(checkLimit), redirect: 'error' })).status === 200,
   }
   const parts: Parts = {
-    config, log, db, organizationSecrets, vaultKeys: createVaultKeys(organizationSecrets), requestHashKey: requestHashKey(credentials.tenantSalt),
-    signingKeys: () => transit.jwks('connector-signing'), wakeLoops: createWake(db), stopping: stopping.signal, checks: Object.fromEntries(Object.entries(checks).map(([name, check]) => [name, () => within(check())])),
+    config,
+    log,
+    db,
+    organizationSecrets,
+    vaultKeys: createVaultKeys(organizationSecrets),
+    requestHashKey: requestHashKey(credentials.tenantSalt),
+    signingKeys: () => transit.jwks('connector-signing'),
+    wakeLoops: createWake(db),
+    stopping: stopping.signal,
+    checks: Object.fromEntries(Object.entries(checks).map(([name, check]) => [name, () => within(check())])),
   }
   const app = createApp(parts)
   const servers = [await listen(app, config.apiPort, true)]
@@ -66,7 +75,10 @@ function createWake(db: Db): () => void {
 }
 
 function listen(app: App, port: number, shared: boolean): Promise<Server> {
-  const server = createServer({ keepAliveTimeout: 65_000, headersTimeout: 10_000, requestTimeout: 30_000 }, getRequestListener(app.fetch, { overrideGlobalObjects: false }))
+  const server = createServer(
+    { keepAliveTimeout: 65_000, headersTimeout: 10_000, requestTimeout: 30_000 },
+    getRequestListener(app.fetch, { overrideGlobalObjects: false }),
+  )
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen({ port, host: '127.0.0.1', reusePort: shared }, () => resolve(server))

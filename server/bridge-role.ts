@@ -36,10 +36,13 @@ export async function startBridgeRole({ config, credentials, log }: RoleContext)
   /** At once, then every so many ms after the last time; after a failure sooner. */
   async function every(pause: number, chore: () => Promise<void>, complaint: string): Promise<void> {
     while (!stopping.signal.aborted) {
-      const done = await chore().then(() => true, (error: unknown) => {
-        log.warn({ err: error }, complaint)
-        return false
-      })
+      const done = await chore().then(
+        () => true,
+        (error: unknown) => {
+          log.warn({ err: error }, complaint)
+          return false
+        },
+      )
       await sleep(done ? pause : Math.min(pause, 2_000), undefined, { signal: stopping.signal }).catch(() => {})
     }
   }
@@ -61,4 +64,10 @@ export async function startBridgeRole({ config, credentials, log }: RoleContext)
 }
 
 const isUp = (check: () => Promise<unknown>): Promise<'ok' | 'down'> =>
-  Promise.race([check().then(() => 'ok' as const, () => 'down' as const), sleep(checkLimit, 'down' as const)])
+  Promise.race([
+    check().then(
+      () => 'ok' as const,
+      () => 'down' as const,
+    ),
+    sleep(checkLimit, 'down' as const),
+  ])

@@ -3,8 +3,12 @@ import { z } from 'zod'
 /** Everything that a role process is told from outside. Passwords and keys come from the credentials file, never from here. */
 const port = z.coerce.number().int().min(1).max(65_535)
 const url = (...protocols: string[]) =>
-  z.url().refine((value) => URL.canParse(value) && protocols.includes(new URL(value).protocol), { error: `must be a URL with ${protocols.join(' or ')}` })
-    .refine((value) => !URL.canParse(value) || (new URL(value).username === '' && new URL(value).password === ''), { error: 'must not hold a user or a password' })
+  z
+    .url()
+    .refine((value) => URL.canParse(value) && protocols.includes(new URL(value).protocol), { error: `must be a URL with ${protocols.join(' or ')}` })
+    .refine((value) => !URL.canParse(value) || (new URL(value).username === '' && new URL(value).password === ''), {
+      error: 'must not hold a user or a password',
+    })
 
 const Environment = z.object({
   LEASEHOLD_MODE: z.enum(['dev', 'production']),
@@ -12,7 +16,10 @@ const Environment = z.object({
   LEASEHOLD_CREDENTIALS_FILE: z.string().min(1),
   LEASEHOLD_TEMPORAL_ADDRESS: z.string().regex(/^[^\s/:]+:\d+$/, 'must be host:port'),
   LEASEHOLD_TEMPORAL_NAMESPACE: z.string().min(1).default('leasehold'),
-  LEASEHOLD_TASK_QUEUE_SUFFIX: z.string().regex(/^[a-z0-9-]*$/).default(''),
+  LEASEHOLD_TASK_QUEUE_SUFFIX: z
+    .string()
+    .regex(/^[a-z0-9-]*$/)
+    .default(''),
   LEASEHOLD_NATS_URL: url('nats:', 'tls:'),
   LEASEHOLD_OPENBAO_URL: url('http:', 'https:'),
   LEASEHOLD_OIDC_ISSUER: z.url(),
@@ -71,12 +78,23 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   if (!parsed.success) throw new ConfigurationError(parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`))
   const e = parsed.data
   const config: Config = {
-    mode: e.LEASEHOLD_MODE, postgresUrl: e.LEASEHOLD_POSTGRES_URL, credentialsFile: e.LEASEHOLD_CREDENTIALS_FILE,
-    temporalAddress: e.LEASEHOLD_TEMPORAL_ADDRESS, temporalNamespace: e.LEASEHOLD_TEMPORAL_NAMESPACE, taskQueueSuffix: e.LEASEHOLD_TASK_QUEUE_SUFFIX,
-    natsUrl: e.LEASEHOLD_NATS_URL, openbaoUrl: e.LEASEHOLD_OPENBAO_URL, oidcIssuer: e.LEASEHOLD_OIDC_ISSUER,
-    oidcUrl: e.LEASEHOLD_OIDC_URL ?? e.LEASEHOLD_OIDC_ISSUER, apiAudience: e.LEASEHOLD_API_AUDIENCE, apiUrl: e.LEASEHOLD_API_URL.replace(/\/$/, ''),
-    apiPort: e.LEASEHOLD_API_PORT, apiReplicaPort: e.LEASEHOLD_API_REPLICA_PORT, healthPort: e.LEASEHOLD_HEALTH_PORT,
-    cacheDirectory: e.LEASEHOLD_CACHE_DIRECTORY, logLevel: e.LEASEHOLD_LOG_LEVEL,
+    mode: e.LEASEHOLD_MODE,
+    postgresUrl: e.LEASEHOLD_POSTGRES_URL,
+    credentialsFile: e.LEASEHOLD_CREDENTIALS_FILE,
+    temporalAddress: e.LEASEHOLD_TEMPORAL_ADDRESS,
+    temporalNamespace: e.LEASEHOLD_TEMPORAL_NAMESPACE,
+    taskQueueSuffix: e.LEASEHOLD_TASK_QUEUE_SUFFIX,
+    natsUrl: e.LEASEHOLD_NATS_URL,
+    openbaoUrl: e.LEASEHOLD_OPENBAO_URL,
+    oidcIssuer: e.LEASEHOLD_OIDC_ISSUER,
+    oidcUrl: e.LEASEHOLD_OIDC_URL ?? e.LEASEHOLD_OIDC_ISSUER,
+    apiAudience: e.LEASEHOLD_API_AUDIENCE,
+    apiUrl: e.LEASEHOLD_API_URL.replace(/\/$/, ''),
+    apiPort: e.LEASEHOLD_API_PORT,
+    apiReplicaPort: e.LEASEHOLD_API_REPLICA_PORT,
+    healthPort: e.LEASEHOLD_HEALTH_PORT,
+    cacheDirectory: e.LEASEHOLD_CACHE_DIRECTORY,
+    logLevel: e.LEASEHOLD_LOG_LEVEL,
   }
   const faults = modeFaults(config)
   if (faults.length > 0) throw new ConfigurationError(faults)
@@ -94,9 +112,11 @@ function modeFaults(config: Config): string[] {
     ['LEASEHOLD_OIDC_URL', config.oidcUrl, config.oidcUrl.startsWith('https:')],
     ['LEASEHOLD_API_URL', config.apiUrl, config.apiUrl.startsWith('https:')],
   ]
-  return links.filter(([, , encrypted]) => !encrypted).flatMap(([name, address]) => {
-    if (config.mode === 'production') return [`${name}: production refuses connections that are not encrypted and checked`]
-    const host = new URL(address).hostname
-    return host === '' || loopback.test(host) ? [] : [`${name}: a plain connection must stay on loopback`]
-  })
+  return links
+    .filter(([, , encrypted]) => !encrypted)
+    .flatMap(([name, address]) => {
+      if (config.mode === 'production') return [`${name}: production refuses connections that are not encrypted and checked`]
+      const host = new URL(address).hostname
+      return host === '' || loopback.test(host) ? [] : [`${name}: a plain connection must stay on loopback`]
+    })
 }

@@ -15,12 +15,28 @@ const parallel = 8
  * @param expirer pool of leasehold_expirer
  * @param worker pool of leasehold_worker
  */
-export function startExpirer({ expirer, worker, log, onEnded }: { readonly expirer: Db; readonly worker: Db; readonly log: Logger; readonly onEnded: () => void }): Loop {
+export function startExpirer({
+  expirer,
+  worker,
+  log,
+  onEnded,
+}: {
+  readonly expirer: Db
+  readonly worker: Db
+  readonly log: Logger
+  readonly onEnded: () => void
+}): Loop {
   return startLoop({
-    name: 'expirer', everyMs: 1_000, log,
+    name: 'expirer',
+    everyMs: 1_000,
+    log,
     turn: async () => {
       const due = await listOverdueLeases(expirer, batch)
-      const ends = due.map(({ accountId, leaseId }) => () => endLease(worker, accountId, leaseId))
+      const ends = due.map(
+        ({ accountId, leaseId }) =>
+          () =>
+            endLease(worker, accountId, leaseId),
+      )
       const ended = await inLanes(ends, parallel)
       if (ended > 0) onEnded()
       return due.length === batch && ended > 0
@@ -30,7 +46,9 @@ export function startExpirer({ expirer, worker, log, onEnded }: { readonly expir
 
 /** A lease whose identity is busy right now is found again in a second. */
 async function endLease(worker: Db, accountId: AccountId, leaseId: LeaseId): Promise<boolean> {
-  const lease = await inAccount(worker, accountId, (trx) => releaseLease(trx, { leaseId, cause: 'expired', actor: { kind: 'system', id: 'expirer' } })).catch(() => undefined)
+  const lease = await inAccount(worker, accountId, (trx) => releaseLease(trx, { leaseId, cause: 'expired', actor: { kind: 'system', id: 'expirer' } })).catch(
+    () => undefined,
+  )
   return lease?.state === 'ended'
 }
 

@@ -13,7 +13,10 @@ function scrubError(error: unknown): unknown {
   if (!(error instanceof Error)) return { type: typeof error }
   const { code } = error as { code?: unknown }
   return {
-    type: error.name, message: error.message, stack: error.stack,
-    ...(typeof code === 'string' ? { code } : {}), ...(error.cause === undefined ? {} : { cause: scrubError(error.cause) }),
+    type: error.name,
+    message: error.message,
+    stack: error.stack,
+    ...(typeof code === 'string' ? { code } : {}),
+    ...(error.cause === undefined ? {} : { cause: scrubError(error.cause) }),
   }
 }

@@ -29,13 +29,14 @@ export function startLoop({ name, everyMs, turn, log }: LoopOptions): Loop {
   let news = false
   let endPause = () => {}
 
-  const pause = (ms: number) => new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    endPause = () => {
-      clearTimeout(timer)
-      resolve()
-    }
-  })
+  const pause = (ms: number) =>
+    new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      endPause = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
 
   async function run(): Promise<void> {
     while (running) {

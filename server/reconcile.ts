@@ -1,4 +1,4 @@
-import { ScheduleAlreadyRunning, ScheduleOverlapPolicy, type ScheduleOptions } from '@temporalio/client'
+import { ScheduleAlreadyRunning, ScheduleOverlapPolicy, type Client, type ScheduleOptions } from '@temporalio/client'
 import proto from '@temporalio/proto'
 import type { Logger } from 'pino'
 import type { Db } from '#store/connection.ts'
@@ -13,14 +13,25 @@ const sweepEvery = '30 minutes'
  * Makes Temporal whole again after it was new, replaced or restored: search attributes, the sweep's schedule, and one poke for
  * every subject that is not final. Safe to run at any time and from several workers.
  */
-export async function reconcile({ config, db, temporal, log }: { readonly config: Config; readonly db: Db; readonly temporal: Temporal; readonly log: Logger }): Promise<void> {
-  await ensureSearchAttributes(temporal, config.temporalNamespace)
+export async function reconcile({
+  config,
+  db,
+  temporal,
+  log,
+}: {
+  readonly config: Config
+  readonly db: Db
+  readonly temporal: Temporal
+  readonly log: Logger
+}): Promise<void> {
+  await ensureSearchAttributes(temporal.client, config.temporalNamespace)
   await ensureSweep(temporal, config.taskQueueSuffix)
   const reopened = await reopenDuties(db, ['lease', 'rotation'])
   log.info({ reopened }, 'reconciled with Temporal')
 }
 
-async function ensureSearchAttributes({ client }: Temporal, namespace: string): Promise<void> {
+/** Registers what is missing; workflows that write an unknown attribute would stand still. */
+export async function ensureSearchAttributes(client: Client, namespace: string): Promise<void> {
   const { operatorService } = client.connection
   const { customAttributes } = await operatorService.listSearchAttributes({ namespace })
   const missing = Object.entries(searchAttributes).filter(([name]) => !Object.hasOwn(customAttributes, name))

@@ -56,7 +56,9 @@ export function startRelay({ db, temporal, taskQueueSuffix, log, onNewNamespace 
   }
 
   return startLoop({
-    name: 'relay', everyMs: 250, log,
+    name: 'relay',
+    everyMs: 250,
+    log,
     turn: async () => {
       if (performance.now() - lastBeat >= idleHeartbeat) await beat()
       const duties = await claimDuties(db, ['lease', 'rotation'], { limit: batch, holdMs })
@@ -72,11 +74,19 @@ async function poke({ client }: Temporal, taskQueueSuffix: string, duty: Duty): 
   const kind = duty.kind as WorkflowKind
   const of: Subject = { accountId: duty.accountId, subjectId: duty.subjectId }
   const signalArgs: [Poke] = [{ version: duty.version }]
-  const start = () => client.workflow.signalWithStart(kind, {
-    workflowId: workflowIdOf(kind, of), taskQueue: taskQueueOf(taskQueueSuffix), args: [of], signal: pokeSignal, signalArgs,
-    workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
-    typedSearchAttributes: [{ key: account, value: duty.accountId }, { key: subject, value: duty.subjectId }],
-  })
+  const start = () =>
+    client.workflow.signalWithStart(kind, {
+      workflowId: workflowIdOf(kind, of),
+      taskQueue: taskQueueOf(taskQueueSuffix),
+      args: [of],
+      signal: pokeSignal,
+      signalArgs,
+      workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
+      typedSearchAttributes: [
+        { key: account, value: duty.accountId },
+        { key: subject, value: duty.subjectId },
+      ],
+    })
   await client.withDeadline(Date.now() + answerLimit, start).catch((error: unknown) => {
     // Its workflow has completed, which it does for a final subject only: there is nothing left to look at.
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error

@@ -59,21 +59,29 @@ export function startTemporalSide(options: TemporalSideOptions): TemporalSide {
   }
 
   const starting = startLoop({
-    name: 'temporal', everyMs: retryEvery, log,
+    name: 'temporal',
+    everyMs: retryEvery,
+    log,
     turn: async () => {
       if (running !== undefined) return false
       await clearing
       const mine = await start(options)
       running = mine
-      mine.ended.catch((error: unknown) => log.error({ err: error }, 'the Temporal worker ended')).finally(() => {
-        if (running === mine) void clear()
-      })
+      mine.ended
+        .catch((error: unknown) => log.error({ err: error }, 'the Temporal worker ended'))
+        .finally(() => {
+          if (running === mine) void clear()
+        })
       return false
     },
   })
   return {
     wake: () => running?.relay.wake(),
-    isUp: async () => (await running?.temporal.namespaceId(checkLimit).then(() => true, () => false)) ?? false,
+    isUp: async () =>
+      (await running?.temporal.namespaceId(checkLimit).then(
+        () => true,
+        () => false,
+      )) ?? false,
     stop: async () => {
       await starting.stop()
       await clear()
@@ -92,7 +100,14 @@ async function start({ config, log, bao, relay, activities }: TemporalSideOption
     // Before the worker, because workflows write search attributes.
     await restore()
     const { temporalNamespace: namespace, taskQueueSuffix } = config
-    const worker = await createTemporalWorker({ connection: native, namespace, taskQueue: taskQueueOf(taskQueueSuffix), workflowBundle: bundle, activities, dataConverter })
+    const worker = await createTemporalWorker({
+      connection: native,
+      namespace,
+      taskQueue: taskQueueOf(taskQueueSuffix),
+      workflowBundle: bundle,
+      activities,
+      dataConverter,
+    })
     const reconciling = startReconciling(restore, log)
     const relaying = startRelay({ db: relay, temporal, taskQueueSuffix, log, onNewNamespace: reconciling.wake })
     return { worker, ended: worker.run(), native, temporal, relay: relaying, reconciling }
@@ -106,7 +121,9 @@ async function start({ config, log, bao, relay, activities }: TemporalSideOption
 function startReconciling(run: () => Promise<void>, log: Logger): Loop {
   let first = true
   return startLoop({
-    name: 'reconcile', everyMs: reconcileEvery, log,
+    name: 'reconcile',
+    everyMs: reconcileEvery,
+    log,
     turn: async () => {
       if (!first) await run()
       first = false

@@ -25,15 +25,21 @@ export function createTemporalWorker(options: TemporalWorkerOptions): Promise<Wo
   return Worker.create({
     ...options,
     // A crashed worker's sticky queue would delay its workflows by 10 s otherwise.
-    stickyQueueScheduleToStartTimeout: '2s', maxCachedWorkflows: 1_000, shutdownGraceTime: graceMs, shutdownForceTime: graceMs + 500,
+    stickyQueueScheduleToStartTimeout: '2s',
+    maxCachedWorkflows: 1_000,
+    shutdownGraceTime: graceMs,
+    shutdownForceTime: graceMs + 500,
     interceptors: {
-      activity: [() => ({
-        inbound: {
-          execute: (input, next) => next(input).catch((error: unknown) => {
-            throw toFailure(error)
-          }),
-        },
-      })],
+      activity: [
+        () => ({
+          inbound: {
+            execute: (input, next) =>
+              next(input).catch((error: unknown) => {
+                throw toFailure(error)
+              }),
+          },
+        }),
+      ],
     },
   })
 }
@@ -43,7 +49,14 @@ export function installRuntime(log: Logger): void {
   const silent = () => {}
   try {
     Runtime.install({
-      logger: { log: silent, trace: silent, debug: silent, info: silent, warn: (message, meta) => log.warn(named(message, meta)), error: (message, meta) => log.error(named(message, meta)) },
+      logger: {
+        log: silent,
+        trace: silent,
+        debug: silent,
+        info: silent,
+        warn: (message, meta) => log.warn(named(message, meta)),
+        error: (message, meta) => log.error(named(message, meta)),
+      },
       shutdownSignals: [],
     })
   } catch (error) {

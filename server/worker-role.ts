@@ -32,7 +32,9 @@ export async function startWorkerRole({ config, credentials, log }: RoleContext)
   const temporalSide = startTemporalSide({ config, log, bao, relay, activities })
   const signal = listenForDuties({ url: config.postgresUrl, user: 'leasehold_relay', password: passwordOf(credentials, 'leasehold_relay') })
   const listening = startLoop({
-    name: 'duty news', everyMs: 0, log,
+    name: 'duty news',
+    everyMs: 0,
+    log,
     turn: async () => {
       await signal.wait(longestWait)
       temporalSide.wake()
@@ -42,7 +44,10 @@ export async function startWorkerRole({ config, credentials, log }: RoleContext)
   const expiring = startExpirer({ expirer, worker, log, onEnded: temporalSide.wake })
   return {
     ready: async () => ({
-      postgres: await sql`select 1`.execute(worker).then(() => 'ok' as const, () => 'down' as const),
+      postgres: await sql`select 1`.execute(worker).then(
+        () => 'ok' as const,
+        () => 'down' as const,
+      ),
       temporal: (await temporalSide.isUp()) ? 'ok' : 'down',
     }),
     drain: async () => {

@@ -27,7 +27,9 @@ export async function workflowBundle(cacheDirectory: string | undefined): Promis
 
 async function bundle(): Promise<{ code: string }> {
   const { code } = await bundleWorkflowCode({
-    workflowsPath: path.join(root, 'workflows/index.ts'), failureConverterPath: path.join(root, 'secrets/failure-converter.ts'), logger: new DefaultLogger('WARN'),
+    workflowsPath: path.join(root, 'workflows/index.ts'),
+    failureConverterPath: path.join(root, 'secrets/failure-converter.ts'),
+    logger: new DefaultLogger('WARN'),
   })
   return { code }
 }

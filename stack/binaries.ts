@@ -46,7 +46,10 @@ export function resolveProgram(program: ServerProgram, folders: readonly string[
 
 /** A program of another version is passed over: only the tested range is known to behave. */
 export function findOnPath({ name, tested }: ServerProgram, searchPath: string): string | undefined {
-  const candidates = searchPath.split(path.delimiter).filter((folder) => path.isAbsolute(folder)).map((folder) => path.join(folder, name))
+  const candidates = searchPath
+    .split(path.delimiter)
+    .filter((folder) => path.isAbsolute(folder))
+    .map((folder) => path.join(folder, name))
   return candidates.filter(isExecutable).find((file) => {
     const { status, stdout, stderr } = spawnSync(file, ['--version'], { encoding: 'utf8', timeout: 5_000, env: { PATH: searchPath } })
     return status === 0 && tested.test(stdout.trim() || stderr.trim())
@@ -61,7 +64,9 @@ export function cacheFolders(home: Home, env: Readonly<Record<string, string | u
 
 /** Another set of hashes is another program: it must not be answered by what an older lock left in the cache. */
 function wheelDigest(wheel: string): string {
-  const entry = readFileSync(lockFile, 'utf8').split(/\n(?=\S)/).find((part) => part.startsWith(`${wheel}==`))
+  const entry = readFileSync(lockFile, 'utf8')
+    .split(/\n(?=\S)/)
+    .find((part) => part.startsWith(`${wheel}==`))
   if (entry === undefined) throw new Error(`${wheel} is not in servers.txt`)
   return createHash('sha256').update(entry.trim()).digest('hex').slice(0, 16)
 }

@@ -15,11 +15,16 @@ function installed() {
   if (!existsSync(written)) return false
   const present = JSON.parse(readFileSync(written, 'utf8')).packages
   const locked = JSON.parse(readFileSync(path.join(root, 'package-lock.json'), 'utf8')).packages
-  return Object.entries(locked).every(([place, wanted]) => {
-    if (place === '') return true
-    const found = present[place]
-    return found === undefined ? wanted.optional === true || wanted.devOptional === true : found.version === wanted.version && found.integrity === wanted.integrity
-  }) && (bundledNode() !== undefined || runsTypeScript())
+  return (
+    Object.entries(locked).every(([place, wanted]) => {
+      if (place === '') return true
+      const found = present[place]
+      return found === undefined
+        ? wanted.optional === true || wanted.devOptional === true
+        : found.version === wanted.version && found.integrity === wanted.integrity
+    }) &&
+    (bundledNode() !== undefined || runsTypeScript())
+  )
 }
 
 function install() {

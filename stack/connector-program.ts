@@ -18,7 +18,12 @@ export async function joinConnector({ home, ports }: ServerContext, token: strin
   writePrivate(tokenFile, token)
   const args = [entry, '--home', connectorHome(home), 'join', '--url', stackUrls(ports).api, '--token-file', tokenFile, '--allow', `127.0.0.1:${ports.target}`]
   try {
-    const joining = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], timeout: 60_000, cwd: '/', env: { PATH: process.env['PATH'] ?? '', HOME: home.path } })
+    const joining = spawn(process.execPath, args, {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      timeout: 60_000,
+      cwd: '/',
+      env: { PATH: process.env['PATH'] ?? '', HOME: home.path },
+    })
     let words = ''
     joining.stderr.setEncoding('utf8').on('data', (text: string) => {
       words = (words + text).slice(-2_000)
@@ -33,7 +38,11 @@ export async function joinConnector({ home, ports }: ServerContext, token: strin
 export async function startConnector({ home, add }: ServerContext): Promise<void> {
   const readyFile = path.join(connectorHome(home), 'ready')
   const program = add({
-    name: 'connector', role: 'connector', command: process.execPath, args: [entry, '--home', connectorHome(home), 'run'], stopSignal: 'SIGTERM',
+    name: 'connector',
+    role: 'connector',
+    command: process.execPath,
+    args: [entry, '--home', connectorHome(home), 'run'],
+    stopSignal: 'SIGTERM',
     ready: async () => existsSync(readyFile),
   })
   await program.up()

@@ -17,7 +17,13 @@ const longestRequest = 1_000
 
 /** @throws Error when another supervisor works on this home */
 export async function listenForControl(home: Home, answer: (request: ControlRequest) => Promise<StackStatus>): Promise<Server> {
-  if (await askSupervisor(home, { do: 'status' }).then(() => true, () => false)) throw new Error('a stack is running in this home already')
+  if (
+    await askSupervisor(home, { do: 'status' }).then(
+      () => true,
+      () => false,
+    )
+  )
+    throw new Error('a stack is running in this home already')
   rmSync(home.socket, { force: true })
   const server = createServer((socket) => {
     let text = ''
@@ -30,8 +36,12 @@ export async function listenForControl(home: Home, answer: (request: ControlRequ
       const line = text.slice(0, text.indexOf('\n'))
       text = ''
       const reply = (value: ControlAnswer): void => void socket.end(`${JSON.stringify(value)}\n`)
-      Promise.resolve().then(() => answer(JSON.parse(line) as ControlRequest)).then(
-        (status) => reply({ ok: true, status }), (error: unknown) => reply({ ok: false, error: error instanceof Error ? error.message : 'failed' }))
+      Promise.resolve()
+        .then(() => answer(JSON.parse(line) as ControlRequest))
+        .then(
+          (status) => reply({ ok: true, status }),
+          (error: unknown) => reply({ ok: false, error: error instanceof Error ? error.message : 'failed' }),
+        )
     })
   })
   await new Promise<void>((resolve, reject) => {

@@ -21,6 +21,9 @@ export const stackCredentials = (home: Home): StackCredentials => readOrCreate(h
 function create(): StackCredentials {
   const secrets = <Name extends string>(names: readonly Name[]) => Object.fromEntries(names.map((name) => [name, randomSecret()])) as Record<Name, string>
   return {
-    postgres: secrets(['superuser', ...databaseRoles]), target: secrets(['superuser', 'admin', ...targetRoles]), openbaoBoot: randomSecret(), tenantSalt: randomSecret(),
+    postgres: secrets(['superuser', ...databaseRoles]),
+    target: secrets(['superuser', 'admin', ...targetRoles]),
+    openbaoBoot: randomSecret(),
+    tenantSalt: randomSecret(),
   }
 }

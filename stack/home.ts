@@ -15,7 +15,11 @@ export interface Home {
   file(...parts: string[]): string
 }
 
-interface HomeFile { readonly stackId: string; readonly postgresPlace: string; readonly socket: string }
+interface HomeFile {
+  readonly stackId: string
+  readonly postgresPlace: string
+  readonly socket: string
+}
 
 const projectRoot = path.dirname(import.meta.dirname)
 /** sun_path of the smallest system that we run on (macOS, 104 bytes with the final zero). */
@@ -42,7 +46,7 @@ export function openHome(folder: string): Home {
 export function readHome(folder: string): Home | undefined {
   const file = path.join(folder, 'home.json')
   if (!existsSync(file)) return undefined
-  return { path: folder, ...(readJson<HomeFile>(file)), file: (...parts) => path.join(folder, ...parts) }
+  return { path: folder, ...readJson<HomeFile>(file), file: (...parts) => path.join(folder, ...parts) }
 }
 
 export const asRoot = (): boolean => process.getuid?.() === 0

@@ -37,7 +37,14 @@ export async function accessToken({ home: folder, user: sub, acr = 'pwd', dpopKe
   const state = randomBytes(16).toString('base64url')
   const challenge = createHash('sha256').update(verifier).digest('base64url')
   const query = new URLSearchParams({
-    client_id: cliClient, response_type: 'code', redirect_uri: redirectUri, scope: cliScope, acr_values: acr, state, code_challenge: challenge, code_challenge_method: 'S256',
+    client_id: cliClient,
+    response_type: 'code',
+    redirect_uri: redirectUri,
+    scope: cliScope,
+    acr_values: acr,
+    state,
+    code_challenge: challenge,
+    code_challenge_method: 'S256',
   })
   const back = await walk(new URL(`/auth?${query}`, issuer), user, acr)
   return exchange({ issuer, back, state, verifier, dpopKey })
@@ -64,14 +71,21 @@ async function walk(start: URL, user: OidcUser, acr: 'pwd' | 'mfa'): Promise<URL
   throw new Error('the provider redirects without end')
 }
 
-interface Exchange { readonly issuer: string; readonly back: URL; readonly state: string; readonly verifier: string; readonly dpopKey: oauth.CryptoKeyPair | undefined }
+interface Exchange {
+  readonly issuer: string
+  readonly back: URL
+  readonly state: string
+  readonly verifier: string
+  readonly dpopKey: oauth.CryptoKeyPair | undefined
+}
 
 async function exchange({ issuer, back, state, verifier, dpopKey }: Exchange): Promise<string> {
   const server: oauth.AuthorizationServer = { issuer, token_endpoint: `${issuer}/token`, authorization_response_iss_parameter_supported: true }
   const client: oauth.Client = { client_id: cliClient }
   const parameters = oauth.validateAuthResponse(server, client, back, state)
   const response = await oauth.authorizationCodeGrantRequest(server, client, oauth.None(), parameters, redirectUri, verifier, {
-    [oauth.allowInsecureRequests]: issuer.startsWith('http://127.0.0.1:'), ...(dpopKey === undefined ? {} : { DPoP: oauth.DPoP(client, dpopKey) }),
+    [oauth.allowInsecureRequests]: issuer.startsWith('http://127.0.0.1:'),
+    ...(dpopKey === undefined ? {} : { DPoP: oauth.DPoP(client, dpopKey) }),
   })
   const { access_token: token, error } = (await response.json()) as { access_token?: string; error?: string }
   if (token === undefined) throw new Error(`the provider refused the code: ${error ?? response.status}`)
@@ -86,6 +100,11 @@ export async function readDpopKey(file: string): Promise<oauth.CryptoKeyPair> {
   }
   const { kty, crv, x, y, d } = readJson<JWK>(file)
   if (kty !== 'EC' || crv !== 'P-256' || d === undefined) throw new Error('the DPoP key must be a private P-256 JWK')
-  const [privateKey, publicKey] = await Promise.all([{ kty, crv, x, y, d }, { kty, crv, x, y }].map((jwk) => importJWK(jwk as JWK, 'ES256', { extractable: true }) as Promise<CryptoKey>))
+  const [privateKey, publicKey] = await Promise.all(
+    [
+      { kty, crv, x, y, d },
+      { kty, crv, x, y },
+    ].map((jwk) => importJWK(jwk as JWK, 'ES256', { extractable: true }) as Promise<CryptoKey>),
+  )
   return { privateKey: privateKey as CryptoKey, publicKey: publicKey as CryptoKey }
 }

@@ -5,21 +5,36 @@ import type { Ports } from './ports.ts'
 import type { Program } from './process.ts'
 
 /** What makes a server trust our operator: public keys and signed claims only. */
-export interface OperatorConfiguration { readonly operatorJwt: string; readonly systemAccount: string; readonly resolverPreload: Readonly<Record<string, string>> }
+export interface OperatorConfiguration {
+  readonly operatorJwt: string
+  readonly systemAccount: string
+  readonly resolverPreload: Readonly<Record<string, string>>
+}
 
 /** nats-server in operator mode: it knows no password, only claims that the operator's key in OpenBao signed. */
 export function natsProgram(home: Home, command: string, ports: Ports, { operatorJwt, systemAccount, resolverPreload }: OperatorConfiguration): Program {
   const folder = home.file('nats')
   mkdirSync(`${folder}/jwt`, { recursive: true })
   const configuration = [
-    `server_name: "${home.stackId}"`, `listen: "127.0.0.1:${ports.nats}"`, `operator: ${operatorJwt}`, `system_account: ${systemAccount}`,
+    `server_name: "${home.stackId}"`,
+    `listen: "127.0.0.1:${ports.nats}"`,
+    `operator: ${operatorJwt}`,
+    `system_account: ${systemAccount}`,
     `resolver: { type: full, dir: ${JSON.stringify(`${folder}/jwt`)}, allow_delete: true, interval: "2m" }`,
-    'resolver_preload: {', ...Object.entries(resolverPreload).map(([key, jwt]) => `  ${key}: ${jwt}`), '}',
-    'max_payload: 131072', 'no_fast_producer_stall: true',
+    'resolver_preload: {',
+    ...Object.entries(resolverPreload).map(([key, jwt]) => `  ${key}: ${jwt}`),
+    '}',
+    'max_payload: 131072',
+    'no_fast_producer_stall: true',
   ]
   writePrivate(`${folder}/nats.conf`, `${configuration.join('\n')}\n`)
   return {
-    name: 'nats', role: 'nats', port: ports.nats, command, stopSignal: 'SIGTERM', args: ['--config', `${folder}/nats.conf`],
+    name: 'nats',
+    role: 'nats',
+    port: ports.nats,
+    command,
+    stopSignal: 'SIGTERM',
+    args: ['--config', `${folder}/nats.conf`],
     ready: async () => (await readServerName(ports.nats)) === home.stackId,
   }
 }

@@ -14,10 +14,17 @@ const lifetimes = { AccessToken: 900, AuthorizationCode: 60, Session: 3_600, Gra
 export function issuerConfiguration(home: Home, { signingKey, cookieKey, dpopNonceKey }: IssuerFile): Configuration {
   return {
     jwks: { keys: [signingKey] },
-    clients: [{
-      client_id: cliClient, application_type: 'native', token_endpoint_auth_method: 'none', grant_types: ['authorization_code'], response_types: ['code'],
-      redirect_uris: ['http://127.0.0.1/callback'], id_token_signed_response_alg: 'ES256',
-    }],
+    clients: [
+      {
+        client_id: cliClient,
+        application_type: 'native',
+        token_endpoint_auth_method: 'none',
+        grant_types: ['authorization_code'],
+        response_types: ['code'],
+        redirect_uris: ['http://127.0.0.1/callback'],
+        id_token_signed_response_alg: 'ES256',
+      },
+    ],
     findAccount: (_context: OidcContext, id: string) => {
       const user = readUser(home, id)
       return user && { accountId: id, claims: () => ({ sub: id, email: user.email, email_verified: user.email_verified, name: user.name }) }
@@ -29,7 +36,9 @@ export function issuerConfiguration(home: Home, { signingKey, cookieKey, dpopNon
       devInteractions: { enabled: false },
       dPoP: { enabled: true, nonceSecret: Buffer.from(dpopNonceKey, 'base64url'), requireNonce: () => false },
       resourceIndicators: {
-        enabled: true, defaultResource: () => apiAudience, useGrantedResource: () => true,
+        enabled: true,
+        defaultResource: () => apiAudience,
+        useGrantedResource: () => true,
         getResourceServerInfo: (_context: OidcContext, resource: string) => {
           if (resource !== apiAudience) throw new errors.InvalidTarget()
           return { scope: 'leasehold', audience: apiAudience, accessTokenTTL: lifetimes.AccessToken, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } }
@@ -53,10 +62,14 @@ export function issuerConfiguration(home: Home, { signingKey, cookieKey, dpopNon
 function loginOnly() {
   const policy = interactionPolicy.base()
   const { Check } = interactionPolicy
-  policy.get('login')?.checks.add(new Check('step_up', 'a stronger login is asked for', 'login_required', ({ oidc }) => {
-    const wanted = String(oidc.params?.['acr_values'] ?? '').split(' ').filter((value) => value !== '')
-    return wanted.length === 0 || wanted.includes(oidc.session?.acr ?? '') ? Check.NO_NEED_TO_PROMPT : Check.REQUEST_PROMPT
-  }))
+  policy.get('login')?.checks.add(
+    new Check('step_up', 'a stronger login is asked for', 'login_required', ({ oidc }) => {
+      const wanted = String(oidc.params?.['acr_values'] ?? '')
+        .split(' ')
+        .filter((value) => value !== '')
+      return wanted.length === 0 || wanted.includes(oidc.session?.acr ?? '') ? Check.NO_NEED_TO_PROMPT : Check.REQUEST_PROMPT
+    }),
+  )
   policy.remove('consent')
   return policy
 }

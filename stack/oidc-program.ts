@@ -6,7 +6,13 @@ import { writeSeededPeople } from './oidc-users.ts'
 import type { Program } from './process.ts'
 
 /** What the issuer's process reads at its start. */
-export interface IssuerFile { readonly issuer: string; readonly port: number; readonly signingKey: JWK; readonly cookieKey: string; readonly dpopNonceKey: string }
+export interface IssuerFile {
+  readonly issuer: string
+  readonly port: number
+  readonly signingKey: JWK
+  readonly cookieKey: string
+  readonly dpopNonceKey: string
+}
 
 /** The OIDC provider of this home; its issuer, port included, is what issued tokens and logins name, so it stays. */
 export async function oidcProgram(home: Home, port: number): Promise<Program> {
@@ -19,7 +25,12 @@ export async function oidcProgram(home: Home, port: number): Promise<Program> {
   writeSeededPeople(home)
   const { issuer, signingKey } = readJson<IssuerFile>(file)
   return {
-    name: 'oidc', role: 'oidc', port, command: process.execPath, args: [path.join(import.meta.dirname, 'oidc.ts'), home.path], stopSignal: 'SIGTERM',
+    name: 'oidc',
+    role: 'oidc',
+    port,
+    command: process.execPath,
+    args: [path.join(import.meta.dirname, 'oidc.ts'), home.path],
+    stopSignal: 'SIGTERM',
     ready: async () => {
       const response = await fetch(`${issuer}/jwks`, { redirect: 'error', signal: AbortSignal.timeout(1_000) })
       return response.status === 200 && ((await response.json()) as { keys: JWK[] }).keys.some((key) => key.kid === signingKey.kid)

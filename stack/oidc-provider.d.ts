@@ -3,7 +3,9 @@ declare module 'oidc-provider' {
   import type { IncomingMessage, ServerResponse } from 'node:http'
 
   export type Configuration = Readonly<Record<string, unknown>>
-  export interface InteractionResults { readonly login: { readonly accountId: string; readonly acr: string; readonly amr: readonly string[]; readonly remember: boolean } }
+  export interface InteractionResults {
+    readonly login: { readonly accountId: string; readonly acr: string; readonly amr: readonly string[]; readonly remember: boolean }
+  }
 
   export interface Grant {
     addOIDCScope(scope: string): void
@@ -26,7 +28,12 @@ declare module 'oidc-provider' {
     readonly Grant: new (owner: { clientId: string; accountId: string }) => Grant
     callback(): (request: IncomingMessage, response: ServerResponse) => Promise<void>
     interactionDetails(request: IncomingMessage, response: ServerResponse): Promise<unknown>
-    interactionFinished(request: IncomingMessage, response: ServerResponse, result: InteractionResults, options: { mergeWithLastSubmission: boolean }): Promise<void>
+    interactionFinished(
+      request: IncomingMessage,
+      response: ServerResponse,
+      result: InteractionResults,
+      options: { mergeWithLastSubmission: boolean },
+    ): Promise<void>
   }
 
   export class Check {

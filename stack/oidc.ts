@@ -42,7 +42,9 @@ async function answerInteraction(provider: Provider, home: Home, request: Incomi
 function showForm(response: ServerResponse, status: 200 | 401): void {
   const nonce = randomBytes(12).toString('base64')
   response.writeHead(status, {
-    'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store', 'content-security-policy': `default-src 'none'; style-src 'nonce-${nonce}'; frame-ancestors 'none'`,
+    'content-type': 'text/html; charset=utf-8',
+    'cache-control': 'no-store',
+    'content-security-policy': `default-src 'none'; style-src 'nonce-${nonce}'; frame-ancestors 'none'`,
   })
   response.end(`<!doctype html><html lang="en"><title>Leasehold: log in</title>
 <style nonce="${nonce}">body { font: 1rem/1.5 system-ui; max-width: 20rem; margin: 15vh auto } label, input, button { display: block; width: 100%; margin-top: .5rem }</style>

@@ -23,12 +23,18 @@ export function openbaoProgram(home: Home, command: string, ports: Ports, bootSe
     cluster_name: home.stackId,
     storage: { raft: { path: `${folder}/raft`, node_id: 'n1', performance_multiplier: 1 } },
     listener: [{ tcp: { address: `127.0.0.1:${ports.openbao}`, tls_disable: true } }],
-    api_addr: `http://127.0.0.1:${ports.openbao}`, cluster_addr: `http://127.0.0.1:${ports.openbaoCluster}`,
+    api_addr: `http://127.0.0.1:${ports.openbao}`,
+    cluster_addr: `http://127.0.0.1:${ports.openbaoCluster}`,
     seal: { static: { current_key_id: 'k1', current_key: `file://${files.sealKey}` } },
     initialize: [{ boot: { request: firstRequests(files.bootSecret) } }],
   })
   return {
-    name: 'openbao', role: 'openbao', port: ports.openbao, command, stopSignal: 'SIGINT', args: ['server', '-config', files.configuration, '-log-level', 'warn'],
+    name: 'openbao',
+    role: 'openbao',
+    port: ports.openbao,
+    command,
+    stopSignal: 'SIGINT',
+    args: ['server', '-config', files.configuration, '-log-level', 'warn'],
     ready: async () => {
       const response = await fetch(`http://127.0.0.1:${ports.openbao}/v1/sys/health`, { redirect: 'error', signal: AbortSignal.timeout(1_000) })
       if (response.status !== 200) return false
@@ -53,7 +59,10 @@ function firstRequests(bootSecretFile: string) {
 /** The server is active a moment before its first requests are through. */
 async function bootWorks(port: number, secretId: string): Promise<boolean> {
   const response = await fetch(`http://127.0.0.1:${port}/v1/auth/approle/login`, {
-    method: 'POST', redirect: 'error', body: JSON.stringify({ role_id: bootRoleId, secret_id: secretId }), signal: AbortSignal.timeout(1_000),
+    method: 'POST',
+    redirect: 'error',
+    body: JSON.stringify({ role_id: bootRoleId, secret_id: secretId }),
+    signal: AbortSignal.timeout(1_000),
   })
   await response.body?.cancel()
   return response.status === 200

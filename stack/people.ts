@@ -2,23 +2,55 @@ import type { Permission } from '#schemas/principal.ts'
 
 /** The people of the two seeded accounts. Ids are fixed, so that a second start finds what the first one made. */
 
-export interface SeededRole { readonly id: string; readonly name: string; readonly owner: boolean; readonly permissions: readonly Permission[] }
-export interface SeededUser { readonly id: string; readonly idpId: string; readonly sub: string; readonly name: string; readonly email: string; readonly role: SeededRole }
-export interface SeededAccount { readonly id: string; readonly name: string; readonly users: readonly SeededUser[] }
+export interface SeededRole {
+  readonly id: string
+  readonly name: string
+  readonly owner: boolean
+  readonly permissions: readonly Permission[]
+}
+export interface SeededUser {
+  readonly id: string
+  readonly idpId: string
+  readonly sub: string
+  readonly name: string
+  readonly email: string
+  readonly role: SeededRole
+}
+export interface SeededAccount {
+  readonly id: string
+  readonly name: string
+  readonly users: readonly SeededUser[]
+}
 
-const id = (account: number, kind: number, number: number): string =>
-  `5eed0000-000${account}-7000-800${kind}-${String(number).padStart(12, '0')}`
+const id = (account: number, kind: number, number: number): string => `5eed0000-000${account}-7000-800${kind}-${String(number).padStart(12, '0')}`
 
-const role = (account: number, number: number, name: string, permissions: readonly Permission[], owner = false): SeededRole =>
-  ({ id: id(account, 1, number), name, owner, permissions })
+const role = (account: number, number: number, name: string, permissions: readonly Permission[], owner = false): SeededRole => ({
+  id: id(account, 1, number),
+  name,
+  owner,
+  permissions,
+})
 
-const user = (account: number, number: number, sub: string, name: string, domain: string, held: SeededRole): SeededUser =>
-  ({ id: id(account, 2, number), idpId: id(account, 3, number), sub, name, email: `${sub}@${domain}`, role: held })
+const user = (account: number, number: number, sub: string, name: string, domain: string, held: SeededRole): SeededUser => ({
+  id: id(account, 2, number),
+  idpId: id(account, 3, number),
+  sub,
+  name,
+  email: `${sub}@${domain}`,
+  role: held,
+})
 
 const owner = role(1, 1, 'Owner', [], true)
 const admin = role(1, 2, 'Admin', [
-  'pam_vaults.view', 'pam_vaults.manage', 'pam_vaults.break_glass', 'hosts.manage_users', 'pam_requests.approve', 'connectors.manage',
-  'support_access.manage', 'organizations.manage', 'pam_sessions.manage',
+  'pam_vaults.view',
+  'pam_vaults.manage',
+  'pam_vaults.break_glass',
+  'hosts.manage_users',
+  'pam_requests.approve',
+  'connectors.manage',
+  'support_access.manage',
+  'organizations.manage',
+  'pam_sessions.manage',
 ])
 const operator = role(1, 3, 'Operator', ['pam_vaults.view', 'pam_vaults.break_glass'])
 const viewer = role(1, 4, 'Viewer', ['pam_vaults.view'])

@@ -4,7 +4,16 @@ import { readJson, writePrivate, type Home } from './home.ts'
 
 /** Preferred ports on loopback. */
 const preferred = {
-  api: 7400, issuer: 7401, temporal: 7402, temporalUi: 7403, temporalHttp: 7404, nats: 7405, openbao: 7406, openbaoCluster: 7407, postgres: 7408, target: 7409,
+  api: 7400,
+  issuer: 7401,
+  temporal: 7402,
+  temporalUi: 7403,
+  temporalHttp: 7404,
+  nats: 7405,
+  openbao: 7406,
+  openbaoCluster: 7407,
+  postgres: 7408,
+  target: 7409,
 } as const
 export type PortName = keyof typeof preferred
 export type Ports = Readonly<Record<PortName, number>>
@@ -39,7 +48,11 @@ async function firstFree(candidates: readonly (number | undefined)[]): Promise<n
   return undefined
 }
 
-export const isFree = (port: number): Promise<boolean> => listenOnce(port).then(() => true, () => false)
+export const isFree = (port: number): Promise<boolean> =>
+  listenOnce(port).then(
+    () => true,
+    () => false,
+  )
 
 /** Any port of loopback that is free now. */
 export const freePort = (): Promise<number> => listenOnce(0)

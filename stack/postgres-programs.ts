@@ -8,14 +8,19 @@ const projectRoot = path.dirname(import.meta.dirname)
 
 /** Folder with `postgres` and `initdb` of PostgreSQL 18: of PATH when it is that version and its user may run it, else of the locked package. */
 export function resolvePostgres(home: Home): string {
-  return (process.env['PATH'] ?? '').split(path.delimiter).filter((folder) => path.isAbsolute(folder)).find(isTested) ?? unpacked(home)
+  return (
+    (process.env['PATH'] ?? '')
+      .split(path.delimiter)
+      .filter((folder) => path.isAbsolute(folder))
+      .find(isTested) ?? unpacked(home)
+  )
 }
 
 function isTested(folder: string): boolean {
   const [postgres, initdb] = ['postgres', 'initdb'].map((name) => path.join(folder, name)) as [string, string]
   if (!existsSync(postgres) || !existsSync(initdb) || (asRoot() && !othersMayEnter(folder))) return false
   const { status, stdout } = spawnSync(postgres, ['--version'], { encoding: 'utf8', timeout: 5_000 })
-  return status === 0 && /^postgres \(PostgreSQL\) 18\./.test(stdout)
+  return status === 0 && stdout.startsWith('postgres (PostgreSQL) 18.')
 }
 
 /** The package lacks the links that its install script would make, and its folder may be closed to PostgreSQL's user: hence a copy. */

@@ -22,7 +22,12 @@ function unprivileged(): { uid: number; gid: number } | undefined {
 }
 
 const settings = {
-  listen_addresses: '127.0.0.1', unix_socket_directories: '', max_connections: '200', shared_buffers: '128MB', timezone: 'UTC', log_timezone: 'UTC',
+  listen_addresses: '127.0.0.1',
+  unix_socket_directories: '',
+  max_connections: '200',
+  shared_buffers: '128MB',
+  timezone: 'UTC',
+  log_timezone: 'UTC',
   // A statement may hold a password; errors are logged without the statement that caused them.
   log_min_error_statement: 'panic',
 }
@@ -34,7 +39,12 @@ export function postgresProgram(home: Home, { name, port, password, programs }: 
   if (!existsSync(path.join(data, 'PG_VERSION'))) initialise(data, { password, programs, user })
   const options = { ...settings, port: String(port), cluster_name: `${home.stackId}-${name}` }
   return {
-    name, role: name, port, user, command: path.join(programs, 'postgres'), stopSignal: 'SIGINT',
+    name,
+    role: name,
+    port,
+    user,
+    command: path.join(programs, 'postgres'),
+    stopSignal: 'SIGINT',
     args: ['-D', data, ...Object.entries(options).flatMap(([key, value]) => ['-c', `${key}=${value}`])],
     ready: async () => (await ask(superuserUrl(port, password), 'show cluster_name'))['cluster_name'] === options.cluster_name,
   }
@@ -47,8 +57,25 @@ function initialise(data: string, { password, programs, user }: { password: stri
   writeFileSync(passwordFile, password, { mode: 0o600 })
   if (user !== undefined) for (const file of [data, passwordFile]) chownSync(file, user.uid, user.gid)
   try {
-    const args = ['-D', data, '--username=postgres', '--auth=scram-sha-256', `--pwfile=${passwordFile}`, '--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--no-instructions']
-    const { status, stderr, error } = spawnSync(path.join(programs, 'initdb'), args, { ...user, cwd: '/', encoding: 'utf8', stdio: ['ignore', 'ignore', 'pipe'], env: { PATH: programs, TZ: 'UTC' } })
+    const args = [
+      '-D',
+      data,
+      '--username=postgres',
+      '--auth=scram-sha-256',
+      `--pwfile=${passwordFile}`,
+      '--encoding=UTF8',
+      '--locale=C',
+      '--locale-provider=builtin',
+      '--builtin-locale=C.UTF-8',
+      '--no-instructions',
+    ]
+    const { status, stderr, error } = spawnSync(path.join(programs, 'initdb'), args, {
+      ...user,
+      cwd: '/',
+      encoding: 'utf8',
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { PATH: programs, TZ: 'UTC' },
+    })
     if (status !== 0) {
       rmSync(data, { recursive: true, force: true })
       throw new Error(`initdb failed: ${error?.message ?? stderr.trim()}`)

@@ -10,7 +10,9 @@ export async function printStatus(output: 'text' | 'json'): Promise<boolean> {
 }
 
 function text({ state, urls, processes }: Awaited<ReturnType<typeof readStatus>>): string {
-  const addresses = Object.entries(urls as unknown as Record<string, string | null>).filter(([, url]) => url !== null).map(([name, url]) => `  ${name.padEnd(12)} ${url}`)
+  const addresses = Object.entries(urls as unknown as Record<string, string | null>)
+    .filter(([, url]) => url !== null)
+    .map(([name, url]) => `  ${name.padEnd(12)} ${url}`)
   const rows = processes.map((one) => `  ${one.name.padEnd(12)} ${one.state.padEnd(9)} pid ${String(one.pid ?? '-').padEnd(8)} port ${one.port ?? '-'}`)
   return `${[state, ...addresses, ...rows].join('\n')}\n`
 }

@@ -22,7 +22,13 @@ export interface Program {
   readonly ready: () => Promise<boolean>
 }
 
-export interface ProcessFacts { readonly name: string; readonly role: string; readonly pid: number | null; readonly port: number | null; readonly state: 'starting' | 'ready' | 'held' | 'waiting' | 'stopped' }
+export interface ProcessFacts {
+  readonly name: string
+  readonly role: string
+  readonly pid: number | null
+  readonly port: number | null
+  readonly state: 'starting' | 'ready' | 'held' | 'waiting' | 'stopped'
+}
 
 export interface Process {
   readonly facts: () => ProcessFacts
@@ -55,8 +61,11 @@ export function createProcess(program: Program, { guardian, logs, home }: { guar
     const output = openLog(log)
     const started = Date.now()
     const next = spawn(program.command, program.args, {
-      detached: true, cwd: '/', stdio: ['ignore', output, output],
-      env: { PATH: process.env['PATH'] ?? '', HOME: home, TZ: 'UTC', ...program.env }, ...program.user,
+      detached: true,
+      cwd: '/',
+      stdio: ['ignore', output, output],
+      env: { PATH: process.env['PATH'] ?? '', HOME: home, TZ: 'UTC', ...program.env },
+      ...program.user,
     })
     closeSync(output)
     child = next
@@ -103,7 +112,10 @@ export function createProcess(program: Program, { guardian, logs, home }: { guar
 
   return {
     facts: () => ({
-      name, role, pid: child?.pid ?? null, port: port ?? null,
+      name,
+      role,
+      pid: child?.pid ?? null,
+      port: port ?? null,
       state: wanted === 'held' ? 'held' : wanted === 'stopped' ? 'stopped' : child === undefined ? 'waiting' : ready ? 'ready' : 'starting',
     }),
     async up(limitMs = patience) {

@@ -24,14 +24,29 @@ export async function startRoles(context: ServerContext, { apis, workers, roleEn
 function roleProgram({ home, ports }: ServerContext, role: RoleName, name: string, port: number, replaced: Readonly<Record<string, string>>): Program {
   const urls = stackUrls(ports)
   return {
-    name, role, port, command: process.execPath, args: ['--enable-source-maps', entry, '--roles', role], stopSignal: 'SIGTERM',
+    name,
+    role,
+    port,
+    command: process.execPath,
+    args: ['--enable-source-maps', entry, '--roles', role],
+    stopSignal: 'SIGTERM',
     env: {
-      LEASEHOLD_MODE: 'dev', LEASEHOLD_CREDENTIALS_FILE: credentialsFile(home, role), LEASEHOLD_POSTGRES_URL: urls.postgres,
-      LEASEHOLD_TEMPORAL_ADDRESS: urls.temporal, LEASEHOLD_TEMPORAL_NAMESPACE: process.env['LEASEHOLD_TEMPORAL_NAMESPACE'] ?? temporalNamespace,
-      LEASEHOLD_NATS_URL: urls.nats, LEASEHOLD_OPENBAO_URL: urls.openbao, LEASEHOLD_OIDC_ISSUER: urls.issuer, LEASEHOLD_OIDC_URL: process.env['LEASEHOLD_OIDC_URL'] ?? urls.issuer,
-      LEASEHOLD_API_AUDIENCE: apiAudience, LEASEHOLD_API_URL: urls.api, LEASEHOLD_API_PORT: String(ports.api), LEASEHOLD_CACHE_DIRECTORY: home.file('cache'),
+      LEASEHOLD_MODE: 'dev',
+      LEASEHOLD_CREDENTIALS_FILE: credentialsFile(home, role),
+      LEASEHOLD_POSTGRES_URL: urls.postgres,
+      LEASEHOLD_TEMPORAL_ADDRESS: urls.temporal,
+      LEASEHOLD_TEMPORAL_NAMESPACE: process.env['LEASEHOLD_TEMPORAL_NAMESPACE'] ?? temporalNamespace,
+      LEASEHOLD_NATS_URL: urls.nats,
+      LEASEHOLD_OPENBAO_URL: urls.openbao,
+      LEASEHOLD_OIDC_ISSUER: urls.issuer,
+      LEASEHOLD_OIDC_URL: process.env['LEASEHOLD_OIDC_URL'] ?? urls.issuer,
+      LEASEHOLD_API_AUDIENCE: apiAudience,
+      LEASEHOLD_API_URL: urls.api,
+      LEASEHOLD_API_PORT: String(ports.api),
+      LEASEHOLD_CACHE_DIRECTORY: home.file('cache'),
       LEASEHOLD_LOG_LEVEL: process.env['LEASEHOLD_LOG_LEVEL'] ?? 'info',
-      ...(role === 'api' ? { LEASEHOLD_API_REPLICA_PORT: String(port) } : { LEASEHOLD_HEALTH_PORT: String(port) }), ...replaced,
+      ...(role === 'api' ? { LEASEHOLD_API_REPLICA_PORT: String(port) } : { LEASEHOLD_HEALTH_PORT: String(port) }),
+      ...replaced,
     },
     ready: async () => {
       const response = await fetch(`http://127.0.0.1:${port}/readyz`, { redirect: 'error', signal: AbortSignal.timeout(2_000) })

@@ -9,7 +9,9 @@ export async function runTour(home: Home, print: (line: string) => void): Promis
   const { urls } = await readStatus(home)
   const { hostname, port } = new URL(urls.target)
   await tour({
-    as: async (user) => apiClient(urls.api, await accessToken({ home: home.path, user, acr: 'mfa' })), target: { host: hostname, port: Number(port) }, print,
+    as: async (user) => apiClient(urls.api, await accessToken({ home: home.path, user, acr: 'mfa' })),
+    target: { host: hostname, port: Number(port) },
+    print,
   })
 }
 

@@ -26,16 +26,35 @@ async function create(api: ApiClient, path: string, name: string, body: Record<s
 export async function seedVaults(api: ApiClient, target: SeedTarget): Promise<{ readonly connectorId: string; readonly joinToken: string }> {
   const organizationId = await create(api, '/v1/organizations', 'acme-main', {})
   expectStatus(await api.put(`/v1/organizations/${organizationId}/secret`, {}), 204, 409)
-  const infrastructure = await create(api, '/v1/identity-groups', 'infrastructure', { organizationId, description: 'Accounts that Leasehold itself works with' })
+  const infrastructure = await create(api, '/v1/identity-groups', 'infrastructure', {
+    organizationId,
+    description: 'Accounts that Leasehold itself works with',
+  })
   const demo = await create(api, '/v1/identity-groups', 'demo', { organizationId, description: 'Accounts of the demo target' })
   const adminIdentityId = await create(api, '/v1/identities', 'target-admin', {
-    identityGroupId: infrastructure, username: target.admin.username, credentialType: 'password', credential: target.admin.password, exposure: 'inject_only',
+    identityGroupId: infrastructure,
+    username: target.admin.username,
+    credentialType: 'password',
+    credential: target.admin.password,
+    exposure: 'inject_only',
   })
   const connectorId = await create(api, '/v1/connectors', 'demo-connector', { organizationId })
-  const hostId = await create(api, '/v1/hosts', 'target', { organizationId, address: target.host, port: target.port, adapter: 'postgres', connectorId, adminIdentityId })
+  const hostId = await create(api, '/v1/hosts', 'target', {
+    organizationId,
+    address: target.host,
+    port: target.port,
+    adapter: 'postgres',
+    connectorId,
+    adminIdentityId,
+  })
   for (const { name, username, ...settings } of identities) {
     await create(api, '/v1/identities', name, {
-      identityGroupId: demo, username, credentialType: 'password', credential: target.passwords[username], hostIds: [hostId], ...settings,
+      identityGroupId: demo,
+      username,
+      credentialType: 'password',
+      credential: target.passwords[username],
+      hostIds: [hostId],
+      ...settings,
     })
   }
   await grantCheckout(api, demo, 'sam')
@@ -51,6 +70,10 @@ const identities = [
 
 async function grantCheckout(api: ApiClient, vaultId: string, sub: string): Promise<void> {
   const user = acme.users.find((candidate) => candidate.sub === sub)
-  const answer = await api.post(`/v1/identity-groups/${vaultId}/grants`, { principal: { type: 'user', id: user?.idpId }, level: 'checkout' }, key(`grant-${sub}`))
+  const answer = await api.post(
+    `/v1/identity-groups/${vaultId}/grants`,
+    { principal: { type: 'user', id: user?.idpId }, level: 'checkout' },
+    key(`grant-${sub}`),
+  )
   expectStatus(answer, 201)
 }

@@ -37,9 +37,17 @@ export const ownerUrl = ({ ports, credentials }: ServerContext): string =>
 export async function startServers(context: ServerContext): Promise<void> {
   const { external } = context
   const starts: Record<string, () => Promise<void>> = {
-    openbao: () => startOpenBao(context), postgres: () => startPostgres(context), target: () => startTarget(context), temporal: () => startTemporal(context), issuer: () => startIssuer(context),
+    openbao: () => startOpenBao(context),
+    postgres: () => startPostgres(context),
+    target: () => startTarget(context),
+    temporal: () => startTemporal(context),
+    issuer: () => startIssuer(context),
   }
-  await Promise.all(Object.entries(starts).filter(([name]) => !external.has(name)).map(([, start]) => start()))
+  await Promise.all(
+    Object.entries(starts)
+      .filter(([name]) => !external.has(name))
+      .map(([, start]) => start()),
+  )
 }
 
 async function startPostgres({ home, ports, credentials, add }: ServerContext): Promise<void> {

@@ -35,7 +35,10 @@ async function startHere(options: StackOptions): Promise<void> {
     if (stopping !== 0 && Date.now() - stopping > sameSignal) process.exit(130)
     if (stopping !== 0) return
     stopping = Date.now()
-    void (supervisor?.stop() ?? Promise.resolve()).then(() => process.exit(0), () => process.exit(1))
+    void (supervisor?.stop() ?? Promise.resolve()).then(
+      () => process.exit(0),
+      () => process.exit(1),
+    )
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop)
   if (process.env['LEASEHOLD_LIFELINE'] === '1') process.on('disconnect', stop)
@@ -54,7 +57,9 @@ async function startDetached(options: Omit<StartOptions, 'detach'>): Promise<voi
   const output = openSync(path.join(options.home, 'logs', 'supervisor.log'), 'a', 0o600)
   const args = process.argv.slice(2).filter((argument) => argument !== '--detach')
   const child = spawn(process.execPath, [process.argv[1] as string, ...args], {
-    detached: true, stdio: ['ignore', output, output, 'ipc'], env: { ...process.env, LEASEHOLD_DETACHED: '1', LEASEHOLD_LIFELINE: '0' },
+    detached: true,
+    stdio: ['ignore', output, output, 'ipc'],
+    env: { ...process.env, LEASEHOLD_DETACHED: '1', LEASEHOLD_LIFELINE: '0' },
   })
   closeSync(output)
   await new Promise<void>((resolve, reject) => {
@@ -75,7 +80,10 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`)
 // Who reads our lines may go away; the stack stays.
 process.stdout.on('error', () => {})
 
-main().then(() => process.env['LEASEHOLD_LIFELINE'] === '1' && process.channel?.unref(), (error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.message : 'the start failed'}\n`)
-  process.exit(1)
-})
+main().then(
+  () => process.env['LEASEHOLD_LIFELINE'] === '1' && process.channel?.unref(),
+  (error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? error.message : 'the start failed'}\n`)
+    process.exit(1)
+  },
+)

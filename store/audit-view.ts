@@ -50,13 +50,25 @@ export async function listAuditEvents(trx: Transaction, scope: Scope, filter: Au
       and (${filter.from ?? null}::timestamptz is null or t.at >= ${filter.from ?? null}::timestamptz)
       and (${filter.to ?? null}::timestamptz is null or t.at < ${filter.to ?? null}::timestamptz)
       ${newestFirst('audit_event', 'at', page)}`.execute(trx)
-  return toPage(rows.map(({ salt, reason_ciphertext, reason_key_id, ...event }) => ({ ...event, reason: reasonOf(event, reason_ciphertext, reason_key_id, salt) })), page.limit)
+  return toPage(
+    rows.map(({ salt, reason_ciphertext, reason_key_id, ...event }) => ({ ...event, reason: reasonOf(event, reason_ciphertext, reason_key_id, salt) })),
+    page.limit,
+  )
 }
 
 function reasonOf(
-  { account_id, organization_id, vault_id }: Pick<Stored, 'account_id' | 'organization_id' | 'vault_id'>, ciphertext: Buffer | null, keyId: string | null, vaultSalt: Buffer | null,
+  { account_id, organization_id, vault_id }: Pick<Stored, 'account_id' | 'organization_id' | 'vault_id'>,
+  ciphertext: Buffer | null,
+  keyId: string | null,
+  vaultSalt: Buffer | null,
 ): AuditEventView['reason'] {
   if (ciphertext === null || keyId === null || vaultSalt === null || organization_id === null || vault_id === null) return null
-  const key = { accountId: account_id as AccountId, organizationId: organization_id as OrganizationId, vaultId: vault_id as VaultId, vaultSalt, keyVersion: Number(/\d+$/.exec(keyId)?.[0]) }
+  const key = {
+    accountId: account_id as AccountId,
+    organizationId: organization_id as OrganizationId,
+    vaultId: vault_id as VaultId,
+    vaultSalt,
+    keyVersion: Number(/\d+$/.exec(keyId)?.[0]),
+  }
   return { sealed: { encryptionVersion: 2, keyId, ciphertext }, key }
 }

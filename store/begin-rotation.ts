@@ -38,13 +38,19 @@ export async function beginRotation(trx: Transaction, request: RotationRequest):
   if (facts.openRotation !== null) throw new LeaseholdError('rotation-open', { rotationId: facts.openRotation.id })
   const [lease] = facts.leases
   if (request.trigger === 'manual' && lease !== undefined) {
-    throw new LeaseholdError('identity-currently-checked-out', { until: lease.expiresAt.toISOString(), ...(lease.holder === null ? {} : { holder: lease.holder }) })
+    throw new LeaseholdError('identity-currently-checked-out', {
+      until: lease.expiresAt.toISOString(),
+      ...(lease.holder === null ? {} : { holder: lease.holder }),
+    })
   }
   if (facts.hosts.length === 0 && request.vaultOnly !== true) throw new LeaseholdError('identity-has-no-hosts')
   return { rotationId: await insertRotation(trx, request.identityId, request), replayed: false }
 }
 
-interface Made { readonly identityId: IdentityId; readonly requestHash: Buffer | null }
+interface Made {
+  readonly identityId: IdentityId
+  readonly requestHash: Buffer | null
+}
 
 async function findMade(trx: Transaction, rotationId: RotationId): Promise<Made | undefined> {
   const row = await trx.selectFrom('rotation').select(['identity_id', 'request_hash']).where('id', '=', rotationId).executeTakeFirst()
@@ -59,7 +65,8 @@ function replay(request: RotationRequest, made: Made): { rotationId: RotationId;
 
 /** Writes the rotation, its audit event and its duty. The caller holds the lock of the identity and knows that none is open. */
 export async function insertRotation(
-  trx: Transaction, identityId: IdentityId,
+  trx: Transaction,
+  identityId: IdentityId,
   { trigger, actor, requestedBy, rotationId, requestHash, dueAt }: Omit<RotationRequest, 'identityId'>,
 ): Promise<RotationId> {
   const id = rotationId ?? RotationId.parse(uuidv7())
@@ -71,8 +78,15 @@ export async function insertRotation(
         ${dueAt ?? null}::timestamptz, app_clock(), ${requestHash ?? null}::bytea)
     ),
     audited as (${auditInsert({
-      actor, action: 'rotation.requested', effect: 'permit', outcome: 'success', organizationId: identity.organization_id, vaultId: identity.vault_id,
-      identityId, rotationId: id, detail: { trigger },
+      actor,
+      action: 'rotation.requested',
+      effect: 'permit',
+      outcome: 'success',
+      organizationId: identity.organization_id,
+      vaultId: identity.vault_id,
+      identityId,
+      rotationId: id,
+      detail: { trigger },
     })}),
     owed as (${dutyUpsert('rotation', id)})
     select 1`.execute(trx)

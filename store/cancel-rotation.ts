@@ -17,8 +17,15 @@ export async function cancelRotation(trx: Transaction, rotationId: RotationId, a
   await sql`update rotation set state = 'cancelled', phase = 'done', finished_at = app_clock(), needs_attention = false, version = version + 1
     where id = ${rotationId}::uuid`.execute(trx)
   await appendAudit(trx, {
-    actor, action: 'rotation.cancelled', effect: 'permit', outcome: 'success', organizationId: rotation.organizationId, vaultId: rotation.vaultId,
-    identityId: rotation.identityId, rotationId, detail: { version: rotation.stagedVersion, hosts: jobs.length },
+    actor,
+    action: 'rotation.cancelled',
+    effect: 'permit',
+    outcome: 'success',
+    organizationId: rotation.organizationId,
+    vaultId: rotation.vaultId,
+    identityId: rotation.identityId,
+    rotationId,
+    detail: { version: rotation.stagedVersion, hosts: jobs.length },
   })
   for (const { id } of jobs) await owe(trx, 'offer', id, { closed: true })
   await owe(trx, 'rotation', rotationId, { closed: true })

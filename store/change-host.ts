@@ -15,12 +15,20 @@ export async function createHost(trx: Transaction, id: HostId, body: CreateHost,
   const { organizationId, adminIdentityId = null } = body
   await lockIdentities(trx, id, adminIdentityId)
   await checkReferences(trx, id, { organizationId, adminIdentityId, connectorId: body.connectorId })
-  await refuseDuplicates(sql`
+  await refuseDuplicates(
+    sql`
     insert into host (id, organization_id, name, address, port, adapter, connector_id, admin_identity_id, parameters)
     values (${id}::uuid, ${organizationId}::uuid, ${body.name}::text, ${body.address}::text, ${body.port}::int, ${body.adapter}::text,
-      ${body.connectorId}::uuid, ${adminIdentityId}::uuid, ${JSON.stringify(body.parameters ?? {})}::jsonb)`.execute(trx))
+      ${body.connectorId}::uuid, ${adminIdentityId}::uuid, ${JSON.stringify(body.parameters ?? {})}::jsonb)`.execute(trx),
+  )
   await appendAudit(trx, {
-    actor, action: 'host.created', effect: 'permit', outcome: 'success', organizationId, hostId: id, connectorId: body.connectorId,
+    actor,
+    action: 'host.created',
+    effect: 'permit',
+    outcome: 'success',
+    organizationId,
+    hostId: id,
+    connectorId: body.connectorId,
     ...(adminIdentityId === null ? {} : { identityId: adminIdentityId }),
   })
   return readHost(trx, id)
@@ -38,13 +46,21 @@ export async function changeHost(trx: Transaction, id: HostId, change: ChangeHos
   const after = merged(before, change)
   if (fieldsOf(change).some((field) => field !== 'name')) await refuseHeld(trx, id)
   await checkReferences(trx, id, after)
-  await refuseDuplicates(sql`
+  await refuseDuplicates(
+    sql`
     update host set name = ${after.name}::text, address = ${after.address}::text, port = ${after.port}::int, connector_id = ${after.connectorId}::uuid,
       admin_identity_id = ${after.adminIdentityId}::uuid, parameters = ${JSON.stringify(after.parameters)}::jsonb, version = version + 1
-    where id = ${id}::uuid`.execute(trx))
+    where id = ${id}::uuid`.execute(trx),
+  )
   if (after.connectorId !== before.connectorId) await moveJobs(trx, id, after.connectorId)
   await appendAudit(trx, {
-    actor, action: 'host.changed', effect: 'permit', outcome: 'success', organizationId: before.organizationId, hostId: id, connectorId: after.connectorId,
+    actor,
+    action: 'host.changed',
+    effect: 'permit',
+    outcome: 'success',
+    organizationId: before.organizationId,
+    hostId: id,
+    connectorId: after.connectorId,
     detail: { fields: fieldsOf(change) },
   })
   return readHost(trx, id)
@@ -82,7 +98,11 @@ async function refuseHeld(trx: Transaction, id: HostId): Promise<void> {
   if (rows[0] !== undefined) throw new LeaseholdError('identity-rotating', { rotationId: rows[0].rotation_id, retryAfterSeconds: 5 })
 }
 
-interface References { readonly organizationId: OrganizationId; readonly connectorId: ConnectorId; readonly adminIdentityId: IdentityId | null }
+interface References {
+  readonly organizationId: OrganizationId
+  readonly connectorId: ConnectorId
+  readonly adminIdentityId: IdentityId | null
+}
 
 async function checkReferences(trx: Transaction, hostId: HostId, { organizationId, connectorId, adminIdentityId }: References): Promise<void> {
   const { rows } = await sql<{ connector: string | null; admin: boolean; changed: boolean }>`

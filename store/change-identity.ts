@@ -43,7 +43,13 @@ export async function changeIdentity(trx: Transaction, { id, change, seal, actor
   if (change.hostIds !== undefined) await setIdentityHosts(trx, after, change.hostIds)
   const version = seal === undefined ? undefined : await replaceCredential(trx, id, seal)
   await appendAudit(trx, {
-    actor, action: 'identity.changed', effect: 'permit', outcome: 'success', organizationId: before.organizationId, vaultId: before.identityGroupId, identityId: id,
+    actor,
+    action: 'identity.changed',
+    effect: 'permit',
+    outcome: 'success',
+    organizationId: before.organizationId,
+    vaultId: before.identityGroupId,
+    identityId: id,
     detail: { fields: [...fieldsOf(change), ...(seal === undefined ? [] : ['credential'])], ...(version === undefined ? {} : { credentialVersion: version }) },
   })
   return readIdentity(trx, id)
@@ -51,7 +57,10 @@ export async function changeIdentity(trx: Transaction, { id, change, seal, actor
 
 async function refuseInUse(trx: Transaction, id: IdentityId, actor: Actor, cancels: boolean): Promise<void> {
   await endOverdueLeases(trx, id, { kind: 'system', id: 'overdue' })
-  const { leases: [lease], openRotation } = await readCheckoutFacts(trx, id, null)
+  const {
+    leases: [lease],
+    openRotation,
+  } = await readCheckoutFacts(trx, id, null)
   if (lease !== undefined) {
     throw new LeaseholdError('identity-checked-out', { until: lease.expiresAt.toISOString(), ...(lease.holder === null ? {} : { holder: lease.holder }) })
   }
@@ -63,7 +72,8 @@ async function refuseInUse(trx: Transaction, id: IdentityId, actor: Actor, cance
 }
 
 async function writeSettings(trx: Transaction, id: IdentityId, after: Identity, newInterval: boolean): Promise<void> {
-  await refuseDuplicates(sql`
+  await refuseDuplicates(
+    sql`
     update identity i set name = ${after.name}::text, username = ${after.username}::text, credential_type = ${after.credentialType}::text,
       rotation_interval_days = ${after.rotationIntervalDays ?? null}::int, rotate_after_use = ${after.rotateAfterUse}::boolean,
       allow_concurrent_checkout = ${after.allowConcurrentCheckout}::boolean, max_concurrent_sessions = ${after.maxConcurrentSessions ?? null}::int,
@@ -72,7 +82,8 @@ async function writeSettings(trx: Transaction, id: IdentityId, after: Identity, 
       next_rotation_at = case when ${newInterval}::boolean then (
         select c.created_at + make_interval(days => ${after.rotationIntervalDays ?? null}::int) from credential_version c
         where c.identity_id = i.id and c.version = i.current_version) else next_rotation_at end
-    where i.id = ${id}::uuid`.execute(trx))
+    where i.id = ${id}::uuid`.execute(trx),
+  )
 }
 
 /** A person says that this is the value from now on, on every host; a login has yet to prove it. */

@@ -23,15 +23,33 @@ export interface CheckoutFacts extends CheckoutState {
   /** Slots of all leases that have not ended, overdue ones included. */
   readonly takenSlots: readonly number[]
   /** The lease that this very request made before, when it is a retry. */
-  readonly replayOf: { readonly state: LeaseState; readonly identityId: IdentityId; readonly requestHash: Uint8Array; readonly credentialVersion: number } | null
+  readonly replayOf: {
+    readonly state: LeaseState
+    readonly identityId: IdentityId
+    readonly requestHash: Uint8Array
+    readonly credentialVersion: number
+  } | null
   readonly now: Date
 }
 
 interface Row {
-  account_id: AccountId; id: IdentityId; organization_id: OrganizationId; vault_id: VaultId; username: string
-  exposure: 'revealable' | 'inject_only'; state: 'active' | 'disabled'; allow_concurrent_checkout: boolean; max_concurrent_sessions: number | null
-  draining_since: Date | null; after_use_grace_minutes: number | null; current_version: number; salt: Buffer; secret_version: number | null
-  maximum_lease_minutes: number | null; now: Date; key_ids: string[]
+  account_id: AccountId
+  id: IdentityId
+  organization_id: OrganizationId
+  vault_id: VaultId
+  username: string
+  exposure: 'revealable' | 'inject_only'
+  state: 'active' | 'disabled'
+  allow_concurrent_checkout: boolean
+  max_concurrent_sessions: number | null
+  draining_since: Date | null
+  after_use_grace_minutes: number | null
+  current_version: number
+  salt: Buffer
+  secret_version: number | null
+  maximum_lease_minutes: number | null
+  now: Date
+  key_ids: string[]
   leases: { id: LeaseId; slot: number; userId: UserId; holder: string | null; expiresAt: string; overdue: boolean }[]
   hosts: { hostId: HostId; knownVersion: number }[]
   open_rotation: { id: RotationId; jobs: { hostId: HostId; state: JobState }[] } | null
@@ -67,12 +85,24 @@ export async function readCheckoutFacts(trx: Transaction, identityId: IdentityId
   if (row.secret_version === null) throw new LeaseholdError('organization-secret-not-found')
   const leases = row.leases.map((lease) => ({ ...lease, expiresAt: new Date(lease.expiresAt) }))
   return {
-    identityId: row.id, organizationId: row.organization_id, vaultId: row.vault_id, username: row.username, exposure: row.exposure,
-    active: row.state === 'active', allowConcurrentCheckout: row.allow_concurrent_checkout, maxConcurrentSessions: row.max_concurrent_sessions,
-    draining: row.draining_since !== null, afterUseGraceMinutes: row.after_use_grace_minutes, currentVersion: row.current_version,
-    leases: leases.filter((lease) => !lease.overdue), overdue: leases.filter((lease) => lease.overdue).map((lease) => lease.id),
+    identityId: row.id,
+    organizationId: row.organization_id,
+    vaultId: row.vault_id,
+    username: row.username,
+    exposure: row.exposure,
+    active: row.state === 'active',
+    allowConcurrentCheckout: row.allow_concurrent_checkout,
+    maxConcurrentSessions: row.max_concurrent_sessions,
+    draining: row.draining_since !== null,
+    afterUseGraceMinutes: row.after_use_grace_minutes,
+    currentVersion: row.current_version,
+    leases: leases.filter((lease) => !lease.overdue),
+    overdue: leases.filter((lease) => lease.overdue).map((lease) => lease.id),
     takenSlots: leases.map((lease) => lease.slot),
-    hosts: row.hosts, openRotation: row.open_rotation, owedSince: row.owed_since, maximumLeaseMinutes: row.maximum_lease_minutes,
+    hosts: row.hosts,
+    openRotation: row.open_rotation,
+    owedSince: row.owed_since,
+    maximumLeaseMinutes: row.maximum_lease_minutes,
     vaultKey: { accountId: row.account_id, organizationId: row.organization_id, vaultId: row.vault_id, vaultSalt: row.salt, keyVersion: row.secret_version },
     keyVersions: keyVersionsOf(row.key_ids, row.secret_version),
     replayOf: row.replay && { ...row.replay, requestHash: Buffer.from(row.replay.requestHash, 'hex') },

@@ -25,10 +25,31 @@ const maximumPerConnector = 16
 const drainAfter = '24 hours'
 
 interface JobRow {
-  id: JobId; account_id: AccountId; organization_id: OrganizationId; identity_id: IdentityId; rotation_id: RotationId; host_id: HostId; connector_id: ConnectorId; kind: JobKind; state: JobState
-  epoch: number; instance: string | null; hold_ms: number; due: boolean; address: string; port: number; adapter: string; parameters: Record<string, unknown>
-  admin_identity_id: IdentityId | null; username: string; vault_id: VaultId; staged_version: number; known_version: number
-  encryption_jwk: ClaimFacts['encryptionJwk']; crowded: boolean; patience_over: boolean
+  id: JobId
+  account_id: AccountId
+  organization_id: OrganizationId
+  identity_id: IdentityId
+  rotation_id: RotationId
+  host_id: HostId
+  connector_id: ConnectorId
+  kind: JobKind
+  state: JobState
+  epoch: number
+  instance: string | null
+  hold_ms: number
+  due: boolean
+  address: string
+  port: number
+  adapter: string
+  parameters: Record<string, unknown>
+  admin_identity_id: IdentityId | null
+  username: string
+  vault_id: VaultId
+  staged_version: number
+  known_version: number
+  encryption_jwk: ClaimFacts['encryptionJwk']
+  crowded: boolean
+  patience_over: boolean
 }
 
 /**
@@ -54,9 +75,18 @@ export async function claimJob(trx: Transaction, claim: Claim): Promise<ClaimFac
     phased as (update rotation set phase = 'applying', version = version + 1 where id = ${job.rotation_id}::uuid)
     update job set state = 'claimed', epoch = ${claim.epoch}::int, instance = ${claim.instance}::uuid, claimed_at = app_clock(),
       lease_until = app_clock() + make_interval(secs => ${claimHold}::float8 / 1000) where id = ${claim.jobId}::uuid`.execute(trx)
-  await auditJob(trx, { jobId: job.id, identityId: job.identity_id, rotationId: job.rotation_id }, { kind: 'connector', id: claim.connectorId }, 'job.claimed', 'success', {
-    epoch: claim.epoch, kind: job.kind, instance: claim.instance,
-  })
+  await auditJob(
+    trx,
+    { jobId: job.id, identityId: job.identity_id, rotationId: job.rotation_id },
+    { kind: 'connector', id: claim.connectorId },
+    'job.claimed',
+    'success',
+    {
+      epoch: claim.epoch,
+      kind: job.kind,
+      instance: claim.instance,
+    },
+  )
   await owe(trx, 'rotation', job.rotation_id)
   return answer(trx, { ...job, epoch: claim.epoch, hold_ms: claimHold })
 }
@@ -72,7 +102,9 @@ async function readJob(trx: Transaction, { jobId, connectorId }: Claim): Promise
           where o.host_id = j.host_id and o.state = 'claimed' and o.id <> j.id and oi.username = i.username) as crowded
     from job j join rotation r on r.id = j.rotation_id join host h on h.id = j.host_id join identity i on i.id = j.identity_id
       join identity_host ih on ih.identity_id = i.id and ih.host_id = h.id join connector c on c.id = j.connector_id
-    where j.id = ${jobId}::uuid and j.connector_id = ${connectorId}::uuid and c.state = 'active' and r.state = 'pending' and r.staged_version is not null`.execute(trx)
+    where j.id = ${jobId}::uuid and j.connector_id = ${connectorId}::uuid and c.state = 'active' and r.state = 'pending' and r.staged_version is not null`.execute(
+    trx,
+  )
   return rows[0]
 }
 
@@ -95,10 +127,18 @@ async function answer(trx: Transaction, job: JobRow): Promise<ClaimFacts> {
   const staged = await readSealed(trx, job.identity_id, job.vault_id, job.staged_version)
   if (staged === undefined) throw new Error('a staged version has no ciphertext')
   return {
-    jobId: job.id, rotationId: job.rotation_id, organizationId: job.organization_id, connectorId: job.connector_id, kind: job.kind, epoch: job.epoch,
-    holdMs: Math.floor(job.hold_ms), encryptionJwk: job.encryption_jwk,
+    jobId: job.id,
+    rotationId: job.rotation_id,
+    organizationId: job.organization_id,
+    connectorId: job.connector_id,
+    kind: job.kind,
+    epoch: job.epoch,
+    holdMs: Math.floor(job.hold_ms),
+    encryptionJwk: job.encryption_jwk,
     target: { hostId: job.host_id, address: job.address, port: job.port, adapter: job.adapter, parameters: job.parameters },
-    username: job.username, staged, known: (await readSealed(trx, job.identity_id, job.vault_id, job.known_version)) ?? null,
+    username: job.username,
+    staged,
+    known: (await readSealed(trx, job.identity_id, job.vault_id, job.known_version)) ?? null,
     admin: job.admin_identity_id === null ? null : await readAdmin(trx, job.admin_identity_id, job.host_id),
   }
 }
@@ -112,7 +152,9 @@ async function readSealed(trx: Transaction, identityId: IdentityId, vaultId: Vau
 async function readAdmin(trx: Transaction, adminId: IdentityId, hostId: HostId): Promise<ClaimFacts['admin']> {
   const { rows } = await sql<{ username: string; vault_id: VaultId; version: number }>`
     select i.username, i.vault_id, coalesce(ih.known_version, i.current_version) as version
-    from identity i left join identity_host ih on ih.identity_id = i.id and ih.host_id = ${hostId}::uuid where i.id = ${adminId}::uuid and i.deleted_at is null`.execute(trx)
+    from identity i left join identity_host ih on ih.identity_id = i.id and ih.host_id = ${hostId}::uuid where i.id = ${adminId}::uuid and i.deleted_at is null`.execute(
+    trx,
+  )
   const [admin] = rows
   const sealed = admin && (await readSealed(trx, adminId, admin.vault_id, admin.version))
   return admin === undefined || sealed === undefined ? null : { ...sealed, username: admin.username }

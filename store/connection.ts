@@ -3,6 +3,7 @@ import { Kysely, PostgresDialect, sql, type PostgresPool } from 'kysely'
 import pg from 'pg'
 import type { AccountId } from '#schemas/ids.ts'
 import type { Database } from './database.ts'
+import { createGate, type Gate } from './gate.ts'
 import { translateError } from './postgres-error.ts'
 
 /** A connection pool of one database role. Only the account-free tables (login, relay_state, queues) are read outside a transaction. */
@@ -39,14 +40,23 @@ function nameStatement(text: string): string | undefined {
 /** A statement that PostgreSQL does not answer within this time, ms, will not be answered: its own limits are lower. */
 const answerLimit = 1_700
 
-function namingPool(pool: pg.Pool): PostgresPool {
+/** How long a caller waits for a connection of a busy server, ms. */
+const queueLimit = 10_000
+
+function namingPool(pool: pg.Pool, gate: Gate): PostgresPool {
   return {
     options: {},
     connect: async () => {
-      const client = await pool.connect()
+      await gate.enter()
+      const client = await pool.connect().catch((error: Error) => {
+        gate.leave()
+        gate.fail(error)
+        throw error
+      })
       let broken: Error | undefined
       const breakOff = (error: Error): void => {
         broken ??= error
+        gate.fail(error)
       }
       client.on('error', breakOff)
       const query = async (text: string, values: unknown[] = []) => {
@@ -63,6 +73,7 @@ function namingPool(pool: pg.Pool): PostgresPool {
       const release = (): void => {
         client.off('error', breakOff)
         client.release(broken)
+        gate.leave()
       }
       return { query, release }
     },
@@ -87,7 +98,7 @@ export function connect(options: ConnectionOptions): Db {
   pool.on('error', () => {})
   // The same for one that was taken out of the pool because it broke.
   pool.on('connect', (client) => client.on('error', () => {}))
-  return new Kysely<Database>({ dialect: new PostgresDialect({ pool: namingPool(pool) }) })
+  return new Kysely<Database>({ dialect: new PostgresDialect({ pool: namingPool(pool, createGate(options.max, queueLimit)) }) })
 }
 
 /**
@@ -106,7 +117,10 @@ export async function inAccount<T>(db: Db, account: AccountId, decide: (trx: Tra
         await sql.raw('commit').execute(connection)
         return result
       } catch (error) {
-        await sql.raw('rollback').execute(connection).catch(() => {})
+        await sql
+          .raw('rollback')
+          .execute(connection)
+          .catch(() => {})
         throw error
       }
     })

@@ -45,7 +45,14 @@ export async function giveUserRights(trx: Transaction, connectorId: ConnectorId,
   if (connector === undefined) return false
   if (connector.was === 'joining') {
     const actor = { kind: 'system', id: 'bridge' } as const
-    await appendAudit(trx, { actor, action: 'connector.activated', effect: 'permit', outcome: 'success', organizationId: connector.organization_id, connectorId })
+    await appendAudit(trx, {
+      actor,
+      action: 'connector.activated',
+      effect: 'permit',
+      outcome: 'success',
+      organizationId: connector.organization_id,
+      connectorId,
+    })
   }
   return true
 }
@@ -64,7 +71,12 @@ export interface Greeting {
  *
  * @returns false when it is not, or no longer, an active connector of this organization
  */
-export async function recordHello(trx: Transaction, connectorId: ConnectorId, organizationId: OrganizationId, { instance, build, open }: Greeting): Promise<boolean> {
+export async function recordHello(
+  trx: Transaction,
+  connectorId: ConnectorId,
+  organizationId: OrganizationId,
+  { instance, build, open }: Greeting,
+): Promise<boolean> {
   const { rows } = await sql<{ was: string | null }>`
     with before as (select id, instance from connector where id = ${connectorId}::uuid for no key update)
     update connector c set last_seen_at = app_clock(), instance = ${instance}::uuid, build = ${build}::text
@@ -78,6 +90,9 @@ export async function recordHello(trx: Transaction, connectorId: ConnectorId, or
 
 /** Only its own jobs, and none that the instance which speaks holds itself. */
 async function isOrphan(trx: Transaction, connectorId: ConnectorId, instance: string, jobId: JobId): Promise<boolean> {
-  const { rows } = await sql`select from job where id = ${jobId}::uuid and connector_id = ${connectorId}::uuid and state = 'claimed' and instance <> ${instance}::uuid`.execute(trx)
+  const { rows } =
+    await sql`select from job where id = ${jobId}::uuid and connector_id = ${connectorId}::uuid and state = 'claimed' and instance <> ${instance}::uuid`.execute(
+      trx,
+    )
   return rows.length > 0
 }

@@ -36,14 +36,22 @@ export async function listConnectors(trx: Transaction, scope: Scope, organizatio
 
 /** @throws LeaseholdError `not-found` (the organization), `already-exists` */
 export async function createConnector(trx: Transaction, id: ConnectorId, body: CreateConnector, actor: Actor): Promise<Connector> {
-  await refuseDuplicates(sql`
-    insert into connector (id, organization_id, name) values (${id}::uuid, ${body.organizationId}::uuid, ${body.name}::text)`.execute(trx))
+  await refuseDuplicates(
+    sql`
+    insert into connector (id, organization_id, name) values (${id}::uuid, ${body.organizationId}::uuid, ${body.name}::text)`.execute(trx),
+  )
   await appendAudit(trx, { actor, action: 'connector.created', effect: 'permit', outcome: 'success', organizationId: body.organizationId, connectorId: id })
   return readConnector(trx, id)
 }
 
 /** @throws LeaseholdError `not-found`, `precondition-failed`, `already-exists` */
-export async function changeConnector(trx: Transaction, id: ConnectorId, { name }: ChangeConnector, actor: Actor, expectedVersion?: number): Promise<Connector> {
+export async function changeConnector(
+  trx: Transaction,
+  id: ConnectorId,
+  { name }: ChangeConnector,
+  actor: Actor,
+  expectedVersion?: number,
+): Promise<Connector> {
   const before = await lockConnector(trx, id)
   expectVersion(before.version, expectedVersion)
   await refuseDuplicates(sql`update connector set name = ${name ?? before.name}::text, version = version + 1 where id = ${id}::uuid`.execute(trx))
@@ -62,7 +70,14 @@ export async function revokeConnector(trx: Transaction, id: ConnectorId, actor: 
   if (connector.state === 'revoked') return connector
   await sql`update connector set state = 'revoked', revoked_at = app_clock(), user_jwt = null, version = version + 1 where id = ${id}::uuid`.execute(trx)
   await sql`delete from join_token where connector_id = ${id}::uuid`.execute(trx)
-  await appendAudit(trx, { actor, action: 'connector.revoked', effect: 'permit', outcome: 'success', organizationId: connector.organizationId, connectorId: id })
+  await appendAudit(trx, {
+    actor,
+    action: 'connector.revoked',
+    effect: 'permit',
+    outcome: 'success',
+    organizationId: connector.organizationId,
+    connectorId: id,
+  })
   await owe(trx, 'connector', id)
   return readConnector(trx, id)
 }

@@ -12,7 +12,10 @@ import { refuseDuplicates, refuseFaults } from './refusals.ts'
 import { lockVault, readVault } from './vault.ts'
 
 /** A credential as it is stored: sealed for its identity and version, and its keyed hash (32 bytes) for the history. */
-export interface StoredValue { readonly sealed: Sealed; readonly hash: Uint8Array }
+export interface StoredValue {
+  readonly sealed: Sealed
+  readonly hash: Uint8Array
+}
 
 /**
  * Adds a credential to a vault (S2 "Adding credentials") as version 1.
@@ -20,22 +23,43 @@ export interface StoredValue { readonly sealed: Sealed; readonly hash: Uint8Arra
  * @param body its `credential` is not looked at: `value` is that, sealed with the key of the vault for (id, version 1)
  * @throws LeaseholdError `not-found` (vault or host), `validation-failed`, `already-exists`
  */
-export async function createIdentity(trx: Transaction, id: IdentityId, body: Omit<CreateIdentity, 'credential'>, value: StoredValue, actor: Actor): Promise<Identity> {
-  const { identityGroupId, hostIds = [], rotateAfterUse = false, allowConcurrentCheckout = false, maxConcurrentSessions = null, rotationIntervalDays = null } = body
+export async function createIdentity(
+  trx: Transaction,
+  id: IdentityId,
+  body: Omit<CreateIdentity, 'credential'>,
+  value: StoredValue,
+  actor: Actor,
+): Promise<Identity> {
+  const {
+    identityGroupId,
+    hostIds = [],
+    rotateAfterUse = false,
+    allowConcurrentCheckout = false,
+    maxConcurrentSessions = null,
+    rotationIntervalDays = null,
+  } = body
   refuseFaults(settingFaults({ hostIds, rotateAfterUse, allowConcurrentCheckout, maxConcurrentSessions }))
   await lockVault(trx, identityGroupId, 'use')
   const { organizationId } = await readVault(trx, identityGroupId)
-  await refuseDuplicates(sql`
+  await refuseDuplicates(
+    sql`
     insert into identity (id, organization_id, vault_id, name, username, credential_type, rotation_interval_days, rotate_after_use, allow_concurrent_checkout,
       max_concurrent_sessions, exposure, after_use_grace_minutes, password_policy, next_rotation_at)
     values (${id}::uuid, ${organizationId}::uuid, ${identityGroupId}::uuid, ${body.name}::text, ${body.username}::text, ${body.credentialType}::text,
       ${rotationIntervalDays}::int, ${rotateAfterUse}::boolean, ${allowConcurrentCheckout}::boolean, ${maxConcurrentSessions}::int,
       ${body.exposure ?? 'revealable'}::text, ${body.afterUseGraceMinutes ?? null}::int, ${body.passwordPolicy == null ? null : JSON.stringify(body.passwordPolicy)}::jsonb,
-      app_clock() + make_interval(days => ${rotationIntervalDays}::int))`.execute(trx))
+      app_clock() + make_interval(days => ${rotationIntervalDays}::int))`.execute(trx),
+  )
   await storeVersion(trx, id, { version: 1, ...value }, null)
   await setIdentityHosts(trx, { id, organizationId }, hostIds)
   await appendAudit(trx, {
-    actor, action: 'identity.created', effect: 'permit', outcome: 'success', organizationId, vaultId: identityGroupId, identityId: id,
+    actor,
+    action: 'identity.created',
+    effect: 'permit',
+    outcome: 'success',
+    organizationId,
+    vaultId: identityGroupId,
+    identityId: id,
     detail: { hosts: hostIds.length, rotateAfterUse, rotationIntervalDays },
   })
   return readIdentity(trx, id)

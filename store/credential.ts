@@ -12,7 +12,10 @@ const keptOldHashes = 10
  * @param rotationId the rotation that made it; null: a person stored it
  */
 export async function storeVersion(
-  trx: Transaction, identityId: IdentityId, value: { readonly version: number; readonly sealed: Sealed; readonly hash: Uint8Array }, rotationId: RotationId | null,
+  trx: Transaction,
+  identityId: IdentityId,
+  value: { readonly version: number; readonly sealed: Sealed; readonly hash: Uint8Array },
+  rotationId: RotationId | null,
 ): Promise<void> {
   const { version, sealed, hash } = value
   await sql`
@@ -24,7 +27,9 @@ export async function storeVersion(
       delete from password_history where identity_id = ${identityId}::uuid and version not in (
         select version from password_history where identity_id = ${identityId}::uuid order by version desc limit ${keptOldHashes}::int)
     )
-    insert into password_history (identity_id, version, hash, key_id) values (${identityId}::uuid, ${version}::int, ${hash}::bytea, ${sealed.keyId}::text)`.execute(trx)
+    insert into password_history (identity_id, version, hash, key_id) values (${identityId}::uuid, ${version}::int, ${hash}::bytea, ${sealed.keyId}::text)`.execute(
+    trx,
+  )
 }
 
 /** One stored value, still sealed; undefined when it was never stored or is shredded. */

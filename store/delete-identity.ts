@@ -19,7 +19,10 @@ export async function deleteIdentity(trx: Transaction, id: IdentityId, actor: Ac
   const identity = await readIdentity(trx, id)
   expectVersion(identity.version, expectedVersion)
   await endOverdueLeases(trx, id, { kind: 'system', id: 'overdue' })
-  const { leases: [lease], openRotation } = await readCheckoutFacts(trx, id, null)
+  const {
+    leases: [lease],
+    openRotation,
+  } = await readCheckoutFacts(trx, id, null)
   if (lease !== undefined) {
     throw new LeaseholdError('identity-checked-out', { until: lease.expiresAt.toISOString(), ...(lease.holder === null ? {} : { holder: lease.holder }) })
   }
@@ -32,6 +35,12 @@ export async function deleteIdentity(trx: Transaction, id: IdentityId, actor: Ac
     untied as (delete from identity_host where identity_id = ${id}::uuid)
     update identity set deleted_at = app_clock(), next_rotation_at = null, version = version + 1 where id = ${id}::uuid`.execute(trx)
   await appendAudit(trx, {
-    actor, action: 'identity.deleted', effect: 'permit', outcome: 'success', organizationId: identity.organizationId, vaultId: identity.identityGroupId, identityId: id,
+    actor,
+    action: 'identity.deleted',
+    effect: 'permit',
+    outcome: 'success',
+    organizationId: identity.organizationId,
+    vaultId: identity.identityGroupId,
+    identityId: id,
   })
 }

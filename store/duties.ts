@@ -54,14 +54,18 @@ export async function claimDuties(db: Db, kinds: readonly ObligationKind[], opti
     )
     update obligation o set claimed_until = clock_timestamp() + make_interval(secs => ${options.holdMs}::float8 / 1000)
     from due where (o.account_id, o.kind, o.subject_id) = (due.account_id, due.kind, due.subject_id)
-    returning o.account_id, o.kind, o.subject_id, o.version, o.attempts`.execute(db).catch(rethrow)
+    returning o.account_id, o.kind, o.subject_id, o.version, o.attempts`
+    .execute(db)
+    .catch(rethrow)
   return rows.map((row) => ({ accountId: row.account_id, kind: row.kind, subjectId: row.subject_id, version: row.version, attempts: row.attempts }))
 }
 
 /** The subject was told. What it became meanwhile (a higher version) stays owed. */
 export async function recordDelivered(db: Db, duty: Duty): Promise<void> {
   await sql`update obligation set delivered = greatest(delivered, ${duty.version}::int), claimed_until = null, attempts = 0, last_error = null
-    where ${isDuty(duty)}`.execute(db).catch(rethrow)
+    where ${isDuty(duty)}`
+    .execute(db)
+    .catch(rethrow)
 }
 
 /**
@@ -76,20 +80,26 @@ export async function recordFailure(db: Db, duty: Duty, code: string): Promise<b
     update obligation set attempts = attempts + 1, last_error = ${code}::text, claimed_until = null,
       next_at = clock_timestamp() + make_interval(secs => ${delay}::float8 / 1000),
       quarantined_at = case when attempts + 1 >= ${quarantineAfter}::int then clock_timestamp() end
-    where ${isDuty(duty)} returning quarantined_at is not null as quarantined`.execute(db).catch(rethrow)
+    where ${isDuty(duty)} returning quarantined_at is not null as quarantined`
+    .execute(db)
+    .catch(rethrow)
   return rows[0]?.quarantined ?? false
 }
 
 /** The server that carries the news is down: gives the duty back without counting it against the subject. */
 export async function returnDuty(db: Db, duty: Duty, delayMs: number): Promise<void> {
   await sql`update obligation set claimed_until = null, next_at = clock_timestamp() + make_interval(secs => ${delayMs}::float8 / 1000)
-    where ${isDuty(duty)}`.execute(db).catch(rethrow)
+    where ${isDuty(duty)}`
+    .execute(db)
+    .catch(rethrow)
 }
 
 /** Owes every subject that is not final once more. @returns how many */
 export async function reopenDuties(db: Db, kinds: readonly ObligationKind[]): Promise<number> {
   const { numAffectedRows } = await sql`update obligation set version = version + 1, next_at = clock_timestamp()
-    where kind = any(${kinds}::text[]) and not closed and delivered >= version`.execute(db).catch(rethrow)
+    where kind = any(${kinds}::text[]) and not closed and delivered >= version`
+    .execute(db)
+    .catch(rethrow)
   return Number(numAffectedRows ?? 0)
 }
 

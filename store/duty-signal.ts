@@ -25,9 +25,15 @@ export function listenForDuties({ url, user, password }: Omit<ConnectionOptions,
     address.username = user
     address.password = encodeURIComponent(password)
     const next = new pg.Client({ connectionString: address.href, connectionTimeoutMillis: 1_500, application_name: `${user} listening`, keepAlive: true })
-    next.on('error', () => {}).on('notification', raise).once('end', again)
+    next
+      .on('error', () => {})
+      .on('notification', raise)
+      .once('end', again)
     client = next
-    await next.connect().then(() => next.query('listen duties'), () => {})
+    await next.connect().then(
+      () => next.query('listen duties'),
+      () => {},
+    )
   }
 
   function again(): void {

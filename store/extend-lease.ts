@@ -19,7 +19,8 @@ import { confirmVaultAccess } from './principal.ts'
  * @throws LeaseholdError `not-found`, `forbidden`, `lease-not-active`, `identity-draining`, `busy`
  */
 export async function extendLease(
-  trx: Transaction, { leaseId, minutes, principal, actor }: { readonly leaseId: LeaseId; readonly minutes: number; readonly principal: Principal; readonly actor: Actor },
+  trx: Transaction,
+  { leaseId, minutes, principal, actor }: { readonly leaseId: LeaseId; readonly minutes: number; readonly principal: Principal; readonly actor: Actor },
 ): Promise<LeaseFacts> {
   const before = await readLease(trx, leaseId)
   if (before.userId !== principal.userId) throw new LeaseholdError('forbidden', { missing: 'only the holder extends a lease' })
@@ -34,8 +35,18 @@ export async function extendLease(
   const expiresAt = extendedExpiryOf(times, minutes, [access.endsAt], facts.maximumLeaseMinutes)
   if (expiresAt > times.expiresAt) await moveEnd(trx, leaseId, expiresAt)
   await appendAudit(trx, {
-    actor, action: 'lease.extended', effect: 'permit', outcome: 'success', organizationId: lease.organizationId, vaultId: lease.vaultId, identityId: lease.identityId,
-    hostId: lease.hostId, leaseId, requestedMinutes: minutes, expiresAt, detail: { before: lease.expiresAt },
+    actor,
+    action: 'lease.extended',
+    effect: 'permit',
+    outcome: 'success',
+    organizationId: lease.organizationId,
+    vaultId: lease.vaultId,
+    identityId: lease.identityId,
+    hostId: lease.hostId,
+    leaseId,
+    requestedMinutes: minutes,
+    expiresAt,
+    detail: { before: lease.expiresAt },
   })
   return readLease(trx, leaseId)
 }

@@ -23,8 +23,12 @@ const grants = sql`
   from vault_grant g left join idp_user u on u.id = g.idp_user_id left join idp_group d on d.id = g.idp_group_id`
 
 type Row = Omit<Grant, 'expiresAt' | 'validFrom' | 'validTo'> & { readonly expiresAt: Date | null; readonly validFrom: Date; readonly validTo: Date | null }
-const fromRow = (row: Row): Grant =>
-  ({ ...row, expiresAt: row.expiresAt?.toISOString() ?? null, validFrom: row.validFrom.toISOString(), validTo: row.validTo?.toISOString() ?? null })
+const fromRow = (row: Row): Grant => ({
+  ...row,
+  expiresAt: row.expiresAt?.toISOString() ?? null,
+  validFrom: row.validFrom.toISOString(),
+  validTo: row.validTo?.toISOString() ?? null,
+})
 
 /** @throws LeaseholdError `not-found` */
 export async function readGrant(trx: Transaction, vaultId: VaultId, id: string): Promise<Grant> {
@@ -67,10 +71,18 @@ export async function createGrant(trx: Transaction, { id, vaultId, principal, ac
   refuseFaults(rows[0]?.past === true ? [{ path: 'expiresAt', message: 'must be in the future' }] : [])
   if (rows[0]?.open === true) throw new LeaseholdError('already-exists')
   await sql`insert into vault_grant (id, vault_id, idp_user_id, idp_group_id, level, expires_at, created_by)
-    values (${id}::uuid, ${vaultId}::uuid, ${user}::uuid, ${group}::uuid, ${body.level}::text, ${expiresAt}::timestamptz, ${principal.userId}::uuid)`.execute(trx)
+    values (${id}::uuid, ${vaultId}::uuid, ${user}::uuid, ${group}::uuid, ${body.level}::text, ${expiresAt}::timestamptz, ${principal.userId}::uuid)`.execute(
+    trx,
+  )
   await appendAudit(trx, {
-    actor, action: 'grant.created', effect: 'permit', outcome: 'success', organizationId, vaultId,
-    ...(expiresAt === null ? {} : { expiresAt }), detail: { grantId: id, principal: { type: record.type, id: record.id }, level: body.level },
+    actor,
+    action: 'grant.created',
+    effect: 'permit',
+    outcome: 'success',
+    organizationId,
+    vaultId,
+    ...(expiresAt === null ? {} : { expiresAt }),
+    detail: { grantId: id, principal: { type: record.type, id: record.id }, level: body.level },
   })
   return readGrant(trx, vaultId, id)
 }
@@ -88,7 +100,12 @@ export async function revokeGrant(trx: Transaction, vaultId: VaultId, id: string
   await sql`update vault_grant set valid_to = app_clock() where id = ${id}::uuid`.execute(trx)
   const { rows } = await sql<{ organization_id: never }>`select organization_id from vault where id = ${vaultId}::uuid`.execute(trx)
   await appendAudit(trx, {
-    actor, action: 'grant.revoked', effect: 'permit', outcome: 'success', vaultId, ...(rows[0] && { organizationId: rows[0].organization_id }),
+    actor,
+    action: 'grant.revoked',
+    effect: 'permit',
+    outcome: 'success',
+    vaultId,
+    ...(rows[0] && { organizationId: rows[0].organization_id }),
     detail: { grantId: id, principal: { type: grant.principal.type, id: grant.principal.id }, level: grant.level },
   })
 }
@@ -96,13 +113,18 @@ export async function revokeGrant(trx: Transaction, vaultId: VaultId, id: string
 /** Standard leases of a vault whose holders may have lost what they rest on; `endLeaseWithoutGrant` looks at each. */
 export async function standardLeases(trx: Transaction, vaultId: VaultId): Promise<{ leaseId: LeaseId; userId: UserId }[]> {
   const { rows } = await sql<{ leaseId: LeaseId; userId: UserId }>`
-    select id as "leaseId", user_id as "userId" from lease where vault_id = ${vaultId}::uuid and state = 'active' and mode = 'standard' order by id`.execute(trx)
+    select id as "leaseId", user_id as "userId" from lease where vault_id = ${vaultId}::uuid and state = 'active' and mode = 'standard' order by id`.execute(
+    trx,
+  )
   return rows
 }
 
 /** Ends the lease when its holder may no longer check out from the vault. @returns whether it did */
 export async function endLeaseWithoutGrant(
-  trx: Transaction, vaultId: VaultId, { leaseId, userId }: { readonly leaseId: LeaseId; readonly userId: UserId }, actor: Actor,
+  trx: Transaction,
+  vaultId: VaultId,
+  { leaseId, userId }: { readonly leaseId: LeaseId; readonly userId: UserId },
+  actor: Actor,
 ): Promise<boolean> {
   const holder = await readPrincipal(trx, userId)
   if (holder !== undefined && vaultAccess(holder, vaultId, 'checkout') !== undefined) return false

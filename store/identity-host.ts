@@ -10,7 +10,9 @@ import { refuseFaults } from './refusals.ts'
  * @throws LeaseholdError `not-found` (no such host in the organization), `validation-failed` (it resets the others there)
  */
 export async function setIdentityHosts(
-  trx: Transaction, identity: { readonly id: IdentityId; readonly organizationId: OrganizationId }, hostIds: readonly HostId[],
+  trx: Transaction,
+  identity: { readonly id: IdentityId; readonly organizationId: OrganizationId },
+  hostIds: readonly HostId[],
 ): Promise<void> {
   const { rows } = await sql<{ admin: boolean }>`
     select admin_identity_id is not distinct from ${identity.id}::uuid as admin from host

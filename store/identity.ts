@@ -18,12 +18,18 @@ const identities = sql`
     (select r.id from rotation r where r.identity_id = i.id and r.state = 'pending') as "rotationId"
   from identity i`
 
-type Row = Omit<Identity, 'createdAt' | 'nextRotationAt' | 'lastRotatedAt' | 'hostIds'>
-  & { readonly createdAt: Date; readonly nextRotationAt: Date | null; readonly lastRotatedAt: Date | null }
+type Row = Omit<Identity, 'createdAt' | 'nextRotationAt' | 'lastRotatedAt' | 'hostIds'> & {
+  readonly createdAt: Date
+  readonly nextRotationAt: Date | null
+  readonly lastRotatedAt: Date | null
+}
 
 const fromRow = (row: Row): Identity => ({
-  ...row, hostIds: row.hosts.map((host) => host.hostId), createdAt: row.createdAt.toISOString(),
-  nextRotationAt: row.nextRotationAt?.toISOString() ?? null, lastRotatedAt: row.lastRotatedAt?.toISOString() ?? null,
+  ...row,
+  hostIds: row.hosts.map((host) => host.hostId),
+  createdAt: row.createdAt.toISOString(),
+  nextRotationAt: row.nextRotationAt?.toISOString() ?? null,
+  lastRotatedAt: row.lastRotatedAt?.toISOString() ?? null,
 })
 
 /** @throws LeaseholdError `not-found` */

@@ -20,7 +20,9 @@ const entries = sql`(
 export async function searchPrincipals(trx: Transaction, query: string, page: PageRequest): Promise<Page<PrincipalEntry>> {
   const pattern = `%${query.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`
   const { rows } = await sql<PrincipalEntry>`
-    select type, id, name, email from ${entries} e where (name ilike ${pattern}::text or email ilike ${pattern}::text) ${pageClause(sql`id`, page)}`.execute(trx)
+    select type, id, name, email from ${entries} e where (name ilike ${pattern}::text or email ilike ${pattern}::text) ${pageClause(sql`id`, page)}`.execute(
+    trx,
+  )
   return toPage(rows, page.limit)
 }
 
@@ -36,7 +38,11 @@ export interface DirectoryRecord {
  *
  * @throws LeaseholdError `not-found`
  */
-export async function findDirectoryRecord(trx: Transaction, principal: { readonly type: 'user' | 'group'; readonly id: string }, userId: UserId): Promise<DirectoryRecord> {
+export async function findDirectoryRecord(
+  trx: Transaction,
+  principal: { readonly type: 'user' | 'group'; readonly id: string },
+  userId: UserId,
+): Promise<DirectoryRecord> {
   const { rows } = await sql<DirectoryRecord>`
     select e.type, e.id, (e.user_id is not distinct from ${userId}::uuid or exists (
       select from idp_group_member m join idp_user u on u.id = m.idp_user_id

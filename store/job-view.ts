@@ -41,8 +41,14 @@ const columns = sql`t.id, t.organization_id as "organizationId", i.vault_id as "
 
 const iso = (moment: Date | null): string | null => moment?.toISOString() ?? null
 const fromRow = (row: Row): JobView => ({
-  ...row, nextAt: iso(row.nextAt), offeredAt: iso(row.offeredAt), claimedAt: iso(row.claimedAt), claimedUntil: iso(row.claimedUntil),
-  doubtSince: iso(row.doubtSince), finishedAt: iso(row.finishedAt), createdAt: row.createdAt.toISOString(),
+  ...row,
+  nextAt: iso(row.nextAt),
+  offeredAt: iso(row.offeredAt),
+  claimedAt: iso(row.claimedAt),
+  claimedUntil: iso(row.claimedUntil),
+  doubtSince: iso(row.doubtSince),
+  finishedAt: iso(row.finishedAt),
+  createdAt: row.createdAt.toISOString(),
 })
 
 async function select(trx: Transaction, where: RawBuilder<unknown>): Promise<JobView[]> {
@@ -66,13 +72,16 @@ export interface JobFilter {
 
 /** Jobs of the scope, newest first. */
 export async function listJobs(trx: Transaction, scope: Scope, filter: JobFilter, page: PageRequest): Promise<Page<JobView>> {
-  const jobs = await select(trx, sql`
+  const jobs = await select(
+    trx,
+    sql`
     ${inScope(scope, sql`t.organization_id`, sql`i.vault_id`)}
     and (${filter.identityId ?? null}::uuid is null or t.identity_id = ${filter.identityId ?? null}::uuid)
     and (${filter.rotationId ?? null}::uuid is null or t.rotation_id = ${filter.rotationId ?? null}::uuid)
     and (${filter.hostId ?? null}::uuid is null or t.host_id = ${filter.hostId ?? null}::uuid)
     and (${filter.connectorId ?? null}::uuid is null or t.connector_id = ${filter.connectorId ?? null}::uuid)
     and (${filter.state ?? null}::text is null or t.state = ${filter.state ?? null}::text)
-    ${newestFirst('job', 'created_at', page)}`)
+    ${newestFirst('job', 'created_at', page)}`,
+  )
   return toPage(jobs, page.limit)
 }

@@ -67,16 +67,25 @@ export async function offerWaitingJobs(trx: Transaction, connectorId: ConnectorI
  *
  * @param whose lets a connector's new instance give up what an older one held, before its time
  */
-export async function lapseClaim(trx: Transaction, jobId: JobId, expectedEpoch: number, whose: { readonly abandoned: boolean } = { abandoned: false }): Promise<void> {
+export async function lapseClaim(
+  trx: Transaction,
+  jobId: JobId,
+  expectedEpoch: number,
+  whose: { readonly abandoned: boolean } = { abandoned: false },
+): Promise<void> {
   const job = await trx.selectFrom('job').select(['identity_id', 'rotation_id']).where('id', '=', jobId).executeTakeFirst()
   if (job === undefined) return
   await lockIdentity(trx, job.identity_id)
   const { rows } = await sql`
     update job set state = 'doubt', kind = 'probe', doubt_since = coalesce(doubt_since, app_clock()), next_at = app_clock(), reason_class = 'lapsed'
-    where id = ${jobId}::uuid and state = 'claimed' and epoch = ${expectedEpoch}::int and (lease_until <= app_clock() or ${whose.abandoned}::boolean) returning 1`.execute(trx)
+    where id = ${jobId}::uuid and state = 'claimed' and epoch = ${expectedEpoch}::int and (lease_until <= app_clock() or ${whose.abandoned}::boolean) returning 1`.execute(
+    trx,
+  )
   if (rows.length === 0) return
   await sql`update rotation set phase = 'in_doubt', version = version + 1 where id = ${job.rotation_id}::uuid and state = 'pending'`.execute(trx)
-  await auditJob(trx, { jobId, identityId: job.identity_id, rotationId: job.rotation_id }, { kind: 'system', id: 'claim-watch' }, 'job.lapsed', 'unknown', { epoch: expectedEpoch })
+  await auditJob(trx, { jobId, identityId: job.identity_id, rotationId: job.rotation_id }, { kind: 'system', id: 'claim-watch' }, 'job.lapsed', 'unknown', {
+    epoch: expectedEpoch,
+  })
   await owe(trx, 'offer', jobId)
   await owe(trx, 'rotation', job.rotation_id)
 }
@@ -90,14 +99,26 @@ export async function raiseAttention(trx: Transaction, rotationId: RotationId): 
 
 /** One audit event about a job. */
 export async function auditJob(
-  trx: Transaction, job: { readonly jobId: JobId; readonly identityId: IdentityId; readonly rotationId: RotationId }, actor: Actor, action: string, outcome: string,
+  trx: Transaction,
+  job: { readonly jobId: JobId; readonly identityId: IdentityId; readonly rotationId: RotationId },
+  actor: Actor,
+  action: string,
+  outcome: string,
   detail: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   const { rows } = await sql<{ organization_id: never; vault_id: never; host_id: never; connector_id: never }>`
-    select r.organization_id, r.vault_id, j.host_id, j.connector_id from job j join rotation r on r.id = j.rotation_id where j.id = ${job.jobId}::uuid`.execute(trx)
+    select r.organization_id, r.vault_id, j.host_id, j.connector_id from job j join rotation r on r.id = j.rotation_id where j.id = ${job.jobId}::uuid`.execute(
+    trx,
+  )
   const [at] = rows
   await appendAudit(trx, {
-    actor, action, effect: 'permit', outcome, identityId: job.identityId, rotationId: job.rotationId, detail: { jobId: job.jobId, ...detail },
+    actor,
+    action,
+    effect: 'permit',
+    outcome,
+    identityId: job.identityId,
+    rotationId: job.rotationId,
+    detail: { jobId: job.jobId, ...detail },
     ...(at === undefined ? {} : { organizationId: at.organization_id, vaultId: at.vault_id, hostId: at.host_id, connectorId: at.connector_id }),
   })
 }

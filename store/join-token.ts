@@ -29,7 +29,14 @@ export async function issueJoinToken(trx: Transaction, account: AccountId, id: C
   const { rows } = await sql<{ expires_at: Date }>`
     insert into join_token (connector_id, hash, expires_at) values (${id}::uuid, ${hashOf(token)}::bytea, app_clock() + interval '15 minutes')
     returning expires_at`.execute(trx)
-  await appendAudit(trx, { actor, action: 'connector.join_token_issued', effect: 'permit', outcome: 'success', organizationId: connector.organizationId, connectorId: id })
+  await appendAudit(trx, {
+    actor,
+    action: 'connector.join_token_issued',
+    effect: 'permit',
+    outcome: 'success',
+    organizationId: connector.organizationId,
+    connectorId: id,
+  })
   return { joinToken: token, joinTokenExpiresAt: rows[0]?.expires_at.toISOString() ?? '' }
 }
 
@@ -55,11 +62,22 @@ export interface Joined {
  *
  * @returns undefined when the token is unknown, over, or another key has used it
  */
-export async function joinConnector(trx: Transaction, connectorId: ConnectorId, { token, nkey, encryptionJwk }: JoinRequest, actor: Actor): Promise<Joined | undefined> {
+export async function joinConnector(
+  trx: Transaction,
+  connectorId: ConnectorId,
+  { token, nkey, encryptionJwk }: JoinRequest,
+  actor: Actor,
+): Promise<Joined | undefined> {
   const connector = await lockConnector(trx, connectorId)
   const refuse = async (): Promise<undefined> => {
     await appendAudit(trx, {
-      actor, action: 'connector.joined', effect: 'deny', outcome: 'invalid-join-token', organizationId: connector.organizationId, connectorId, detail: { nkey },
+      actor,
+      action: 'connector.joined',
+      effect: 'deny',
+      outcome: 'invalid-join-token',
+      organizationId: connector.organizationId,
+      connectorId,
+      detail: { nkey },
     })
   }
   const { rows } = await sql<{ hash: Buffer; usable: boolean; used_nkey: string | null }>`
@@ -80,17 +98,30 @@ async function usableJwt(trx: Transaction, id: ConnectorId): Promise<string | nu
 }
 
 async function useToken(
-  trx: Transaction, { id, organizationId }: { readonly id: ConnectorId; readonly organizationId: OrganizationId }, { token, nkey, encryptionJwk }: JoinRequest, actor: Actor,
+  trx: Transaction,
+  { id, organizationId }: { readonly id: ConnectorId; readonly organizationId: OrganizationId },
+  { token, nkey, encryptionJwk }: JoinRequest,
+  actor: Actor,
 ): Promise<boolean> {
   const { rows } = await sql<{ state: string; same: boolean; taken: boolean }>`
     select state, nkey is not distinct from ${nkey}::text and encryption_jwk->>'x' is not distinct from ${encryptionJwk.x}::text as same,
       exists (select from connector o where o.nkey = ${nkey}::text and o.id <> ${id}::uuid) as taken from connector where id = ${id}::uuid`.execute(trx)
   const [connector] = rows
   if (connector === undefined || connector.taken || (connector.state === 'active' && !connector.same)) return false
-  await sql`update join_token set used_at = app_clock(), used_nkey = ${nkey}::text where connector_id = ${id}::uuid and hash = ${hashOf(token)}::bytea`.execute(trx)
+  await sql`update join_token set used_at = app_clock(), used_nkey = ${nkey}::text where connector_id = ${id}::uuid and hash = ${hashOf(token)}::bytea`.execute(
+    trx,
+  )
   await sql`update connector set state = 'joining', nkey = ${nkey}::text, encryption_jwk = ${JSON.stringify(encryptionJwk)}::jsonb, version = version + 1
     where id = ${id}::uuid and state = 'pending'`.execute(trx)
-  await appendAudit(trx, { actor, action: 'connector.joined', effect: 'permit', outcome: 'success', organizationId, connectorId: id, detail: { nkey, again: connector.state === 'active' } })
+  await appendAudit(trx, {
+    actor,
+    action: 'connector.joined',
+    effect: 'permit',
+    outcome: 'success',
+    organizationId,
+    connectorId: id,
+    detail: { nkey, again: connector.state === 'active' },
+  })
   await owe(trx, 'connector', id)
   return true
 }

@@ -27,8 +27,13 @@ export interface LeaseFilter {
 }
 
 interface Row extends Omit<LeaseView, 'leaseId' | 'startedAt' | 'expiresAt' | 'endedAt' | 'reason' | 'reasonKey'> {
-  readonly startedAt: Date; readonly expiresAt: Date; readonly endedAt: Date | null
-  readonly accountId: AccountId; readonly salt: Buffer; readonly reasonCiphertext: Buffer; readonly reasonKeyId: string
+  readonly startedAt: Date
+  readonly expiresAt: Date
+  readonly endedAt: Date | null
+  readonly accountId: AccountId
+  readonly salt: Buffer
+  readonly reasonCiphertext: Buffer
+  readonly reasonKeyId: string
 }
 
 const columns = sql`t.id, t.account_id as "accountId", t.organization_id as "organizationId", t.vault_id as "vaultId", t.identity_id as "identityId",
@@ -40,7 +45,11 @@ const columns = sql`t.id, t.account_id as "accountId", t.organization_id as "org
 
 function fromRow({ accountId, salt, reasonCiphertext, reasonKeyId, startedAt, expiresAt, endedAt, ...row }: Row): LeaseView {
   return {
-    ...row, leaseId: row.id, startedAt: startedAt.toISOString(), expiresAt: expiresAt.toISOString(), endedAt: endedAt?.toISOString() ?? null,
+    ...row,
+    leaseId: row.id,
+    startedAt: startedAt.toISOString(),
+    expiresAt: expiresAt.toISOString(),
+    endedAt: endedAt?.toISOString() ?? null,
     reason: { encryptionVersion: 2, keyId: reasonKeyId, ciphertext: reasonCiphertext },
     reasonKey: { accountId, organizationId: row.organizationId, vaultId: row.vaultId, vaultSalt: salt, keyVersion: Number(/\d+$/.exec(reasonKeyId)?.[0]) },
   }
@@ -59,13 +68,15 @@ export async function readLeaseView(trx: Transaction, leaseId: LeaseId): Promise
 
 /** Leases of the scope, and the caller's own. Newest first. */
 export async function listLeases(trx: Transaction, scope: Scope, caller: UserId, filter: LeaseFilter, page: PageRequest): Promise<Page<LeaseView>> {
-  const leases = await select(trx, sql`
+  const leases = await select(
+    trx,
+    sql`
     (${inScope(scope, sql`t.organization_id`, sql`t.vault_id`)} or t.user_id = ${caller}::uuid)
     and (${filter.identityId ?? null}::uuid is null or t.identity_id = ${filter.identityId ?? null}::uuid)
     and (${filter.vaultId ?? null}::uuid is null or t.vault_id = ${filter.vaultId ?? null}::uuid)
     and (${filter.userId ?? null}::uuid is null or t.user_id = ${filter.userId ?? null}::uuid)
     and (${filter.state ?? null}::text is null or t.state = ${filter.state ?? null}::text)
-    ${newestFirst('lease', 'started_at', page)}`)
+    ${newestFirst('lease', 'started_at', page)}`,
+  )
   return toPage(leases, page.limit)
 }
-

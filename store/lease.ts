@@ -6,9 +6,24 @@ import type { LeaseEndCause, LeaseMode, LeaseState, RotationState } from '#schem
 import type { Transaction } from './connection.ts'
 
 interface LeaseRow {
-  id: LeaseId; organization_id: OrganizationId; vault_id: VaultId; identity_id: IdentityId; host_id: HostId | null; user_id: UserId; mode: LeaseMode
-  state: LeaseState; slot: number; version: number; credential_version: number; requested_minutes: number; started_at: Date; expires_at: Date
-  remaining_ms: number; ended_at: Date | null; end_cause: LeaseEndCause | null; rotation: { id: RotationId; state: RotationState } | null
+  id: LeaseId
+  organization_id: OrganizationId
+  vault_id: VaultId
+  identity_id: IdentityId
+  host_id: HostId | null
+  user_id: UserId
+  mode: LeaseMode
+  state: LeaseState
+  slot: number
+  version: number
+  credential_version: number
+  requested_minutes: number
+  started_at: Date
+  expires_at: Date
+  remaining_ms: number
+  ended_at: Date | null
+  end_cause: LeaseEndCause | null
+  rotation: { id: RotationId; state: RotationState } | null
   rotation_owed: boolean
   terms: { version: number; expiresAt: string; setAt: string }[]
 }
@@ -26,14 +41,30 @@ export async function readLeaseFacts(trx: Transaction, leaseId: LeaseId): Promis
         from lease_term t where t.lease_id = l.id) as terms
     from lease l join identity i on i.id = l.identity_id where l.id = ${leaseId}::uuid`.execute(trx)
   const row = rows[0]
-  return row && {
-    leaseId: row.id, organizationId: row.organization_id, vaultId: row.vault_id, identityId: row.identity_id, hostId: row.host_id, userId: row.user_id,
-    mode: row.mode, state: row.state, slot: row.slot, version: row.version, credentialVersion: row.credential_version,
-    requestedMinutes: row.requested_minutes, startedAt: row.started_at.toISOString(), expiresAt: row.expires_at.toISOString(),
-    remainingMs: Math.ceil(row.remaining_ms), endedAt: row.ended_at?.toISOString() ?? null, endCause: row.end_cause,
-    rotationOwed: row.rotation_owed, rotation: row.rotation,
-    terms: row.terms.map((term) => ({ version: term.version, expiresAt: new Date(term.expiresAt).toISOString(), setAt: new Date(term.setAt).toISOString() })),
-  }
+  return (
+    row && {
+      leaseId: row.id,
+      organizationId: row.organization_id,
+      vaultId: row.vault_id,
+      identityId: row.identity_id,
+      hostId: row.host_id,
+      userId: row.user_id,
+      mode: row.mode,
+      state: row.state,
+      slot: row.slot,
+      version: row.version,
+      credentialVersion: row.credential_version,
+      requestedMinutes: row.requested_minutes,
+      startedAt: row.started_at.toISOString(),
+      expiresAt: row.expires_at.toISOString(),
+      remainingMs: Math.ceil(row.remaining_ms),
+      endedAt: row.ended_at?.toISOString() ?? null,
+      endCause: row.end_cause,
+      rotationOwed: row.rotation_owed,
+      rotation: row.rotation,
+      terms: row.terms.map((term) => ({ version: term.version, expiresAt: new Date(term.expiresAt).toISOString(), setAt: new Date(term.setAt).toISOString() })),
+    }
+  )
 }
 
 /** As readLeaseFacts. @throws LeaseholdError `not-found` */

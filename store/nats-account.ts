@@ -32,7 +32,9 @@ export async function createNatsAccount(trx: Transaction, account: Pick<NatsAcco
 
 /** @returns false when somebody else changed it since `account` was read */
 export async function changeNatsAccount(
-  trx: Transaction, account: NatsAccount, { revocations, jwt }: Pick<NatsAccount, 'revocations' | 'jwt'>,
+  trx: Transaction,
+  account: NatsAccount,
+  { revocations, jwt }: Pick<NatsAccount, 'revocations' | 'jwt'>,
 ): Promise<boolean> {
   const { rows } = await sql`
     update nats_account set revocations = ${JSON.stringify(revocations)}::jsonb, jwt = ${jwt}::text, revision = revision + 1

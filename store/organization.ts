@@ -31,9 +31,11 @@ export async function listOrganizations(trx: Transaction, scope: Scope, page: Pa
 
 /** @throws LeaseholdError `already-exists` (the name is taken) */
 export async function createOrganization(trx: Transaction, id: OrganizationId, body: CreateOrganization, actor: Actor): Promise<Organization> {
-  await refuseDuplicates(sql`
+  await refuseDuplicates(
+    sql`
     insert into organization (id, name, maximum_lease_minutes, break_glass_maximum_minutes)
-    values (${id}::uuid, ${body.name}::text, ${body.maximumLeaseMinutes ?? null}::int, ${body.breakGlassMaximumMinutes ?? 60}::int)`.execute(trx))
+    values (${id}::uuid, ${body.name}::text, ${body.maximumLeaseMinutes ?? null}::int, ${body.breakGlassMaximumMinutes ?? 60}::int)`.execute(trx),
+  )
   await appendAudit(trx, { actor, action: 'organization.created', effect: 'permit', outcome: 'success', organizationId: id })
   return readOrganization(trx, id)
 }
@@ -43,16 +45,29 @@ export async function createOrganization(trx: Transaction, id: OrganizationId, b
  * @throws LeaseholdError `not-found`, `precondition-failed`, `already-exists`
  */
 export async function changeOrganization(
-  trx: Transaction, id: OrganizationId, change: ChangeOrganization, actor: Actor, expectedVersion?: number,
+  trx: Transaction,
+  id: OrganizationId,
+  change: ChangeOrganization,
+  actor: Actor,
+  expectedVersion?: number,
 ): Promise<Organization> {
   await lockOrganization(trx, id)
   const before = await readOrganization(trx, id)
   expectVersion(before.version, expectedVersion)
   const after = merged(before, change)
-  await refuseDuplicates(sql`
+  await refuseDuplicates(
+    sql`
     update organization set name = ${after.name}::text, maximum_lease_minutes = ${after.maximumLeaseMinutes}::int,
-      break_glass_maximum_minutes = ${after.breakGlassMaximumMinutes}::int, version = version + 1 where id = ${id}::uuid`.execute(trx))
-  await appendAudit(trx, { actor, action: 'organization.changed', effect: 'permit', outcome: 'success', organizationId: id, detail: { fields: fieldsOf(change) } })
+      break_glass_maximum_minutes = ${after.breakGlassMaximumMinutes}::int, version = version + 1 where id = ${id}::uuid`.execute(trx),
+  )
+  await appendAudit(trx, {
+    actor,
+    action: 'organization.changed',
+    effect: 'permit',
+    outcome: 'success',
+    organizationId: id,
+    detail: { fields: fieldsOf(change) },
+  })
   return readOrganization(trx, id)
 }
 

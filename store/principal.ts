@@ -9,9 +9,11 @@ import { translateError } from './postgres-error.ts'
 /** Whose token this is. Runs without an account: the table holds nothing but this mapping. */
 export async function findLogin(db: Db, iss: string, sub: string): Promise<{ accountId: AccountId; userId: UserId } | undefined> {
   const { rows } = await sql<{ accountId: AccountId; userId: UserId }>`
-    select account_id as "accountId", user_id as "userId" from login where iss = ${iss}::text and sub = ${sub}::text`.execute(db).catch((error: unknown) => {
-    throw translateError(error)
-  })
+    select account_id as "accountId", user_id as "userId" from login where iss = ${iss}::text and sub = ${sub}::text`
+    .execute(db)
+    .catch((error: unknown) => {
+      throw translateError(error)
+    })
   return rows[0]
 }
 
@@ -57,7 +59,10 @@ export async function readPrincipal(trx: Transaction, userId: UserId): Promise<P
  * @throws LeaseholdError `forbidden`
  */
 export async function confirmVaultAccess(
-  trx: Transaction, principal: Principal, vault: { readonly vaultId: VaultId; readonly organizationId: OrganizationId }, level: GrantLevel,
+  trx: Transaction,
+  principal: Principal,
+  vault: { readonly vaultId: VaultId; readonly organizationId: OrganizationId },
+  level: GrantLevel,
 ): Promise<{ readonly endsAt: Date | null }> {
   const grantIds = principal.grants.filter((grant) => grant.vaultId === vault.vaultId).map((grant) => grant.id)
   await sql`select

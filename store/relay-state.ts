@@ -11,9 +11,11 @@ import { translateError } from './postgres-error.ts'
 export async function recordTemporalCall(db: Db, namespaceId: string): Promise<{ namespaceChanged: boolean }> {
   const { rows } = await sql<{ changed: boolean }>`
     update relay_state set last_temporal_call_at = clock_timestamp(), temporal_namespace_id = ${namespaceId}::text
-    returning old.temporal_namespace_id is distinct from new.temporal_namespace_id as changed`.execute(db).catch((error: unknown) => {
-    throw translateError(error)
-  })
+    returning old.temporal_namespace_id is distinct from new.temporal_namespace_id as changed`
+    .execute(db)
+    .catch((error: unknown) => {
+      throw translateError(error)
+    })
   return { namespaceChanged: rows[0]?.changed ?? false }
 }
 

@@ -54,11 +54,20 @@ async function endLocked(trx: Transaction, identityId: IdentityId, release: Rele
     returning i.rotate_after_use or l.mode = 'break_glass' as must_die, l.organization_id, l.vault_id, l.user_id`.execute(trx)
   const ended = rows[0]
   if (ended === undefined) return
-  const owes = ended.must_die && await condemn(trx, leaseId)
+  const owes = ended.must_die && (await condemn(trx, leaseId))
   const rotationId = await rotationOwed(trx, identityId, leaseId, actor)
   await appendAudit(trx, {
-    actor, action: 'lease.ended', effect: 'permit', outcome: cause, organizationId: ended.organization_id, vaultId: ended.vault_id, identityId,
-    userId: ended.user_id, leaseId, rotationId, ...(release.reason === undefined ? {} : { reason: release.reason }),
+    actor,
+    action: 'lease.ended',
+    effect: 'permit',
+    outcome: cause,
+    organizationId: ended.organization_id,
+    vaultId: ended.vault_id,
+    identityId,
+    userId: ended.user_id,
+    leaseId,
+    rotationId,
+    ...(release.reason === undefined ? {} : { reason: release.reason }),
   })
   await owe(trx, 'lease', leaseId, { closed: !owes && rotationId === null })
 }
@@ -82,7 +91,8 @@ async function rotationOwed(trx: Transaction, identityId: IdentityId, leaseId: L
     if (facts.openRotation === null) await insertDueRotation(trx, identityId, actor)
     return null
   }
-  const rotationId = facts.openRotation?.id ?? (facts.hosts.length > 0 ? await insertRotation(trx, identityId, { trigger: await owedTrigger(trx, identityId), actor }) : null)
+  const rotationId =
+    facts.openRotation?.id ?? (facts.hosts.length > 0 ? await insertRotation(trx, identityId, { trigger: await owedTrigger(trx, identityId), actor }) : null)
   if (rotationId === null) return null
   const { rows } = await sql<{ id: LeaseId }>`
     update lease l set rotation_id = ${rotationId}::uuid where l.identity_id = ${identityId}::uuid and l.state = 'ended' and l.rotation_id is null

@@ -11,8 +11,16 @@ import { auditJob } from './job.ts'
 import { settleRotation } from './settle-rotation.ts'
 
 interface JobRow {
-  id: JobId; identity_id: IdentityId; rotation_id: RotationId; host_id: HostId; kind: JobKind; state: JobState; epoch: number; instance: string | null
-  attempts: number; staged_version: number
+  id: JobId
+  identity_id: IdentityId
+  rotation_id: RotationId
+  host_id: HostId
+  kind: JobKind
+  state: JobState
+  epoch: number
+  instance: string | null
+  attempts: number
+  staged_version: number
 }
 
 /**
@@ -31,7 +39,10 @@ export async function reportJob(trx: Transaction, report: JobReport): Promise<{ 
   await writeVerdict(trx, job, verdict)
   const actor: Actor = { kind: 'connector', id: report.connectorId }
   await auditJob(trx, { jobId: job.id, identityId: job.identity_id, rotationId: job.rotation_id }, actor, 'job.reported', report.outcome, {
-    epoch: report.epoch, kind: job.kind, state: verdict.state, ...(verdict.reasonClass === null ? {} : { reasonClass: verdict.reasonClass }),
+    epoch: report.epoch,
+    kind: job.kind,
+    state: verdict.state,
+    ...(verdict.reasonClass === null ? {} : { reasonClass: verdict.reasonClass }),
   })
   if (verdict.state === 'waiting' || verdict.state === 'doubt') await owe(trx, 'offer', job.id, { delayMs: verdict.delayMs })
   await settleRotation(trx, job.rotation_id, actor)

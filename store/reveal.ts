@@ -16,9 +16,16 @@ import { confirmVaultAccess } from './principal.ts'
 /** Opens a stored value in memory; throws `busy` when the key it needs was not fetched before the transaction. */
 export type OpenValue = (facts: CheckoutFacts, version: number, sealed: Sealed) => Secret<string>
 
-export interface ShownCredential { readonly username: string; readonly value: Secret<string> }
+export interface ShownCredential {
+  readonly username: string
+  readonly value: Secret<string>
+}
 
-interface Asking { readonly principal: Principal; readonly actor: Actor; readonly open: OpenValue }
+interface Asking {
+  readonly principal: Principal
+  readonly actor: Actor
+  readonly open: OpenValue
+}
 
 /**
  * Shows a value without a lease. On record before it leaves, like every value.
@@ -26,7 +33,8 @@ interface Asking { readonly principal: Principal; readonly actor: Actor; readonl
  * @throws LeaseholdError `not-found`, `forbidden`, `inject-only`, `identity-checked-out` (somebody else holds it exclusively), `host-required`
  */
 export async function revealCredential(
-  trx: Transaction, asked: Asking & { readonly identityId: IdentityId; readonly hostId: HostId | null; readonly reason?: Sealed },
+  trx: Transaction,
+  asked: Asking & { readonly identityId: IdentityId; readonly hostId: HostId | null; readonly reason?: Sealed },
 ): Promise<ShownCredential> {
   const { identityId, hostId, principal } = asked
   await confirmVaultAccess(trx, principal, await readCheckoutFacts(trx, identityId, null), 'view_credentials')
@@ -41,8 +49,16 @@ export async function revealCredential(
   if (version === undefined) throw new LeaseholdError('host-required', { hostIds: facts.hosts.map((host) => host.hostId) })
   const shown = await show(trx, asked, facts, { hostId, version, leaseId: null })
   await appendAudit(trx, {
-    actor: asked.actor, action: 'identity.revealed', effect: 'permit', outcome: 'success', organizationId: facts.organizationId, vaultId: facts.vaultId, identityId, hostId,
-    ...(asked.reason === undefined ? {} : { reason: asked.reason }), detail: { credentialVersion: version },
+    actor: asked.actor,
+    action: 'identity.revealed',
+    effect: 'permit',
+    outcome: 'success',
+    organizationId: facts.organizationId,
+    vaultId: facts.vaultId,
+    identityId,
+    hostId,
+    ...(asked.reason === undefined ? {} : { reason: asked.reason }),
+    detail: { credentialVersion: version },
   })
   return shown
 }
@@ -64,14 +80,25 @@ export async function showLeaseCredential(trx: Transaction, asked: Asking & { re
   const { hostId, leaseId, credentialVersion: version } = lease
   const shown = await show(trx, asked, facts, { hostId, version, leaseId })
   await appendAudit(trx, {
-    actor: asked.actor, action: 'lease.credential_read', effect: 'permit', outcome: 'success', organizationId: facts.organizationId, vaultId: facts.vaultId,
-    identityId: facts.identityId, hostId, leaseId, detail: { credentialVersion: version },
+    actor: asked.actor,
+    action: 'lease.credential_read',
+    effect: 'permit',
+    outcome: 'success',
+    organizationId: facts.organizationId,
+    vaultId: facts.vaultId,
+    identityId: facts.identityId,
+    hostId,
+    leaseId,
+    detail: { credentialVersion: version },
   })
   return shown
 }
 
 async function show(
-  trx: Transaction, { principal, open }: Asking, facts: CheckoutFacts, at: { readonly hostId: HostId | null; readonly version: number; readonly leaseId: LeaseId | null },
+  trx: Transaction,
+  { principal, open }: Asking,
+  facts: CheckoutFacts,
+  at: { readonly hostId: HostId | null; readonly version: number; readonly leaseId: LeaseId | null },
 ): Promise<ShownCredential> {
   const sealed = await readCredential(trx, facts.identityId, at.version)
   if (sealed === undefined) throw new LeaseholdError('decryption-failed')

@@ -24,11 +24,20 @@ export interface RotationView {
   readonly version: number
   /** Before the jobs are made: the hosts of the identity, waiting. */
   readonly hosts: readonly {
-    readonly hostId: HostId; readonly jobId: string | null; readonly state: JobState; readonly attempts: number; readonly reason: string | null; readonly knownVersion: number | null
+    readonly hostId: HostId
+    readonly jobId: string | null
+    readonly state: JobState
+    readonly attempts: number
+    readonly reason: string | null
+    readonly knownVersion: number | null
   }[]
 }
 
-interface Row extends Omit<RotationView, 'dueAt' | 'startedAt' | 'finishedAt'> { readonly dueAt: Date | null; readonly startedAt: Date; readonly finishedAt: Date | null }
+interface Row extends Omit<RotationView, 'dueAt' | 'startedAt' | 'finishedAt'> {
+  readonly dueAt: Date | null
+  readonly startedAt: Date
+  readonly finishedAt: Date | null
+}
 
 const columns = sql`t.id, t.organization_id as "organizationId", t.vault_id as "vaultId", t.identity_id as "identityId", t.trigger, t.state, t.phase,
   t.needs_attention as "needsAttention", t.reason_class as reason, t.requested_by as "requestedBy", t.due_at as "dueAt", t.started_at as "startedAt",
@@ -40,7 +49,10 @@ const columns = sql`t.id, t.organization_id as "organizationId", t.vault_id as "
   from rotation t`
 
 const fromRow = (row: Row): RotationView => ({
-  ...row, dueAt: row.dueAt?.toISOString() ?? null, startedAt: row.startedAt.toISOString(), finishedAt: row.finishedAt?.toISOString() ?? null,
+  ...row,
+  dueAt: row.dueAt?.toISOString() ?? null,
+  startedAt: row.startedAt.toISOString(),
+  finishedAt: row.finishedAt?.toISOString() ?? null,
 })
 
 async function select(trx: Transaction, where: RawBuilder<unknown>): Promise<RotationView[]> {
@@ -63,12 +75,15 @@ export interface RotationFilter {
 
 /** Rotations of the scope, newest first. */
 export async function listRotations(trx: Transaction, scope: Scope, filter: RotationFilter, page: PageRequest): Promise<Page<RotationView>> {
-  const rotations = await select(trx, sql`
+  const rotations = await select(
+    trx,
+    sql`
     ${inScope(scope, sql`t.organization_id`, sql`t.vault_id`)}
     and (${filter.identityId ?? null}::uuid is null or t.identity_id = ${filter.identityId ?? null}::uuid)
     and (${filter.vaultId ?? null}::uuid is null or t.vault_id = ${filter.vaultId ?? null}::uuid)
     and (${filter.state ?? null}::text is null or t.state = ${filter.state ?? null}::text)
     and (${filter.needsAttention ?? null}::boolean is null or t.needs_attention = ${filter.needsAttention ?? null}::boolean)
-    ${newestFirst('rotation', 'started_at', page)}`)
+    ${newestFirst('rotation', 'started_at', page)}`,
+  )
   return toPage(rotations, page.limit)
 }

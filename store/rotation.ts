@@ -7,9 +7,20 @@ import type { VaultKeyRef } from '#schemas/vault-key-ref.ts'
 import type { Transaction } from './connection.ts'
 
 interface RotationRow {
-  id: RotationId; organization_id: OrganizationId; vault_id: VaultId; identity_id: IdentityId; trigger: RotationTrigger; state: RotationState
-  phase: RotationPhase; needs_attention: boolean; version: number; staged_version: number | null; reason_class: string | null
-  started_at: Date; finished_at: Date | null; jobs: JobFacts[]
+  id: RotationId
+  organization_id: OrganizationId
+  vault_id: VaultId
+  identity_id: IdentityId
+  trigger: RotationTrigger
+  state: RotationState
+  phase: RotationPhase
+  needs_attention: boolean
+  version: number
+  staged_version: number | null
+  reason_class: string | null
+  started_at: Date
+  finished_at: Date | null
+  jobs: JobFacts[]
 }
 
 /** The rotation as it is now, with its jobs; undefined when there is none in this account. */
@@ -26,11 +37,24 @@ export async function readRotationFacts(trx: Transaction, rotationId: RotationId
         from job j where j.rotation_id = r.id), '[]') as jobs
     from rotation r, clock where r.id = ${rotationId}::uuid`.execute(trx)
   const row = rows[0]
-  return row && {
-    rotationId: row.id, organizationId: row.organization_id, vaultId: row.vault_id, identityId: row.identity_id, trigger: row.trigger, state: row.state,
-    phase: row.phase, needsAttention: row.needs_attention, version: row.version, stagedVersion: row.staged_version, reasonClass: row.reason_class,
-    startedAt: row.started_at.toISOString(), finishedAt: row.finished_at?.toISOString() ?? null, jobs: row.jobs,
-  }
+  return (
+    row && {
+      rotationId: row.id,
+      organizationId: row.organization_id,
+      vaultId: row.vault_id,
+      identityId: row.identity_id,
+      trigger: row.trigger,
+      state: row.state,
+      phase: row.phase,
+      needsAttention: row.needs_attention,
+      version: row.version,
+      stagedVersion: row.staged_version,
+      reasonClass: row.reason_class,
+      startedAt: row.started_at.toISOString(),
+      finishedAt: row.finished_at?.toISOString() ?? null,
+      jobs: row.jobs,
+    }
+  )
 }
 
 /** As readRotationFacts. @throws LeaseholdError `not-found` */
@@ -58,8 +82,16 @@ export interface RotationMaterial {
 /** @throws LeaseholdError `not-found`, `organization-secret-not-found` */
 export async function rotationMaterial(trx: Transaction, rotationId: RotationId): Promise<RotationMaterial> {
   const { rows } = await sql<{
-    account_id: AccountId; identity_id: IdentityId; organization_id: OrganizationId; vault_id: VaultId; salt: Buffer; secret_version: number | null
-    credential_type: RotationMaterial['credentialType']; password_policy: unknown; next_version: number; staged_version: number | null
+    account_id: AccountId
+    identity_id: IdentityId
+    organization_id: OrganizationId
+    vault_id: VaultId
+    salt: Buffer
+    secret_version: number | null
+    credential_type: RotationMaterial['credentialType']
+    password_policy: unknown
+    next_version: number
+    staged_version: number | null
     history: { keyId: string; hash: string }[]
   }>`
     select r.account_id, i.id as identity_id, i.organization_id, i.vault_id, v.salt, o.secret_version, i.credential_type, i.password_policy,
@@ -74,8 +106,10 @@ export async function rotationMaterial(trx: Transaction, rotationId: RotationId)
   return {
     identityId: row.identity_id,
     vaultKey: { accountId: row.account_id, organizationId: row.organization_id, vaultId: row.vault_id, vaultSalt: row.salt, keyVersion: row.secret_version },
-    credentialType: row.credential_type, passwordPolicy: row.password_policy, nextVersion: row.next_version, stagedVersion: row.staged_version,
+    credentialType: row.credential_type,
+    passwordPolicy: row.password_policy,
+    nextVersion: row.next_version,
+    stagedVersion: row.staged_version,
     history: row.history.map(({ keyId, hash }) => ({ keyId, hash: Buffer.from(hash, 'hex') })),
   }
 }
-

@@ -21,8 +21,16 @@ export async function settleRotation(trx: Transaction, rotationId: RotationId, a
   if (rotation.state !== 'pending') return rotation
   const verdict = rotation.jobs.length === 0 ? 'pending' : verdictOf(rotation.jobs)
   if (verdict === 'pending') {
-    const phase = rotation.jobs.some((job) => job.state === 'doubt') ? 'in_doubt' : rotation.jobs.some((job) => job.state === 'claimed') ? 'applying' : 'waiting'
-    await trx.updateTable('rotation').set((e) => ({ phase, version: e('version', '+', 1) })).where('id', '=', rotationId).execute()
+    const phase = rotation.jobs.some((job) => job.state === 'doubt')
+      ? 'in_doubt'
+      : rotation.jobs.some((job) => job.state === 'claimed')
+        ? 'applying'
+        : 'waiting'
+    await trx
+      .updateTable('rotation')
+      .set((e) => ({ phase, version: e('version', '+', 1) }))
+      .where('id', '=', rotationId)
+      .execute()
     await owe(trx, 'rotation', rotationId)
     return readRotation(trx, rotationId)
   }
@@ -31,8 +39,15 @@ export async function settleRotation(trx: Transaction, rotationId: RotationId, a
     reason_class = ${reasonClass}::text where id = ${rotationId}::uuid`.execute(trx)
   await (verdict === 'confirmed' ? promote(trx, identityId, rotation) : postpone(trx, identityId, rotationId))
   await appendAudit(trx, {
-    actor, action: `rotation.${verdict}`, effect: 'permit', outcome: verdict === 'confirmed' ? 'success' : (reasonClass ?? 'failed'), organizationId: rotation.organizationId,
-    vaultId: rotation.vaultId, identityId, rotationId, detail: { version: rotation.stagedVersion, hosts: rotation.jobs.length },
+    actor,
+    action: `rotation.${verdict}`,
+    effect: 'permit',
+    outcome: verdict === 'confirmed' ? 'success' : (reasonClass ?? 'failed'),
+    organizationId: rotation.organizationId,
+    vaultId: rotation.vaultId,
+    identityId,
+    rotationId,
+    detail: { version: rotation.stagedVersion, hosts: rotation.jobs.length },
   })
   await owe(trx, 'rotation', rotationId, { closed: true })
   await tellLeases(trx, rotationId)

@@ -26,9 +26,20 @@ export async function stageVersion(trx: Transaction, rotationId: RotationId, val
   const rotation = await readRotation(trx, rotationId)
   if (rotation.state !== 'pending' || rotation.stagedVersion !== null) return rotation
   await storeVersion(trx, identityId, value, rotationId)
-  await trx.updateTable('rotation').set((e) => ({ staged_version: value.version, phase: 'staged', version: e('version', '+', 1) })).where('id', '=', rotationId).execute()
+  await trx
+    .updateTable('rotation')
+    .set((e) => ({ staged_version: value.version, phase: 'staged', version: e('version', '+', 1) }))
+    .where('id', '=', rotationId)
+    .execute()
   await appendAudit(trx, {
-    actor, action: 'rotation.staged', effect: 'permit', outcome: 'success', organizationId: rotation.organizationId, vaultId: rotation.vaultId, identityId, rotationId,
+    actor,
+    action: 'rotation.staged',
+    effect: 'permit',
+    outcome: 'success',
+    organizationId: rotation.organizationId,
+    vaultId: rotation.vaultId,
+    identityId,
+    rotationId,
     detail: { version: value.version },
   })
   return readRotation(trx, rotationId)

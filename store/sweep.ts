@@ -20,7 +20,9 @@ export async function listOverdueLeases(db: Db, limit: number): Promise<{ readon
   const { rows } = await sql<{ accountId: AccountId; leaseId: LeaseId }>`
     select account_id as "accountId", id as "leaseId" from lease
     where state = 'active' and expires_at <= ${bound} and expires_at <= app_clock(account_id)
-    order by expires_at limit ${limit}::int`.execute(db).catch(rethrow)
+    order by expires_at limit ${limit}::int`
+    .execute(db)
+    .catch(rethrow)
   return rows
 }
 
@@ -45,7 +47,9 @@ export async function listDueIdentities(db: Db, limit: number, after?: Pick<DueI
     select account_id as "accountId", id as "identityId", next_rotation_at::text as "dueAt" from identity
     where next_rotation_at <= ${bound} and next_rotation_at <= app_clock(account_id)
       and (next_rotation_at, id) > (${after?.dueAt ?? '-infinity'}::timestamptz, ${after?.identityId ?? nothing}::uuid)
-    order by next_rotation_at, id limit ${limit}::int`.execute(db).catch(rethrow)
+    order by next_rotation_at, id limit ${limit}::int`
+    .execute(db)
+    .catch(rethrow)
   return rows
 }
 
@@ -64,8 +68,13 @@ export async function beginDueRotation(trx: Transaction, identityId: IdentityId)
     const next = nextRotationAt(due.interval, facts.now, due.dueAt)
     await trx.updateTable('identity').set({ next_rotation_at: next }).where('id', '=', identityId).execute()
     await appendAudit(trx, {
-      actor, action: 'rotation.skipped', effect: 'permit', outcome: 'identity-has-no-hosts' satisfies ErrorCode, organizationId: facts.organizationId,
-      vaultId: facts.vaultId, identityId,
+      actor,
+      action: 'rotation.skipped',
+      effect: 'permit',
+      outcome: 'identity-has-no-hosts' satisfies ErrorCode,
+      organizationId: facts.organizationId,
+      vaultId: facts.vaultId,
+      identityId,
     })
     return undefined
   }

@@ -35,9 +35,11 @@ export async function listVaults(trx: Transaction, scope: Scope, organizationId:
 
 /** @throws LeaseholdError `not-found` (the organization), `already-exists` */
 export async function createVault(trx: Transaction, id: VaultId, body: CreateVault, actor: Actor): Promise<Vault> {
-  await refuseDuplicates(sql`
+  await refuseDuplicates(
+    sql`
     insert into vault (id, organization_id, name, description, salt)
-    values (${id}::uuid, ${body.organizationId}::uuid, ${body.name}::text, ${body.description ?? null}::text, ${randomBytes(32)}::bytea)`.execute(trx))
+    values (${id}::uuid, ${body.organizationId}::uuid, ${body.name}::text, ${body.description ?? null}::text, ${randomBytes(32)}::bytea)`.execute(trx),
+  )
   await appendAudit(trx, { actor, action: 'vault.created', effect: 'permit', outcome: 'success', organizationId: body.organizationId, vaultId: id })
   return readVault(trx, id)
 }
@@ -48,10 +50,18 @@ export async function changeVault(trx: Transaction, id: VaultId, change: ChangeV
   const before = await readVault(trx, id)
   expectVersion(before.version, expectedVersion)
   const after = merged(before, change)
-  await refuseDuplicates(sql`
-    update vault set name = ${after.name}::text, description = ${after.description}::text, version = version + 1 where id = ${id}::uuid`.execute(trx))
+  await refuseDuplicates(
+    sql`
+    update vault set name = ${after.name}::text, description = ${after.description}::text, version = version + 1 where id = ${id}::uuid`.execute(trx),
+  )
   await appendAudit(trx, {
-    actor, action: 'vault.changed', effect: 'permit', outcome: 'success', organizationId: before.organizationId, vaultId: id, detail: { fields: fieldsOf(change) },
+    actor,
+    action: 'vault.changed',
+    effect: 'permit',
+    outcome: 'success',
+    organizationId: before.organizationId,
+    vaultId: id,
+    detail: { fields: fieldsOf(change) },
   })
   return readVault(trx, id)
 }

@@ -39,7 +39,9 @@ function running(folder: string): { pid: number; command: string }[] {
 
 function processIds(): number[] {
   try {
-    return readdirSync('/proc').map(Number).filter((pid) => pid > 0)
+    return readdirSync('/proc')
+      .map(Number)
+      .filter((pid) => pid > 0)
   } catch {
     return []
   }

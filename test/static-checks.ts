@@ -3,7 +3,11 @@ import { globSync } from 'node:fs'
 import path from 'node:path'
 
 /** What one look at the sources said. */
-export interface CheckResult { readonly name: string; readonly passed: boolean; readonly output: string }
+export interface CheckResult {
+  readonly name: string
+  readonly passed: boolean
+  readonly output: string
+}
 
 interface Check {
   readonly name: string
@@ -22,9 +26,14 @@ const isListed = (line: string): boolean => path.isAbsolute(line) && line.endsWi
 
 export const checks: readonly Check[] = [
   {
-    name: 'typecheck', args: ['tsc', '--noEmit', '--listFiles', '--pretty', 'false'],
+    name: 'typecheck',
+    args: ['tsc', '--noEmit', '--listFiles', '--pretty', 'false'],
     looked: (output) => output.split('\n').filter((line) => isListed(line) && line.startsWith(projectRoot) && !line.includes('/node_modules/')).length,
-    shown: (output) => output.split('\n').filter((line) => !isListed(line)).join('\n'),
+    shown: (output) =>
+      output
+        .split('\n')
+        .filter((line) => !isListed(line))
+        .join('\n'),
   },
   { name: 'lint', args: ['oxlint', '.'], looked: filesFinished },
   { name: 'format', args: ['oxfmt', '--check', '.'], looked: filesFinished },
@@ -47,7 +56,11 @@ export async function runChecks(report: (result: CheckResult) => void): Promise<
 }
 
 /** @param expected how many files the tool has to look at, at least */
-export async function runCheck({ name, args: [tool = '', ...args], looked, shown = (text) => text }: Check, expected: number, cwd = projectRoot): Promise<CheckResult> {
+export async function runCheck(
+  { name, args: [tool = '', ...args], looked, shown = (text) => text }: Check,
+  expected: number,
+  cwd = projectRoot,
+): Promise<CheckResult> {
   const { status, output } = await run(path.join(projectRoot, 'node_modules/.bin', tool), args, cwd)
   if (status !== 0) return { name, passed: false, output: shown(output).trim() }
   const seen = looked?.(output) ?? expected

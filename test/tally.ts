@@ -1,7 +1,12 @@
 import type { TestModule } from 'vitest/node'
 
 /** What a run came to. */
-export interface Tally { readonly passed: number; readonly failed: number; readonly skipped: number; readonly skips: readonly string[] }
+export interface Tally {
+  readonly passed: number
+  readonly failed: number
+  readonly skipped: number
+  readonly skips: readonly string[]
+}
 
 /**
  * Counts the tests of all files. A file that could not be read, and an error outside a test, are failures like any other.

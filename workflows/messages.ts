@@ -23,7 +23,15 @@ export const sweepSchedule = 'rotation-sweep'
 
 /** Search attributes of the namespace and their types. They are not encrypted: ids, states and times only. */
 export const searchAttributes = {
-  LeaseholdAccount: 'KEYWORD', LeaseholdVault: 'KEYWORD', LeaseholdIdentity: 'KEYWORD', LeaseholdSubject: 'KEYWORD', LeaseholdState: 'KEYWORD',
-  LeaseholdMode: 'KEYWORD', LeaseholdConnector: 'KEYWORD', LeaseholdExpiresAt: 'DATETIME', LeaseholdPendingSince: 'DATETIME',
-  LeaseholdNeedsAttention: 'BOOL', LeaseholdBreakGlass: 'BOOL',
+  LeaseholdAccount: 'KEYWORD',
+  LeaseholdVault: 'KEYWORD',
+  LeaseholdIdentity: 'KEYWORD',
+  LeaseholdSubject: 'KEYWORD',
+  LeaseholdState: 'KEYWORD',
+  LeaseholdMode: 'KEYWORD',
+  LeaseholdConnector: 'KEYWORD',
+  LeaseholdExpiresAt: 'DATETIME',
+  LeaseholdPendingSince: 'DATETIME',
+  LeaseholdNeedsAttention: 'BOOL',
+  LeaseholdBreakGlass: 'BOOL',
 } as const

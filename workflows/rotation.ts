@@ -29,12 +29,19 @@ export async function rotation(subject: Subject): Promise<void> {
 
 async function take(step: RotationStep, subject: Subject, news: News): Promise<void> {
   switch (step.do) {
-    case 'stage': return change.stageRotation(subject)
-    case 'open-jobs': return change.openRotationJobs(subject)
-    case 'raise-attention': return change.raiseRotationAttention(subject)
-    case 'settle': return change.settleRotation(subject)
-    case 'lapse': return change.lapseClaim(subject, step.jobId, step.epoch)
-    case 'wait': return news.wait(step.ms)
-    case 'finish': return
+    case 'stage':
+      return change.stageRotation(subject)
+    case 'open-jobs':
+      return change.openRotationJobs(subject)
+    case 'raise-attention':
+      return change.raiseRotationAttention(subject)
+    case 'settle':
+      return change.settleRotation(subject)
+    case 'lapse':
+      return change.lapseClaim(subject, step.jobId, step.epoch)
+    case 'wait':
+      return news.wait(step.ms)
+    case 'finish':
+      return
   }
 }

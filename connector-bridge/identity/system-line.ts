@@ -39,7 +39,8 @@ export function createSystemLine(connection: NatsConnection): SystemLine {
       const query = JSON.stringify({ auth: true, acc: account, limit: 10_000 })
       const servers = (await askAll('$SYS.REQ.SERVER.PING.CONNZ', query)).map((text) => Connections.parse(JSON.parse(text)))
       const found = servers.flatMap(({ server, data }) =>
-        (data?.connections ?? []).filter(({ authorized_user }) => authorized_user === user).map(({ cid }) => ({ server: server.id, cid })))
+        (data?.connections ?? []).filter(({ authorized_user }) => authorized_user === user).map(({ cid }) => ({ server: server.id, cid })),
+      )
       for (const { server, cid } of found) await connection.request(`$SYS.REQ.SERVER.${server}.KICK`, JSON.stringify({ cid }), { timeout: patience })
       return found.length
     },

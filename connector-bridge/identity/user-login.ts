@@ -21,12 +21,30 @@ export async function logIn({ natsUrl, inboxPrefix, signer, rights }: LoginOptio
   const mint = (): Promise<string> => mintUser(signer, rights(user.getPublicKey()))
   let jwt = await mint()
   const connection = await connect({
-    servers: natsUrl, inboxPrefix, name: 'leasehold-bridge', timeout: 2_000, pingInterval: 20_000, maxPingOut: 2,
-    maxReconnectAttempts: -1, reconnectTimeWait: 250, reconnectJitter: 250, ignoreAuthErrorAbort: true,
-    authenticator: jwtAuthenticator(() => jwt, user.getSeed()), ...(natsUrl.startsWith('tls:') ? { tls: {} } : {}),
+    servers: natsUrl,
+    inboxPrefix,
+    name: 'leasehold-bridge',
+    timeout: 2_000,
+    pingInterval: 20_000,
+    maxPingOut: 2,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 250,
+    reconnectJitter: 250,
+    ignoreAuthErrorAbort: true,
+    authenticator: jwtAuthenticator(() => jwt, user.getSeed()),
+    ...(natsUrl.startsWith('tls:') ? { tls: {} } : {}),
   })
   // The server ends the connection with its rights; the driver then comes back with the newer ones.
-  const renewal = setInterval(() => void mint().then((next) => { jwt = next }, () => {}), (userLife / 4) * 1000)
+  const renewal = setInterval(
+    () =>
+      void mint().then(
+        (next) => {
+          jwt = next
+        },
+        () => {},
+      ),
+    (userLife / 4) * 1000,
+  )
   renewal.unref()
   void connection.closed().then(() => clearInterval(renewal))
   return connection

@@ -18,7 +18,11 @@ export interface Speaker {
  * Answers a claim. The decision is committed before any value is opened: from then on nobody else can hold the account, and
  * a crash of ours leaves a claim that lapses, never a secret without a claim.
  */
-export async function answerClaim(parts: { readonly db: Db; readonly vaultKeys: VaultKeys }, { accountId, connectorId }: Speaker, request: ClaimRequest): Promise<ClaimAnswer> {
+export async function answerClaim(
+  parts: { readonly db: Db; readonly vaultKeys: VaultKeys },
+  { accountId, connectorId }: Speaker,
+  request: ClaimRequest,
+): Promise<ClaimAnswer> {
   const { jobId, epoch, instance } = request
   const facts = await inAccount(parts.db, accountId, (trx) => claimJob(trx, { jobId, epoch, instance, connectorId }))
   if ('refused' in facts) return { v: 1, refused: facts.refused }
@@ -31,11 +35,19 @@ async function sealJob(vaultKeys: VaultKeys, facts: ClaimFacts, instance: string
     open(await vaultKeys.get(vaultKey), { identityId, version, purpose: 'credential' }, sealed).expose()
   const key = await vaultKeys.get(staged.vaultKey)
   const job: SealedJob = {
-    v: 1, jobId, epoch, connectorId, kind, deadlineMs: holdMs,
+    v: 1,
+    jobId,
+    epoch,
+    connectorId,
+    kind,
+    deadlineMs: holdMs,
     target: { address: target.address, port: target.port, adapter: target.adapter, parameters: target.parameters },
-    account: { username }, staged: await value(staged), known: known === null ? null : await value(known),
+    account: { username },
+    staged: await value(staged),
+    known: known === null ? null : await value(known),
     admin: admin === null ? null : { username: admin.username, password: await value(admin) },
-    macKey: jobMacKey(key, { jobId, epoch, instance }).toString('base64url'), macKeyId: key.keyId,
+    macKey: jobMacKey(key, { jobId, epoch, instance }).toString('base64url'),
+    macKeyId: key.keyId,
   }
   return sealForConnector(facts.encryptionJwk, Secret.of(job), { jobId, epoch })
 }

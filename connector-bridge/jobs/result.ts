@@ -33,6 +33,12 @@ export async function takeResult(parts: { readonly db: Db; readonly vaultKeys: V
 async function refuse(db: Db, { accountId, connectorId }: Speaker, { jobId, epoch }: JobResult): Promise<void> {
   await inAccount(db, accountId, (trx) =>
     appendAudit(trx, {
-      actor: { kind: 'connector', id: connectorId }, action: 'job.reported', effect: 'deny', outcome: 'altered-result', connectorId, detail: { jobId, epoch },
-    }))
+      actor: { kind: 'connector', id: connectorId },
+      action: 'job.reported',
+      effect: 'deny',
+      outcome: 'altered-result',
+      connectorId,
+      detail: { jobId, epoch },
+    }),
+  )
 }

@@ -5,7 +5,10 @@ import type { Adapter, Change, ChangeOutcome, Login, LoginOutcome, Target } from
 const connectLimit = 5_000
 
 /** What of a login's dialogue decides what it proves. */
-interface Dialogue { proved: boolean; weak: boolean }
+interface Dialogue {
+  proved: boolean
+  weak: boolean
+}
 
 /**
  * PostgreSQL roles: sets a SCRAM verifier that we computed, proves it by a fresh SCRAM login. The password itself is never
@@ -71,16 +74,22 @@ async function judge(connecting: Promise<unknown>, dialogue: Dialogue): Promise<
 
 function makeClient(target: Target, login: Login): { client: pg.Client; dialogue: Dialogue } {
   const client = new pg.Client({
-    host: target.address, port: target.port, user: login.username, password: login.password,
+    host: target.address,
+    port: target.port,
+    user: login.username,
+    password: login.password,
     database: typeof target.parameters['database'] === 'string' ? target.parameters['database'] : 'postgres',
     // A plain connection must stay on this machine; elsewhere the target shows a certificate that we check.
     ssl: isLoopback(target.address) ? false : { rejectUnauthorized: true, minVersion: 'TLSv1.2' },
-    connectionTimeoutMillis: connectLimit, application_name: 'leasehold-connector',
+    connectionTimeoutMillis: connectLimit,
+    application_name: 'leasehold-connector',
   })
   client.on('error', () => {})
   const dialogue: Dialogue = { proved: false, weak: false }
   const { connection } = client as unknown as { connection: NodeJS.EventEmitter & { stream: { destroy(): void } } }
-  connection.on('authenticationSASLFinal', () => { dialogue.proved = true })
+  connection.on('authenticationSASLFinal', () => {
+    dialogue.proved = true
+  })
   for (const event of ['authenticationCleartextPassword', 'authenticationMD5Password']) {
     // First in line: the stream is gone before the driver could answer with the password.
     connection.prependListener(event, () => {

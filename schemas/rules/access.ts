@@ -5,8 +5,7 @@ const rank: Record<GrantLevel, number> = { view_vault: 1, view_credentials: 2, c
 
 /** Whether a role of the principal gives `name` in the whole account or in this organization. Owners hold every permission. */
 export function hasPermission(principal: Principal, name: Permission, organizationId: OrganizationId | null): boolean {
-  return principal.owner
-    || principal.permissions.some((held) => held.name === name && (held.organizationId === null || held.organizationId === organizationId))
+  return principal.owner || principal.permissions.some((held) => held.name === name && (held.organizationId === null || held.organizationId === organizationId))
 }
 
 /**

@@ -17,7 +17,10 @@ export interface CheckoutState {
   readonly owedSince: Date | null
 }
 
-export interface Refusal { readonly code: ErrorCode; readonly facts: ErrorFacts }
+export interface Refusal {
+  readonly code: ErrorCode
+  readonly facts: ErrorFacts
+}
 
 /** The version that a checkout for `hostId` (null: no host in particular) answers; undefined when the hosts differ. */
 export function versionFor(state: Pick<CheckoutState, 'hosts' | 'currentVersion'>, hostId: HostId | null): number | undefined {
@@ -33,8 +36,11 @@ export function checkoutRefusal(state: CheckoutState, hostId: HostId | null, now
   if (hostId !== null && !state.hosts.some((host) => host.hostId === hostId)) {
     return { code: 'validation-failed', facts: { errors: [{ path: 'hostId', message: 'must be a host of this identity' }] } }
   }
-  return takenRefusal(state) ?? rotationRefusal(state, hostId, now)
-    ?? (versionFor(state, hostId) === undefined ? { code: 'host-required', facts: { hostIds: state.hosts.map((host) => host.hostId) } } : undefined)
+  return (
+    takenRefusal(state) ??
+    rotationRefusal(state, hostId, now) ??
+    (versionFor(state, hostId) === undefined ? { code: 'host-required', facts: { hostIds: state.hosts.map((host) => host.hostId) } } : undefined)
+  )
 }
 
 function takenRefusal({ allowConcurrentCheckout, maxConcurrentSessions, leases }: CheckoutState): Refusal | undefined {

@@ -23,7 +23,10 @@ export function expiryOf(now: Date, minutes: number, caps: readonly (Date | null
  * and never past the caps. Never earlier than the present end.
  */
 export function extendedExpiryOf(
-  lease: { readonly startedAt: Date; readonly expiresAt: Date }, minutes: number, caps: readonly (Date | null)[], organizationMaximumMinutes: number | null,
+  lease: { readonly startedAt: Date; readonly expiresAt: Date },
+  minutes: number,
+  caps: readonly (Date | null)[],
+  organizationMaximumMinutes: number | null,
 ): Date {
   const latest = expiryOf(lease.startedAt, maximumMinutes, caps, organizationMaximumMinutes)
   const asked = lease.expiresAt.getTime() + minutes * minute

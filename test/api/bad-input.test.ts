@@ -4,9 +4,26 @@ import { absent, startApi, type TestApi } from './support.ts'
 
 /** Every route of the OpenAPI document is fed with what its schema does not allow. */
 
-interface Schema { type?: string | string[]; anyOf?: Schema[]; properties?: Record<string, Schema>; required?: string[]; minimum?: number; maximum?: number; maxLength?: number; enum?: unknown[]; items?: Schema }
-interface Operation { parameters: { name: string; in: string; schema: Schema }[]; requestBody?: { content: Record<string, { schema: Schema }> } }
-interface Route { readonly method: string; readonly path: string; readonly operation: Operation }
+interface Schema {
+  type?: string | string[]
+  anyOf?: Schema[]
+  properties?: Record<string, Schema>
+  required?: string[]
+  minimum?: number
+  maximum?: number
+  maxLength?: number
+  enum?: unknown[]
+  items?: Schema
+}
+interface Operation {
+  parameters: { name: string; in: string; schema: Schema }[]
+  requestBody?: { content: Record<string, { schema: Schema }> }
+}
+interface Route {
+  readonly method: string
+  readonly path: string
+  readonly operation: Operation
+}
 
 let api: TestApi
 let database: TestDatabase
@@ -34,9 +51,17 @@ const canary = 'canary-9f27'
 function wrongFor(schema: Schema): unknown[] {
   const kinds = [schema, ...(schema.anyOf ?? [])]
   const types = kinds.flatMap((kind) => kind.type ?? [])
-  const numbers = kinds.flatMap(({ minimum, maximum }) => [...(minimum === undefined ? [] : [minimum - 1]), ...(maximum === undefined || maximum > 1e9 ? [] : [maximum + 1])])
+  const numbers = kinds.flatMap(({ minimum, maximum }) => [
+    ...(minimum === undefined ? [] : [minimum - 1]),
+    ...(maximum === undefined || maximum > 1e9 ? [] : [maximum + 1]),
+  ])
   const long = kinds.flatMap(({ maxLength }) => (maxLength === undefined || maxLength > 10_000 ? [] : [canary.padEnd(maxLength + 1, 'x')]))
-  return [...(types.includes('string') ? [918_273_645.5] : [canary]), ...(types.includes('array') || types.includes('object') ? [canary] : [[canary], { [canary]: canary }]), ...numbers, ...long]
+  return [
+    ...(types.includes('string') ? [918_273_645.5] : [canary]),
+    ...(types.includes('array') || types.includes('object') ? [canary] : [[canary], { [canary]: canary }]),
+    ...numbers,
+    ...long,
+  ]
 }
 
 describe('every route that takes a body', () => {
@@ -96,7 +121,10 @@ describe('every route', () => {
   test('answers 401 without a token, with the same body as to a wrong one', async () => {
     for (const { method, path } of routes) {
       const headers = { traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01` }
-      const [none, wrong] = await Promise.all([api.call(null, method, path, { headers }), api.call(null, method, path, { headers: { ...headers, authorization: 'Bearer a.b.c' } })])
+      const [none, wrong] = await Promise.all([
+        api.call(null, method, path, { headers }),
+        api.call(null, method, path, { headers: { ...headers, authorization: 'Bearer a.b.c' } }),
+      ])
       expect([method, path, none.status, none.text === wrong.text, none.headers.has('www-authenticate')]).toEqual([method, path, 401, true, true])
     }
   })
@@ -125,7 +153,9 @@ describe('every route', () => {
   test('answers 404 to an id that is none, like to one that nobody has', async () => {
     const headers = { traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01` }
     for (const { method, path } of routes.filter((route) => route.path.includes(absent) && route.operation.requestBody === undefined)) {
-      const answers = await Promise.all([absent, 'not-an-id', '..%2f..', '%00', `${absent}0`].map((id) => api.call('mia', method, path.replaceAll(absent, id), { headers })))
+      const answers = await Promise.all(
+        [absent, 'not-an-id', '..%2f..', '%00', `${absent}0`].map((id) => api.call('mia', method, path.replaceAll(absent, id), { headers })),
+      )
       for (const answer of answers) expect([method, path, answer.status, answer.text]).toEqual([method, path, 404, answers[0]?.text])
     }
   })
@@ -154,7 +184,12 @@ describe('the answer', () => {
   test('is never cached and echoes a well-formed correlation id', async () => {
     for (const path of ['/v1/me', '/v1/leases', '/healthz', '/v1/nothing-here', '/v1/openapi.json']) {
       const { headers } = await api.call('mia', 'GET', path, { headers: { 'x-correlation-id': 'ticket-42' } })
-      expect([path, headers.get('cache-control'), headers.get('x-correlation-id'), headers.get('x-content-type-options')]).toEqual([path, 'no-store', 'ticket-42', 'nosniff'])
+      expect([path, headers.get('cache-control'), headers.get('x-correlation-id'), headers.get('x-content-type-options')]).toEqual([
+        path,
+        'no-store',
+        'ticket-42',
+        'nosniff',
+      ])
     }
     const { headers, body } = await api.call('mia', 'GET', '/v1/nothing-here', { headers: { 'x-correlation-id': 'a b<script>' } })
     expect(headers.get('x-correlation-id')).toMatch(/^[0-9a-f]{32}$/)
@@ -162,7 +197,8 @@ describe('the answer', () => {
   })
 
   test('to another spelling of a route is no other route', async () => {
-    for (const path of ['/V1/me', '//v1/me', '/v1//me', '/v1/me/', '/v1/me;x=1']) expect([path, (await api.call('mia', 'GET', path)).status]).toEqual([path, 404])
+    for (const path of ['/V1/me', '//v1/me', '/v1//me', '/v1/me/', '/v1/me;x=1'])
+      expect([path, (await api.call('mia', 'GET', path)).status]).toEqual([path, 404])
     expect((await api.call('mia', 'POST', '/v1/me', { body: {} })).status).toBe(404)
     expect((await api.call(null, 'HEAD', '/v1/me')).status).toBe(401)
   })

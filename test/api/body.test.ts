@@ -75,7 +75,9 @@ describe('values', () => {
 
   test('unknown fields are refused by name, odd names are not repeated', () => {
     expect(faults(CheckoutBody, { ...good, owner: true })).toEqual([{ path: 'owner', message: 'unknown field' }])
-    expect(faults(CheckoutBody, JSON.parse('{"reason":"x","durationMinutes":5,"__proto__":{"owner":true}}'))).toEqual([{ path: '__proto__', message: 'unknown field' }])
+    expect(faults(CheckoutBody, JSON.parse('{"reason":"x","durationMinutes":5,"__proto__":{"owner":true}}'))).toEqual([
+      { path: '__proto__', message: 'unknown field' },
+    ])
     expect(faults(CheckoutBody, { ...good, 'p4ss w0rd!': 1 })).toEqual([{ path: '?', message: 'unknown field' }])
   })
 

@@ -11,9 +11,12 @@ beforeAll(async () => {
 afterAll(() => world?.end())
 
 const ask = { reason: 'deploy 42', durationMinutes: 30 }
-const checkout = (sub: string, identityId: string, body: unknown = ask, headers: Record<string, string> = {}) => world.post(sub, `/v1/identities/${identityId}/checkout`, body, headers)
+const checkout = (sub: string, identityId: string, body: unknown = ask, headers: Record<string, string> = {}) =>
+  world.post(sub, `/v1/identities/${identityId}/checkout`, body, headers)
 const events = async (leaseId: string): Promise<string[]> =>
-  (await world.call('axe', 'GET', `/v1/audit/events?leaseId=${leaseId}`)).body.items.map((event: { action: string; outcome: string }) => `${event.action} ${event.outcome}`)
+  (await world.call('axe', 'GET', `/v1/audit/events?leaseId=${leaseId}`)).body.items.map(
+    (event: { action: string; outcome: string }) => `${event.action} ${event.outcome}`,
+  )
 
 describe('a checkout', () => {
   test('answers the lease and the credential, and is on record', async () => {
@@ -23,18 +26,41 @@ describe('a checkout', () => {
     expect(() => CheckoutAnswer.parse(body)).not.toThrow()
     expect(body).toMatchObject({
       credential: { username: 'orders', value: 'password of orders' },
-      lease: { identityId: id, identityGroupId: world.vaultId, hostId: null, mode: 'standard', state: 'active', reason: ask.reason, durationMinutes: 30, holder: { name: 'Sam Operator' }, endedAt: null, version: 1 },
+      lease: {
+        identityId: id,
+        identityGroupId: world.vaultId,
+        hostId: null,
+        mode: 'standard',
+        state: 'active',
+        reason: ask.reason,
+        durationMinutes: 30,
+        holder: { name: 'Sam Operator' },
+        endedAt: null,
+        version: 1,
+      },
     })
     expect(Date.parse(body.lease.expiresAt) - Date.parse(body.lease.startedAt)).toBe(30 * 60_000)
     expect(headers.get('location')).toBe(`/v1/leases/${body.lease.id}`)
     expect(headers.get('cache-control')).toBe('no-store')
     const { body: log } = await world.call('axe', 'GET', `/v1/audit/events?leaseId=${body.lease.id}`)
-    expect(log.items).toMatchObject([{ action: 'lease.granted', effect: 'permit', outcome: 'success', reason: ask.reason, requestedMinutes: 30, actor: { kind: 'user', sub: 'sam' }, vaultId: world.vaultId }])
+    expect(log.items).toMatchObject([
+      {
+        action: 'lease.granted',
+        effect: 'permit',
+        outcome: 'success',
+        reason: ask.reason,
+        requestedMinutes: 30,
+        actor: { kind: 'user', sub: 'sam' },
+        vaultId: world.vaultId,
+      },
+    ])
   })
 
   test('of a held identity answers 409 in the words of the manual, with who and until when', async () => {
     const id = await world.addIdentity('held')
-    const { body: { lease } } = await checkout('sam', id)
+    const {
+      body: { lease },
+    } = await checkout('sam', id)
     const { status, body, headers } = await checkout('mia', id)
     expect(status).toBe(409)
     expect(body).toMatchObject({ code: 'identity-checked-out', detail: 'Identity is already checked out', holder: 'Sam Operator', until: lease.expiresAt })
@@ -66,7 +92,10 @@ describe('a checkout', () => {
     expect((await world.post('sam', `/v1/leases/${body.lease.id}/credential`)).body.code).toBe('inject-only')
     expect((await world.post('sam', `/v1/identities/${id}/reveal`)).body.code).toBe('inject-only')
     const { body: log } = await world.call('axe', 'GET', `/v1/audit/events?identityId=${id}&effect=deny`)
-    expect(log.items.map((event: { action: string; outcome: string }) => `${event.action} ${event.outcome}`)).toEqual(['identity.reveal inject-only', 'lease.read-credential inject-only'])
+    expect(log.items.map((event: { action: string; outcome: string }) => `${event.action} ${event.outcome}`)).toEqual([
+      'identity.reveal inject-only',
+      'lease.read-credential inject-only',
+    ])
   })
 
   test('names only a host of the identity', async () => {
@@ -101,7 +130,9 @@ describe('a repeated checkout', () => {
   test('after the end answers the ended lease without the value', async () => {
     const id = await world.addIdentity('ended')
     const headers = { 'idempotency-key': randomUUID() }
-    const { body: { lease } } = await checkout('sam', id, ask, headers)
+    const {
+      body: { lease },
+    } = await checkout('sam', id, ask, headers)
     await world.post('sam', `/v1/leases/${lease.id}/checkin`)
     const { status, body } = await checkout('sam', id, ask, headers)
     expect([status, body.credential, body.lease.state, body.lease.endCause]).toEqual([201, null, 'ended', 'checked_in'])
@@ -111,12 +142,23 @@ describe('a repeated checkout', () => {
 describe('who may not', () => {
   test('see the vault or is of another account gets what nobody gets, to the byte', async () => {
     const id = await world.addIdentity('hidden')
-    const { body: { lease } } = await checkout('sam', id)
+    const {
+      body: { lease },
+    } = await checkout('sam', id)
     const headers = { traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01`, 'idempotency-key': 'k' }
     const calls: [string, string, unknown?][] = [
-      ['POST', '/v1/identities/ID/checkout', ask], ['POST', '/v1/identities/ID/reveal', {}], ['POST', '/v1/identities/ID/rotate', {}], ['GET', '/v1/identities/ID'],
-      ['GET', '/v1/leases/LEASE'], ['POST', '/v1/leases/LEASE/credential', {}], ['POST', '/v1/leases/LEASE/checkin', {}], ['POST', '/v1/leases/LEASE/extend', { minutes: 5 }],
-      ['POST', '/v1/leases/LEASE/force-checkin', { reason: 'x' }], ['GET', '/v1/rotations/LEASE'], ['GET', '/v1/rotations/LEASE/events'], ['GET', '/v1/jobs/LEASE'],
+      ['POST', '/v1/identities/ID/checkout', ask],
+      ['POST', '/v1/identities/ID/reveal', {}],
+      ['POST', '/v1/identities/ID/rotate', {}],
+      ['GET', '/v1/identities/ID'],
+      ['GET', '/v1/leases/LEASE'],
+      ['POST', '/v1/leases/LEASE/credential', {}],
+      ['POST', '/v1/leases/LEASE/checkin', {}],
+      ['POST', '/v1/leases/LEASE/extend', { minutes: 5 }],
+      ['POST', '/v1/leases/LEASE/force-checkin', { reason: 'x' }],
+      ['GET', '/v1/rotations/LEASE'],
+      ['GET', '/v1/rotations/LEASE/events'],
+      ['GET', '/v1/jobs/LEASE'],
     ]
     for (const [method, path, body] of calls) {
       const at = (identity: string, leaseId: string) => world.call('gus', method, path.replace('ID', identity).replace('LEASE', leaseId), { body, headers })
@@ -138,10 +180,20 @@ describe('who may not', () => {
 
 test('a right that ends is gone at the next call, and so is a person who is disabled', async () => {
   const id = await world.addIdentity('withdrawn')
-  const { body: { lease } } = await checkout('sam', id)
-  const { body: { items: [grant] } } = await world.call('mia', 'GET', `/v1/identity-groups/${world.vaultId}/grants`)
+  const {
+    body: { lease },
+  } = await checkout('sam', id)
+  const {
+    body: {
+      items: [grant],
+    },
+  } = await world.call('mia', 'GET', `/v1/identity-groups/${world.vaultId}/grants`)
   await world.database.superuser('update vault_grant set valid_to = clock_timestamp() where id = $1', [grant.id])
-  const answers = [await checkout('sam', id), await world.post('sam', `/v1/leases/${lease.id}/extend`, { minutes: 5 }), await world.post('sam', `/v1/leases/${lease.id}/credential`)]
+  const answers = [
+    await checkout('sam', id),
+    await world.post('sam', `/v1/leases/${lease.id}/extend`, { minutes: 5 }),
+    await world.post('sam', `/v1/leases/${lease.id}/credential`),
+  ]
   expect(answers.map(({ status, body }) => `${status} ${body.missing}`)).toEqual(Array(3).fill('403 vault access: checkout'))
   await world.database.superuser('update vault_grant set valid_to = null where id = $1', [grant.id])
   expect((await world.post('sam', `/v1/leases/${lease.id}/credential`)).status).toBe(200)
@@ -149,13 +201,17 @@ test('a right that ends is gone at the next call, and so is a person who is disa
   const refused = await world.post('sam', `/v1/leases/${lease.id}/credential`, {}, { 'x-correlation-id': 'disabled-1' })
   await world.database.superuser(`update account_user set state = 'active' where sub = 'sam'`)
   expect([refused.status, refused.body.code]).toEqual([403, 'forbidden'])
-  expect((await world.call('axe', 'GET', '/v1/audit/events?correlationId=disabled-1')).body.items).toMatchObject([{ effect: 'deny', action: 'lease.read-credential' }])
+  expect((await world.call('axe', 'GET', '/v1/audit/events?correlationId=disabled-1')).body.items).toMatchObject([
+    { effect: 'deny', action: 'lease.read-credential' },
+  ])
 })
 
 describe('a lease', () => {
   test('shows its value again to its holder and to nobody else', async () => {
     const id = await world.addIdentity('shown')
-    const { body: { lease } } = await checkout('sam', id)
+    const {
+      body: { lease },
+    } = await checkout('sam', id)
     const { status, body } = await world.post('sam', `/v1/leases/${lease.id}/credential`)
     expect([status, body]).toEqual([200, { username: 'shown', value: 'password of shown' }])
     for (const sub of ['mia', 'ola', 'vic']) expect((await world.post(sub, `/v1/leases/${lease.id}/credential`)).status).toBe(403)
@@ -164,7 +220,9 @@ describe('a lease', () => {
 
   test('is extended by its holder, at most to 1440 minutes after its start', async () => {
     const id = await world.addIdentity('extended')
-    const { body: { lease } } = await checkout('sam', id)
+    const {
+      body: { lease },
+    } = await checkout('sam', id)
     const { status, body } = await world.post('sam', `/v1/leases/${lease.id}/extend`, { minutes: 15 })
     expect([status, body.lease.version]).toEqual([200, 2])
     expect(Date.parse(body.lease.expiresAt) - Date.parse(lease.expiresAt)).toBe(15 * 60_000)
@@ -175,7 +233,9 @@ describe('a lease', () => {
 
   test('ends by its checkin, however often it comes', async () => {
     const id = await world.addIdentity('returned')
-    const { body: { lease } } = await checkout('sam', id)
+    const {
+      body: { lease },
+    } = await checkout('sam', id)
     for (let times = 0; times < 2; times += 1) {
       const { status, body } = await world.post('sam', `/v1/leases/${lease.id}/checkin`)
       expect([status, LeaseAnswer.parse(body).lease.state, body.lease.endCause]).toEqual([200, 'ended', 'checked_in'])
@@ -188,7 +248,9 @@ describe('a lease', () => {
 
   test('of another person is ended by a manager, with a reason', async () => {
     const id = await world.addIdentity('forced')
-    const { body: { lease } } = await checkout('sam', id)
+    const {
+      body: { lease },
+    } = await checkout('sam', id)
     expect((await world.post('vic', `/v1/leases/${lease.id}/force-checkin`, { reason: 'x' })).status).toBe(403)
     const { status, body } = await world.post('ola', `/v1/leases/${lease.id}/force-checkin`, { reason: 'left the building' })
     expect([status, body.lease.endCause, body.lease.reason]).toEqual([200, 'forced', ask.reason])
@@ -198,7 +260,9 @@ describe('a lease', () => {
 
   test('is listed without its reason to those who may not read it', async () => {
     const id = await world.addIdentity('listed')
-    const { body: { lease } } = await checkout('sam', id)
+    const {
+      body: { lease },
+    } = await checkout('sam', id)
     const reasonFor = async (sub: string) => (await world.call(sub, 'GET', `/v1/leases?identityId=${id}`)).body.items[0].reason
     expect([await reasonFor('vic'), await reasonFor('sam'), await reasonFor('ola'), await reasonFor('axe')]).toEqual([null, ask.reason, ask.reason, ask.reason])
     expect((await world.call('vic', 'GET', `/v1/leases/${lease.id}`)).body.lease).toMatchObject({ id: lease.id, state: 'active', reason: null })
@@ -250,7 +314,9 @@ describe('a server that is down', () => {
 
   test('Temporal silent for 16 minutes: standard checkouts stop, checkins go on', async () => {
     const [held, free] = [await world.addIdentity('silent held'), await world.addIdentity('silent free')]
-    const { body: { lease } } = await checkout('sam', held)
+    const {
+      body: { lease },
+    } = await checkout('sam', held)
     await world.database.superuser(`update relay_state set last_temporal_call_at = clock_timestamp() - interval '16 minutes'`)
     const { status, body } = await checkout('sam', free)
     expect([status, body.code, body.role]).toEqual([503, 'dependency-unavailable', 'temporal'])

@@ -14,7 +14,8 @@ let bao: TestOpenBao
 let api: TestApi
 let organizationId: string
 
-const register = (sub = 'ola', headers = {}, name: string = randomUUID()): Promise<Answer> => api.call(sub, 'POST', '/v1/connectors', { body: { organizationId, name }, headers })
+const register = (sub = 'ola', headers = {}, name: string = randomUUID()): Promise<Answer> =>
+  api.call(sub, 'POST', '/v1/connectors', { body: { organizationId, name }, headers })
 const keys = () => ({ nkey: createUser().getPublicKey(), encryptionJwk: { kty: 'OKP', crv: 'X25519', x: 'A'.repeat(43), kid: 'k1' } })
 const join = (body: object): Promise<Answer> => api.call(null, 'POST', '/v1/connectors/join', { body })
 /** What the bridge does with the duty that a join leaves. */
@@ -25,7 +26,11 @@ beforeAll(async () => {
   bao = await startOpenBao()
   const ours = bao.as('leasehold-api')
   const organizationSecrets = createOrganizationSecrets(ours)
-  api = await startApi(database, { organizationSecrets, vaultKeys: createVaultKeys(organizationSecrets), signingKeys: () => createTransit(ours).jwks('connector-signing') })
+  api = await startApi(database, {
+    organizationSecrets,
+    vaultKeys: createVaultKeys(organizationSecrets),
+    signingKeys: () => createTransit(ours).jwks('connector-signing'),
+  })
   organizationId = (await api.call('ola', 'POST', '/v1/organizations', { body: { name: 'main' } })).body.id
 }, 60_000)
 afterAll(async () => {
@@ -37,7 +42,10 @@ afterAll(async () => {
 describe('a connector', () => {
   test('is registered with a join token that is shown to nobody else', async () => {
     const made = await register()
-    expect([made.status, made.body]).toEqual([201, expect.objectContaining({ organizationId, state: 'pending', online: false, joinToken: expect.stringMatching(/^lhj_[\w-]{86}$/) })])
+    expect([made.status, made.body]).toEqual([
+      201,
+      expect.objectContaining({ organizationId, state: 'pending', online: false, joinToken: expect.stringMatching(/^lhj_[\w-]{86}$/) }),
+    ])
     const minutes = (Date.parse(made.body.joinTokenExpiresAt) - Date.now()) / 60_000
     expect(minutes).toBeGreaterThan(14)
     expect(minutes).toBeLessThanOrEqual(15.1)
@@ -55,7 +63,9 @@ describe('a connector', () => {
   })
 
   test('joins with its token: 202 until its identity is minted, then all that it needs to connect', async () => {
-    const { body: { id, joinToken: token } } = await register()
+    const {
+      body: { id, joinToken: token },
+    } = await register()
     const request = { token, ...keys() }
     const waiting = await join(request)
     expect([waiting.status, waiting.body.state, waiting.headers.get('retry-after')]).toEqual([202, 'joining', '1'])
@@ -69,7 +79,9 @@ describe('a connector', () => {
   })
 
   test('gets another token; the older one ends', async () => {
-    const { body: { id, joinToken } } = await register()
+    const {
+      body: { id, joinToken },
+    } = await register()
     const fresh = await api.call('ola', 'POST', `/v1/connectors/${id}/join-tokens`, { body: {} })
     expect([fresh.status, Object.keys(fresh.body)]).toEqual([201, ['joinToken', 'joinTokenExpiresAt']])
     expect((await join({ token: joinToken, ...keys() })).status).toBe(401)
@@ -77,7 +89,9 @@ describe('a connector', () => {
   })
 
   test('is deregistered: 202, never joins again, and stays visible as revoked', async () => {
-    const { body: { id, joinToken } } = await register()
+    const {
+      body: { id, joinToken },
+    } = await register()
     const revoked = await api.call('ola', 'DELETE', `/v1/connectors/${id}`)
     expect([revoked.status, revoked.body.state, revoked.headers.get('location')]).toEqual([202, 'revoked', `/v1/connectors/${id}`])
     expect((await join({ token: joinToken, ...keys() })).status).toBe(401)
@@ -88,10 +102,15 @@ describe('a connector', () => {
   })
 
   test('is managed only with connectors.manage, and never by another account', async () => {
-    const { body: { id } } = await register()
+    const {
+      body: { id },
+    } = await register()
     expect((await register('sam')).status).toBe(403)
     expect((await register('gus')).status).toBe(404)
-    for (const [sub, status] of [['sam', 403], ['gus', 404]] as const) {
+    for (const [sub, status] of [
+      ['sam', 403],
+      ['gus', 404],
+    ] as const) {
       expect((await api.call(sub, 'DELETE', `/v1/connectors/${id}`)).status).toBe(status)
       expect((await api.call(sub, 'POST', `/v1/connectors/${id}/join-tokens`, { body: {} })).status).toBe(status)
     }
@@ -100,7 +119,9 @@ describe('a connector', () => {
 
 describe('a join', () => {
   test('with any wrong token answers the same', async () => {
-    const { body: { joinToken } } = await register()
+    const {
+      body: { joinToken },
+    } = await register()
     const headers = { traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01` }
     const other = joinToken.slice(0, -6) + (joinToken.endsWith('AAAAAA') ? 'BBBBBB' : 'AAAAAA')
     const texts = new Set<string>()
@@ -113,13 +134,16 @@ describe('a join', () => {
   })
 
   test.each([
-    ['a key of another kind', { nkey: `A${'A'.repeat(55)}` }, 'nkey'], ['a mistyped key', { nkey: `U${'A'.repeat(55)}` }, 'nkey'],
+    ['a key of another kind', { nkey: `A${'A'.repeat(55)}` }, 'nkey'],
+    ['a mistyped key', { nkey: `U${'A'.repeat(55)}` }, 'nkey'],
     ['a private key', { encryptionJwk: { ...keys().encryptionJwk, d: 'A'.repeat(43) } }, 'encryptionJwk.d'],
     ['a NUL in the key id', { encryptionJwk: { ...keys().encryptionJwk, kid: 'a\u0000' } }, 'encryptionJwk.kid'],
     ['another curve', { encryptionJwk: { ...keys().encryptionJwk, crv: 'Ed25519' } }, 'encryptionJwk.crv'],
     ['an unknown field', { admin: true }, 'admin'],
   ])('is refused with %s, and the token can still be used', async (_what, more, path) => {
-    const { body: { joinToken: token } } = await register()
+    const {
+      body: { joinToken: token },
+    } = await register()
     const refused = await join({ token, ...keys(), ...more })
     expect([refused.status, refused.body.errors?.[0]?.path]).toEqual([422, path])
     expect((await join({ token, ...keys() })).status).toBe(202)

@@ -37,9 +37,14 @@ describe('a host', () => {
   })
 
   test.each([
-    ['port 0', { port: 0 }, 'port'], ['port 65536', { port: 65_536 }, 'port'], ['an unknown adapter', { adapter: 'telnet' }, 'adapter'],
-    ['an address with a path', { address: 'db.internal/x' }, 'address'], ['an address with a port', { address: 'db.internal:5432' }, 'address'],
-    ['an address that is almost an IP', { address: '10.0.0.999' }, 'address'], ['an address with a user', { address: 'a@b' }, 'address'], ['no address', { address: '' }, 'address'],
+    ['port 0', { port: 0 }, 'port'],
+    ['port 65536', { port: 65_536 }, 'port'],
+    ['an unknown adapter', { adapter: 'telnet' }, 'adapter'],
+    ['an address with a path', { address: 'db.internal/x' }, 'address'],
+    ['an address with a port', { address: 'db.internal:5432' }, 'address'],
+    ['an address that is almost an IP', { address: '10.0.0.999' }, 'address'],
+    ['an address with a user', { address: 'a@b' }, 'address'],
+    ['no address', { address: '' }, 'address'],
     ['a NUL in a parameter', { parameters: { database: 'a\u0000b' } }, 'parameters.database'],
     ['an unknown parameter', { parameters: { database: 'x', sslmode: 'disable' } }, 'parameters.sslmode'],
   ])('is refused with %s', async (_what, more, path) => {
@@ -62,7 +67,9 @@ describe('a host', () => {
   })
 
   test('is written only with pam_vaults.manage', async () => {
-    const { body: { id } } = await post(host())
+    const {
+      body: { id },
+    } = await post(host())
     expect((await post(host(), 'sam')).status).toBe(403)
     expect((await api.call('sam', 'PATCH', `/v1/hosts/${id}`, { body: { port: 1 } })).status).toBe(403)
     expect((await api.call('sam', 'DELETE', `/v1/hosts/${id}`)).status).toBe(403)

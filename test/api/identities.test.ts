@@ -16,7 +16,10 @@ let hostId: string
 
 const post = async (path: string, body: object, sub = 'ola'): Promise<Answer> => api.call(sub, 'POST', path, { body })
 const made = async (path: string, body: object): Promise<string> => {
-  const { status, body: { id } } = await post(path, body)
+  const {
+    status,
+    body: { id },
+  } = await post(path, body)
   expect([path, status]).toEqual([path, 201])
   return id
 }
@@ -43,7 +46,14 @@ afterAll(async () => {
 
 describe('an identity', () => {
   test('answers every field of its body except the credential, and its id and state', async () => {
-    const body = identity({ rotationIntervalDays: 30, rotateAfterUse: true, hostIds: [hostId], allowConcurrentCheckout: true, maxConcurrentSessions: 2, exposure: 'inject_only' })
+    const body = identity({
+      rotationIntervalDays: 30,
+      rotateAfterUse: true,
+      hostIds: [hostId],
+      allowConcurrentCheckout: true,
+      maxConcurrentSessions: 2,
+      exposure: 'inject_only',
+    })
     const answer = await post('/v1/identities', body)
     const { credential: _, ...settings } = body
     expect([answer.status, answer.body]).toEqual([201, expect.objectContaining({ ...settings, state: 'active', credentialVersion: 1 })])
@@ -66,8 +76,14 @@ describe('an identity', () => {
     const { status, body } = await api.call('ola', 'PATCH', `/v1/identities/${id}`, { body: { credential: 'another-value' } })
     expect([status, body.credentialVersion]).toEqual([200, 2])
     expect(await reveal(id)).toBe('another-value')
-    const { rows } = await database.superuser('select version, key_id, ciphertext is null as shredded from credential_version where identity_id = $1 order by version', [id])
-    expect(rows).toEqual([{ version: 1, key_id: 'o1', shredded: true }, { version: 2, key_id: 'o2', shredded: false }])
+    const { rows } = await database.superuser(
+      'select version, key_id, ciphertext is null as shredded from credential_version where identity_id = $1 order by version',
+      [id],
+    )
+    expect(rows).toEqual([
+      { version: 1, key_id: 'o1', shredded: true },
+      { version: 2, key_id: 'o2', shredded: false },
+    ])
   })
 
   test('is made once per Idempotency-Key, and a repeated request answers it as it is now', async () => {
@@ -83,13 +99,18 @@ describe('an identity', () => {
 
   test('changes nothing but names while it is checked out, and is deleted afterwards', async () => {
     const id = await made('/v1/identities', identity())
-    const { body: { lease } } = await api.call('mia', 'POST', `/v1/identities/${id}/checkout`, { body: { reason: 'maintenance', durationMinutes: 5 } })
+    const {
+      body: { lease },
+    } = await api.call('mia', 'POST', `/v1/identities/${id}/checkout`, { body: { reason: 'maintenance', durationMinutes: 5 } })
     for (const body of [{ credential: 'x' }, { username: 'x' }, { hostIds: [hostId] }]) {
       const refused = await api.call('ola', 'PATCH', `/v1/identities/${id}`, { body })
       expect([refused.status, refused.body.code, refused.body.holder]).toEqual([409, 'identity-checked-out', 'Mia Owner'])
     }
     expect((await api.call('ola', 'DELETE', `/v1/identities/${id}`)).status).toBe(409)
-    expect((await api.call('ola', 'PATCH', `/v1/identities/${id}`, { body: { name: 'while held' } })).body).toMatchObject({ name: 'while held', activeLeases: 1 })
+    expect((await api.call('ola', 'PATCH', `/v1/identities/${id}`, { body: { name: 'while held' } })).body).toMatchObject({
+      name: 'while held',
+      activeLeases: 1,
+    })
     expect((await api.call('mia', 'POST', `/v1/leases/${lease.id}/checkin`, { body: {} })).status).toBe(200)
     expect((await api.call('ola', 'DELETE', `/v1/identities/${id}`)).status).toBe(204)
     expect((await api.call('ola', 'GET', `/v1/identities/${id}`)).status).toBe(404)
@@ -140,10 +161,14 @@ describe('an identity', () => {
     const id = await made('/v1/identities', identity())
     const headers = { traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01` }
     for (const [method, body] of [['GET'], ['PATCH', { name: 'x' }], ['DELETE']] as const) {
-      const [foreign, none] = await Promise.all([id, absent].map((which) => api.call('gus', method, `/v1/identities/${which}`, { headers, ...(body && { body }) })))
+      const [foreign, none] = await Promise.all(
+        [id, absent].map((which) => api.call('gus', method, `/v1/identities/${which}`, { headers, ...(body && { body }) })),
+      )
       expect([method, foreign?.status, foreign?.text]).toEqual([method, 404, none?.text])
     }
-    const [foreign, none] = await Promise.all([identityGroupId, absent].map((which) => api.call('gus', 'POST', '/v1/identities', { headers, body: identity({ identityGroupId: which }) })))
+    const [foreign, none] = await Promise.all(
+      [identityGroupId, absent].map((which) => api.call('gus', 'POST', '/v1/identities', { headers, body: identity({ identityGroupId: which }) })),
+    )
     expect([foreign?.status, foreign?.text]).toEqual([404, none?.text])
   })
 })
@@ -161,13 +186,15 @@ describe('the list of identities', () => {
   test('is filtered and paged', async () => {
     const vault = await made('/v1/identity-groups', { organizationId, name: randomUUID() })
     const ids: string[] = []
-    for (let number = 0; number < 3; number += 1) ids.push(await made('/v1/identities', identity({ identityGroupId: vault, hostIds: number === 0 ? [hostId] : [] })))
+    for (let number = 0; number < 3; number += 1)
+      ids.push(await made('/v1/identities', identity({ identityGroupId: vault, hostIds: number === 0 ? [hostId] : [] })))
     const first = (await api.call('vic', 'GET', `/v1/identities?identityGroupId=${vault}&limit=2`)).body
     const second = (await api.call('vic', 'GET', `/v1/identities?identityGroupId=${vault}&limit=2&cursor=${first.nextCursor}`)).body
     expect([...first.items, ...second.items].map((item: { id: string }) => item.id)).toEqual(ids)
     expect(second.nextCursor).toBeUndefined()
     const onHost = (await api.call('vic', 'GET', `/v1/identities?identityGroupId=${vault}&hostId=${hostId}`)).body
     expect(onHost.items.map((item: { id: string }) => item.id)).toEqual([ids[0]])
-    for (const query of ['limit=0', 'limit=201', 'cursor=x', 'identityGroupId=x', 'name=%00', 'sort=name']) expect([query, (await api.call('vic', 'GET', `/v1/identities?${query}`)).status]).toEqual([query, 422])
+    for (const query of ['limit=0', 'limit=201', 'cursor=x', 'identityGroupId=x', 'name=%00', 'sort=name'])
+      expect([query, (await api.call('vic', 'GET', `/v1/identities?${query}`)).status]).toEqual([query, 422])
   })
 })

@@ -62,8 +62,12 @@ describe('a vault', () => {
   })
 
   test.each([
-    ['no name', {}, 'name'], ['an empty name', { name: '' }, 'name'], ['a name of 201 characters', { name: 'x'.repeat(201) }, 'name'],
-    ['a control character', { name: 'a\u0007b' }, 'name'], ['a NUL', { name: 'a\u0000b' }, 'name'], ['a description of 2001 characters', { name: 'x', description: 'x'.repeat(2001) }, 'description'],
+    ['no name', {}, 'name'],
+    ['an empty name', { name: '' }, 'name'],
+    ['a name of 201 characters', { name: 'x'.repeat(201) }, 'name'],
+    ['a control character', { name: 'a\u0007b' }, 'name'],
+    ['a NUL', { name: 'a\u0000b' }, 'name'],
+    ['a description of 2001 characters', { name: 'x', description: 'x'.repeat(2001) }, 'description'],
     ['an organization that is no id', { name: 'x', organizationId: 'x' }, 'organizationId'],
   ])('is refused with %s', async (_what, more, path) => {
     const { status, body } = await post('/v1/identity-groups', { organizationId, ...more })
@@ -71,7 +75,9 @@ describe('a vault', () => {
   })
 
   test('in an organization of another account answers like in one that nobody has', async () => {
-    const [foreign, none] = await Promise.all([organizationId, absent].map((id) => post('/v1/identity-groups', { organizationId: id, name: 'x' }, 'gus', traced)))
+    const [foreign, none] = await Promise.all(
+      [organizationId, absent].map((id) => post('/v1/identity-groups', { organizationId: id, name: 'x' }, 'gus', traced)),
+    )
     expect([foreign?.status, foreign?.text]).toEqual([404, none?.text])
   })
 })
@@ -80,9 +86,16 @@ describe('a grant', () => {
   test('is given, listed and revoked', async () => {
     const vault = await newVault()
     const given = await grant(vault, 'sam', { expiresAt: '2126-01-01T00:00:00Z' })
-    expect([given.status, given.body]).toEqual([201, expect.objectContaining({
-      identityGroupId: vault, principal: { type: 'user', id: idpIdOf('sam'), name: 'Sam Operator' }, level: 'checkout', expiresAt: '2126-01-01T00:00:00.000Z', state: 'active',
-    })])
+    expect([given.status, given.body]).toEqual([
+      201,
+      expect.objectContaining({
+        identityGroupId: vault,
+        principal: { type: 'user', id: idpIdOf('sam'), name: 'Sam Operator' },
+        level: 'checkout',
+        expiresAt: '2126-01-01T00:00:00.000Z',
+        state: 'active',
+      }),
+    ])
     const path = `/v1/identity-groups/${vault}/grants`
     expect((await api.call('ola', 'GET', path)).body.items).toEqual([given.body])
     expect((await api.call('ola', 'DELETE', `${path}/${given.body.id}`)).status).toBe(204)
@@ -100,7 +113,9 @@ describe('a grant', () => {
 
   test('is given and revoked only with pam_vaults.manage', async () => {
     const vault = await newVault()
-    const { body: { id } } = await grant(vault, 'sam')
+    const {
+      body: { id },
+    } = await grant(vault, 'sam')
     for (const sub of ['sam', 'vic']) {
       expect((await grant(vault, 'axe', {}, sub)).status).toBe(403)
       expect((await api.call(sub, 'DELETE', `/v1/identity-groups/${vault}/grants/${id}`)).status).toBe(403)
@@ -108,13 +123,17 @@ describe('a grant', () => {
   })
 
   test('belongs to the vault in its path', async () => {
-    const { body: { id } } = await grant(await newVault(), 'sam')
+    const {
+      body: { id },
+    } = await grant(await newVault(), 'sam')
     expect((await api.call('ola', 'DELETE', `/v1/identity-groups/${await newVault()}/grants/${id}`)).status).toBe(404)
   })
 
   test.each([
-    ['an end in the past', { expiresAt: '2020-01-01T00:00:00Z' }, 'expiresAt'], ['an end without a zone', { expiresAt: '2126-01-01T00:00:00' }, 'expiresAt'],
-    ['an unknown level', { level: 'owner' }, 'level'], ['an unknown kind', { principal: { type: 'role', id: absent } }, 'principal.type'],
+    ['an end in the past', { expiresAt: '2020-01-01T00:00:00Z' }, 'expiresAt'],
+    ['an end without a zone', { expiresAt: '2126-01-01T00:00:00' }, 'expiresAt'],
+    ['an unknown level', { level: 'owner' }, 'level'],
+    ['an unknown kind', { principal: { type: 'role', id: absent } }, 'principal.type'],
     ['an unknown field inside', { principal: { type: 'user', id: absent, name: 'x' } }, 'principal.name'],
   ])('is refused with %s', async (_what, more, path) => {
     const { status, body } = await grant(await newVault(), 'sam', more)
@@ -123,8 +142,9 @@ describe('a grant', () => {
 
   test('to a principal of another account answers like to one that nobody has', async () => {
     const vault = await newVault()
-    const [foreign, none] = await Promise.all([idpIdOf('gus'), absent].map((id) =>
-      post(`/v1/identity-groups/${vault}/grants`, { principal: { type: 'user', id }, level: 'checkout' }, 'ola', traced)))
+    const [foreign, none] = await Promise.all(
+      [idpIdOf('gus'), absent].map((id) => post(`/v1/identity-groups/${vault}/grants`, { principal: { type: 'user', id }, level: 'checkout' }, 'ola', traced)),
+    )
     expect([foreign?.status, foreign?.text]).toEqual([404, none?.text])
   })
 })

@@ -59,7 +59,14 @@ export async function createProofKey(): Promise<ProofKey> {
   return {
     jkt: await calculateJwkThumbprint(jwk),
     proof: (token, method, url, claims = {}, header = {}) =>
-      new SignJWT({ htm: method, htu: url, jti: randomUUID(), iat: Math.floor(Date.now() / 1_000), ath: createHash('sha256').update(token).digest('base64url'), ...claims })
+      new SignJWT({
+        htm: method,
+        htu: url,
+        jti: randomUUID(),
+        iat: Math.floor(Date.now() / 1_000),
+        ath: createHash('sha256').update(token).digest('base64url'),
+        ...claims,
+      })
         .setProtectedHeader({ alg: 'ES256', typ: 'dpop+jwt', jwk, ...header })
         .sign(privateKey),
   }

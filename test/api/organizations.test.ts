@@ -60,8 +60,16 @@ describe('an organization', () => {
   test('of another account answers like one that nobody has, to every call', async () => {
     const id = await create()
     const headers = { traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01` }
-    for (const [method, rest, body] of [['GET', ''], ['PATCH', '', {}], ['GET', '/secret'], ['PUT', '/secret', {}], ['POST', '/secret/rotate', {}]] as const) {
-      const [foreign, none] = await Promise.all([id, absent].map((which) => api.call('gus', method, `/v1/organizations/${which}${rest}`, { headers, ...(body && { body }) })))
+    for (const [method, rest, body] of [
+      ['GET', ''],
+      ['PATCH', '', {}],
+      ['GET', '/secret'],
+      ['PUT', '/secret', {}],
+      ['POST', '/secret/rotate', {}],
+    ] as const) {
+      const [foreign, none] = await Promise.all(
+        [id, absent].map((which) => api.call('gus', method, `/v1/organizations/${which}${rest}`, { headers, ...(body && { body }) })),
+      )
       expect([method, rest, foreign?.status, foreign?.text]).toEqual([method, rest, 404, none?.text])
     }
   })
@@ -105,6 +113,13 @@ describe('the organization secret', () => {
     await api.call('ola', 'PUT', `/v1/organizations/${id}/secret`, { body: {} })
     const rotated = await api.call('ola', 'POST', `/v1/organizations/${id}/secret/rotate`, { body: {} })
     expect([rotated.status, rotated.headers.get('location')]).toEqual([202, `/v1/organizations/${id}/secret`])
-    expect(rotated.body).toMatchObject({ state: 'set', version: 2, versions: [{ version: 1, credentials: 0 }, { version: 2, credentials: 0 }] })
+    expect(rotated.body).toMatchObject({
+      state: 'set',
+      version: 2,
+      versions: [
+        { version: 1, credentials: 0 },
+        { version: 2, credentials: 0 },
+      ],
+    })
   })
 })

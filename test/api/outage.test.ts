@@ -30,17 +30,20 @@ async function timed(): Promise<{ status: number; role: unknown; ms: number }> {
   return { status, role: body?.role, ms: performance.now() - started }
 }
 
-test.each(['freeze', 'closed'] as const)('PostgreSQL behind a connection that is %s: 503 names it within 2 s, and calls go on when it is back', async (mode) => {
-  expect((await timed()).status).toBe(200)
-  const running = Array.from({ length: 6 }, () => timed())
-  await proxy.set(mode)
-  const answers = [...(await Promise.all(running)), await timed()]
-  for (const { status, role, ms } of answers) {
-    expect([200, 503]).toContain(status)
-    if (status === 503) expect(role).toBe('postgres')
-    expect(ms).toBeLessThan(2_000)
-  }
-  expect(answers.at(-1)?.status).toBe(503)
-  await proxy.set('pass')
-  await expect.poll(async () => (await timed()).status, { timeout: 5_000 }).toBe(200)
-})
+test.each(['freeze', 'closed'] as const)(
+  'PostgreSQL behind a connection that is %s: 503 names it within 2 s, and calls go on when it is back',
+  async (mode) => {
+    expect((await timed()).status).toBe(200)
+    const running = Array.from({ length: 6 }, () => timed())
+    await proxy.set(mode)
+    const answers = [...(await Promise.all(running)), await timed()]
+    for (const { status, role, ms } of answers) {
+      expect([200, 503]).toContain(status)
+      if (status === 503) expect(role).toBe('postgres')
+      expect(ms).toBeLessThan(2_000)
+    }
+    expect(answers.at(-1)?.status).toBe(503)
+    await proxy.set('pass')
+    await expect.poll(async () => (await timed()).status, { timeout: 5_000 }).toBe(200)
+  },
+)

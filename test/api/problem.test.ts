@@ -13,7 +13,14 @@ describe('every row of the error table becomes a problem (RFC 9457)', () => {
     expect(status).toBe(row.status)
     expect(headers['content-type']).toBe('application/problem+json')
     expect(body).toEqual({
-      type: `urn:leasehold:problem:${code}`, title: row.title, status: row.status, detail: row.title, code, hint: row.hint, traceId: trace.traceId, correlationId: 'corr-1',
+      type: `urn:leasehold:problem:${code}`,
+      title: row.title,
+      status: row.status,
+      detail: row.title,
+      code,
+      hint: row.hint,
+      traceId: trace.traceId,
+      correlationId: 'corr-1',
     })
     expect('www-authenticate' in headers).toBe(row.status === 401)
     expect('retry-after' in headers).toBe(row.status === 503 || row.status === 429)

@@ -12,11 +12,13 @@ beforeAll(async () => {
 })
 afterAll(() => world?.end())
 
-const rotate = (sub: string, identityId: string, body: unknown = {}, headers: Record<string, string> = {}) => world.post(sub, `/v1/identities/${identityId}/rotate`, body, headers)
+const rotate = (sub: string, identityId: string, body: unknown = {}, headers: Record<string, string> = {}) =>
+  world.post(sub, `/v1/identities/${identityId}/rotate`, body, headers)
 /** Ends a rotation as a worker would see it end, without a worker. */
 const finish = (id: string, state: 'confirmed' | 'failed') =>
   inAccount(world.database.as('leasehold_worker'), AccountId.parse(acme.id), (trx) =>
-    trx.updateTable('rotation').set({ state, phase: 'done', finished_at: new Date(), version: 2 }).where('id', '=', RotationId.parse(id)).execute())
+    trx.updateTable('rotation').set({ state, phase: 'done', finished_at: new Date(), version: 2 }).where('id', '=', RotationId.parse(id)).execute(),
+  )
 
 describe('a manual rotation', () => {
   test('is accepted as pending, with its hosts, and can be read', async () => {
@@ -24,7 +26,13 @@ describe('a manual rotation', () => {
     const { status, body, headers } = await rotate('ola', id)
     expect(status).toBe(202)
     expect(RotationAnswer.parse(body).rotation).toMatchObject({
-      identityId: id, identityGroupId: world.vaultId, trigger: 'manual', state: 'pending', phase: 'queued', needsAttention: false, hosts: [{ hostId: world.hostId, state: 'waiting', knownVersion: 1 }],
+      identityId: id,
+      identityGroupId: world.vaultId,
+      trigger: 'manual',
+      state: 'pending',
+      phase: 'queued',
+      needsAttention: false,
+      hosts: [{ hostId: world.hostId, state: 'waiting', knownVersion: 1 }],
     })
     const location = headers.get('location') ?? ''
     expect((await world.call('vic', 'GET', location)).body).toEqual({ ...body.rotation, ...body })
@@ -55,11 +63,17 @@ describe('a manual rotation', () => {
 })
 
 describe('the events of a rotation', () => {
-  const eventsOf = (text: string): { state: string }[] => text.split('\n\n').filter((event) => event.startsWith('event: rotation')).map((event) => JSON.parse(/^data: (.*)$/m.exec(event)?.[1] ?? ''))
+  const eventsOf = (text: string): { state: string }[] =>
+    text
+      .split('\n\n')
+      .filter((event) => event.startsWith('event: rotation'))
+      .map((event) => JSON.parse(/^data: (.*)$/m.exec(event)?.[1] ?? ''))
 
   test('are its states, and end with the final one', async () => {
     const id = await world.addIdentity('followed', { hostIds: [world.hostId] })
-    const { body: { rotation } } = await rotate('ola', id)
+    const {
+      body: { rotation },
+    } = await rotate('ola', id)
     const stream = world.call('vic', 'GET', `/v1/rotations/${rotation.id}/events`)
     await new Promise((resolve) => setTimeout(resolve, 500))
     await finish(rotation.id, 'confirmed')
@@ -70,7 +84,9 @@ describe('the events of a rotation', () => {
 
   test('of a final rotation are that one state', async () => {
     const id = await world.addIdentity('followed late', { hostIds: [world.hostId] })
-    const { body: { rotation } } = await rotate('ola', id)
+    const {
+      body: { rotation },
+    } = await rotate('ola', id)
     await finish(rotation.id, 'failed')
     const { text } = await world.call('vic', 'GET', `/v1/rotations/${rotation.id}/events`)
     expect(eventsOf(text)).toMatchObject([{ id: rotation.id, state: 'failed' }])
@@ -78,7 +94,9 @@ describe('the events of a rotation', () => {
 
   test('end with the access token', async () => {
     const id = await world.addIdentity('followed shortly', { hostIds: [world.hostId] })
-    const { body: { rotation } } = await rotate('ola', id)
+    const {
+      body: { rotation },
+    } = await rotate('ola', id)
     const now = Math.floor(Date.now() / 1_000)
     const authorization = `Bearer ${await world.issuer.token('vic', { iat: now - 10, exp: now + 1 })}`
     const { text } = await world.call(null, 'GET', `/v1/rotations/${rotation.id}/events`, { headers: { authorization } })

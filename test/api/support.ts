@@ -24,7 +24,12 @@ export interface CallOptions {
 }
 
 // oxlint-disable-next-line no-explicit-any
-export interface Answer { readonly status: number; readonly headers: Headers; readonly text: string; readonly body: any }
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  readonly body: any
+}
 
 /** An answer must be what the OpenAPI document promises. */
 const observe: NonNullable<Parts['observe']> = ({ method, path, answers }, { status, body }) => {
@@ -48,12 +53,23 @@ export async function startApi(database: TestDatabase, more: Partial<Parts> = {}
   }
   const parts: Parts = {
     config: { mode: 'dev', oidcIssuer: issuer.url, oidcUrl: issuer.url, apiAudience: audience, apiUrl, natsUrl: 'nats://127.0.0.1:4222' },
-    log: pino({ level: process.env['LEASEHOLD_TEST_LOG'] ?? 'silent' }), db, requestHashKey: createSecretKey(randomBytes(32)), vaultKeys: { get: down }, organizationSecrets: { create: down, read: down },
-    signingKeys: down, wakeLoops: () => void notifyDuties(db).catch(() => {}), observe, stopping: new AbortController().signal, checks: {}, ...more,
+    log: pino({ level: process.env['LEASEHOLD_TEST_LOG'] ?? 'silent' }),
+    db,
+    requestHashKey: createSecretKey(randomBytes(32)),
+    vaultKeys: { get: down },
+    organizationSecrets: { create: down, read: down },
+    signingKeys: down,
+    wakeLoops: () => void notifyDuties(db).catch(() => {}),
+    observe,
+    stopping: new AbortController().signal,
+    checks: {},
+    ...more,
   }
   const app = createApp(parts)
   return {
-    app, parts, issuer,
+    app,
+    parts,
+    issuer,
     call: async (sub, method, path, { body, text, headers = {} } = {}) => {
       const init: Record<string, string> = sub === null ? {} : { authorization: `Bearer ${await issuer.token(sub)}` }
       const payload = text ?? (body === undefined ? undefined : JSON.stringify(body))

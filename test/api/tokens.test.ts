@@ -23,7 +23,12 @@ describe('access tokens (RFC 9068)', () => {
   test('a good one tells who the caller is', async () => {
     const { status, body } = await me(`Bearer ${await api.issuer.token('sam')}`)
     expect(status).toBe(200)
-    expect(body).toMatchObject({ user: { sub: 'sam', name: 'Sam Operator' }, account: { name: 'acme' }, owner: false, permissions: expect.arrayContaining(['pam_vaults.view']) })
+    expect(body).toMatchObject({
+      user: { sub: 'sam', name: 'Sam Operator' },
+      account: { name: 'acme' },
+      owner: false,
+      permissions: expect.arrayContaining(['pam_vaults.view']),
+    })
   })
 
   const bad: readonly (readonly [what: string, claims: () => JWTPayload, header?: Record<string, unknown>])[] = [
@@ -53,7 +58,14 @@ describe('access tokens (RFC 9068)', () => {
     const [head, payload] = good.split('.')
     const unsigned = `${Buffer.from('{"alg":"none","typ":"at+jwt"}').toString('base64url')}.${payload}.`
     const spellings = [`${good}==`, `${good}\n`.trimEnd() + '=', `${head}.${payload}.`, unsigned, `${unsigned}x`, 'x', '']
-    for (const header of [null, `Bearer ${await api.issuer.forged('sam')}`, `Basic ${good}`, `Bearer ${good} ${good}`, `DPoP ${good}`, ...spellings.map((token) => `Bearer ${token}`)]) {
+    for (const header of [
+      null,
+      `Bearer ${await api.issuer.forged('sam')}`,
+      `Basic ${good}`,
+      `Bearer ${good} ${good}`,
+      `DPoP ${good}`,
+      ...spellings.map((token) => `Bearer ${token}`),
+    ]) {
       expect([header, (await me(header)).status]).toEqual([header, 401])
     }
   })

@@ -65,7 +65,12 @@ export async function createApiWorld(): Promise<ApiWorld> {
   const sam = acme.users.find((user) => user.sub === 'sam')
   await make(`/v1/identity-groups/${vaultId}/grants`, { principal: { type: 'user', id: sam?.idpId }, level: 'checkout' })
   return {
-    ...api, database, organizationId, vaultId, hostId, connectorId,
+    ...api,
+    database,
+    organizationId,
+    vaultId,
+    hostId,
+    connectorId,
     openBao: (up) => {
       organizationSecrets.up = up
     },

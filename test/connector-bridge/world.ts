@@ -65,7 +65,11 @@ export async function createBridgeWorld(): Promise<BridgeWorld> {
   const nats = await startNats(await operatorConfiguration(transit))
   const secrets = createOrganizationSecrets(openBao.as('leasehold-api'))
   const vaultKeys = createVaultKeys(secrets)
-  const api = await startApi(database, { organizationSecrets: secrets, vaultKeys, signingKeys: () => createTransit(openBao.as('leasehold-api')).jwks('connector-signing') })
+  const api = await startApi(database, {
+    organizationSecrets: secrets,
+    vaultKeys,
+    signingKeys: () => createTransit(openBao.as('leasehold-api')).jwks('connector-signing'),
+  })
   Object.assign(api.parts.config, { natsUrl: nats.url })
   const http = createServer(getRequestListener(api.app.fetch)).listen(0, '127.0.0.1')
   await new Promise((resolve) => http.once('listening', resolve))
@@ -87,15 +91,29 @@ export async function createBridgeWorld(): Promise<BridgeWorld> {
   const organizationId: string = (await make('/v1/organizations', { name: 'main' })).id
   await call('PUT', `/v1/organizations/${organizationId}/secret`, {})
   const vaultId = VaultId.parse((await make('/v1/identity-groups', { organizationId, name: 'demo' })).id)
-  const adminId: string = (await make('/v1/identities', {
-    identityGroupId: vaultId, name: 'admin', username: target.admin.username, credentialType: 'password', credential: target.admin.password,
-  })).id
+  const adminId: string = (
+    await make('/v1/identities', {
+      identityGroupId: vaultId,
+      name: 'admin',
+      username: target.admin.username,
+      credentialType: 'password',
+      credential: target.admin.password,
+    })
+  ).id
   const homes: string[] = []
   const hosts = new Map<string, string>()
   const actor = { kind: 'system', id: 'test' } as const
 
   const world: BridgeWorld = {
-    database, nats, transit, target, accountId, organizationId, bridge, run, call,
+    database,
+    nats,
+    transit,
+    target,
+    accountId,
+    organizationId,
+    bridge,
+    run,
+    call,
     createConnector: async () => {
       const { id, joinToken } = await make('/v1/connectors', { organizationId, name: `connector ${randomUUID()}` })
       return { id: ConnectorId.parse(id), joinToken }
@@ -111,12 +129,27 @@ export async function createBridgeWorld(): Promise<BridgeWorld> {
     },
     addAccount: async (connectorId) => {
       const role = await target.createRole()
-      const hostId = hosts.get(connectorId) ?? (await make('/v1/hosts', {
-        organizationId, name: `host ${randomUUID()}`, address: target.address, port: target.port, adapter: 'postgres', connectorId, adminIdentityId: adminId,
-      })).id
+      const hostId =
+        hosts.get(connectorId) ??
+        (
+          await make('/v1/hosts', {
+            organizationId,
+            name: `host ${randomUUID()}`,
+            address: target.address,
+            port: target.port,
+            adapter: 'postgres',
+            connectorId,
+            adminIdentityId: adminId,
+          })
+        ).id
       hosts.set(connectorId, hostId)
       const { id } = await make('/v1/identities', {
-        identityGroupId: vaultId, name: role.username, username: role.username, credentialType: 'password', credential: role.password, hostIds: [hostId],
+        identityGroupId: vaultId,
+        name: role.username,
+        username: role.username,
+        credentialType: 'password',
+        credential: role.password,
+        hostIds: [hostId],
       })
       return { role, identityId: IdentityId.parse(id) }
     },
@@ -125,7 +158,14 @@ export async function createBridgeWorld(): Promise<BridgeWorld> {
       const { nextVersion: version } = await run((trx) => rotationMaterial(trx, rotationId))
       const key = await vaultKeys.get(await run((trx) => readVaultKeyRef(trx, vaultId)))
       const value = Secret.of(randomBytes(15).toString('base64url'))
-      await run((trx) => stageVersion(trx, rotationId, { version, sealed: seal(key, { identityId, version, purpose: 'credential' }, value), hash: passwordHash(key, value) }, actor))
+      await run((trx) =>
+        stageVersion(
+          trx,
+          rotationId,
+          { version, sealed: seal(key, { identityId, version, purpose: 'credential' }, value), hash: passwordHash(key, value) },
+          actor,
+        ),
+      )
       await run((trx) => openJobs(trx, rotationId))
       return rotationId
     },
@@ -139,13 +179,14 @@ export async function createBridgeWorld(): Promise<BridgeWorld> {
         await sleep(30)
       }
     },
-    vaulted: (identityId) => run(async (trx) => {
-      const { current_version: version } = await trx.selectFrom('identity').select('current_version').where('id', '=', identityId).executeTakeFirstOrThrow()
-      const sealed = await readCredential(trx, identityId, version)
-      if (sealed === undefined) throw new Error('no ciphertext')
-      const key = await vaultKeys.get(await readVaultKeyRef(trx, vaultId, keyVersionOf(sealed.keyId)))
-      return open(key, { identityId, version, purpose: 'credential' }, sealed).expose()
-    }),
+    vaulted: (identityId) =>
+      run(async (trx) => {
+        const { current_version: version } = await trx.selectFrom('identity').select('current_version').where('id', '=', identityId).executeTakeFirstOrThrow()
+        const sealed = await readCredential(trx, identityId, version)
+        if (sealed === undefined) throw new Error('no ciphertext')
+        const key = await vaultKeys.get(await readVaultKeyRef(trx, vaultId, keyVersionOf(sealed.keyId)))
+        return open(key, { identityId, version, purpose: 'credential' }, sealed).expose()
+      }),
     end: async () => {
       await bridge.drain()
       await api.stop()

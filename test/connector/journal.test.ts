@@ -7,7 +7,9 @@ import { openJournal, type JournalEntry } from '#connector/journal.ts'
 import { JobId } from '#schemas/ids.ts'
 
 let folder: string
-beforeEach(() => { folder = mkdtempSync(path.join(tmpdir(), 'journal-')) })
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'journal-'))
+})
 afterEach(() => rmSync(folder, { recursive: true }))
 
 const instance = randomUUID()

@@ -39,14 +39,20 @@ test('what the target refuses is definite, with a class and without its words', 
 
 test('after the deadline nothing is sent', async () => {
   const role = await target.createRole()
-  expect(await postgresAdapter.change(at, { as: target.admin, username: role.username, password: 'late', beforeSend: () => 0 })).toEqual({ change: 'unchanged', reasonClass: 'late' })
+  expect(await postgresAdapter.change(at, { as: target.admin, username: role.username, password: 'late', beforeSend: () => 0 })).toEqual({
+    change: 'unchanged',
+    reasonClass: 'late',
+  })
   expect(await target.logsIn(role.username, role.password)).toBe(true)
 })
 
 test('a connection that ends after the change was sent leaves it unknown', async () => {
   const role = await target.createRole()
   const closing = { ...at, ...(await relay(({ toTarget }) => toTarget.includes('alter role'))) }
-  expect(await postgresAdapter.change(closing, { as: target.admin, username: role.username, password: 'lost', beforeSend: inTime })).toEqual({ change: 'unknown', reasonClass: 'interrupted' })
+  expect(await postgresAdapter.change(closing, { as: target.admin, username: role.username, password: 'lost', beforeSend: inTime })).toEqual({
+    change: 'unknown',
+    reasonClass: 'interrupted',
+  })
 })
 
 test('a login that the target never judged proves nothing', async () => {
@@ -59,9 +65,16 @@ test('a login that the target never judged proves nothing', async () => {
 
 test('a server that asks for the password in the clear, as MD5, or not at all gets nothing and proves nothing', async () => {
   const heard: Buffer[] = []
-  for (const [request, reasonClass] of [[3, 'weak-authentication'], [5, 'weak-authentication'], [0, 'unverified']] as const) {
+  for (const [request, reasonClass] of [
+    [3, 'weak-authentication'],
+    [5, 'weak-authentication'],
+    [0, 'unverified'],
+  ] as const) {
     const fake = createServer((socket) => {
-      socket.on('error', () => {}).on('data', (bytes) => heard.push(bytes)).once('data', () => socket.write(authenticationRequest(request)))
+      socket
+        .on('error', () => {})
+        .on('data', (bytes) => heard.push(bytes))
+        .once('data', () => socket.write(authenticationRequest(request)))
     })
     await new Promise<void>((resolve) => fake.listen(0, '127.0.0.1', resolve))
     const { port } = fake.address() as { port: number }

@@ -4,7 +4,8 @@ import { scramVerifier } from '#connector/scram.ts'
 
 // The exchange of RFC 7677 section 3: user "user", password "pencil".
 const salt = Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64')
-const authMessage = 'n=user,r=rOprNGfwEbeRWgbNEkqO,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0'
+const authMessage =
+  'n=user,r=rOprNGfwEbeRWgbNEkqO,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0'
 
 test('a verifier accepts the client proof and gives the server signature of RFC 7677', async () => {
   const verifier = await scramVerifier('pencil', { salt, iterations: 4096 })

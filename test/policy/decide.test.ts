@@ -15,8 +15,17 @@ const actions = Object.keys(rules) as Action[]
 
 function principal(held: readonly Permission[] = [], more: Partial<Principal> = {}): Principal {
   return {
-    accountId: AccountId.parse(id(9)), userId, iss: 'https://issuer', sub: 'sam', name: null, email: null, owner: false, idpUserId: id(8), grants: [],
-    permissions: held.map((name) => ({ name, organizationId: null })), ...more,
+    accountId: AccountId.parse(id(9)),
+    userId,
+    iss: 'https://issuer',
+    sub: 'sam',
+    name: null,
+    email: null,
+    owner: false,
+    idpUserId: id(8),
+    grants: [],
+    permissions: held.map((name) => ({ name, organizationId: null })),
+    ...more,
   }
 }
 const withGrant = (level: GrantLevel, held: readonly Permission[] = ['pam_vaults.view'], more: Partial<Principal> = {}): Principal =>
@@ -41,12 +50,27 @@ describe('default deny', () => {
 
 describe('permissions (S2 "Permissions reference")', () => {
   const table: readonly (readonly [Action, Permission])[] = [
-    ['vault.list', 'pam_vaults.view'], ['identity.list', 'pam_vaults.view'], ['lease.list', 'pam_vaults.view'], ['rotation.list', 'pam_vaults.view'],
-    ['job.list', 'pam_vaults.view'], ['vault.create', 'pam_vaults.manage'], ['vault.update', 'pam_vaults.manage'], ['vault.delete', 'pam_vaults.manage'],
-    ['identity.create', 'pam_vaults.manage'], ['identity.update', 'pam_vaults.manage'], ['identity.rotate', 'pam_vaults.manage'], ['grant.create', 'pam_vaults.manage'],
-    ['grant.revoke', 'pam_vaults.manage'], ['lease.force-checkin', 'pam_vaults.manage'], ['host.create', 'pam_vaults.manage'], ['host.enroll', 'hosts.manage_users'],
-    ['connector.create', 'connectors.manage'], ['connector.delete', 'connectors.manage'], ['organization.create', 'organizations.manage'],
-    ['organization.set-secret', 'organizations.manage'], ['audit.list', 'pam_audit.view'],
+    ['vault.list', 'pam_vaults.view'],
+    ['identity.list', 'pam_vaults.view'],
+    ['lease.list', 'pam_vaults.view'],
+    ['rotation.list', 'pam_vaults.view'],
+    ['job.list', 'pam_vaults.view'],
+    ['vault.create', 'pam_vaults.manage'],
+    ['vault.update', 'pam_vaults.manage'],
+    ['vault.delete', 'pam_vaults.manage'],
+    ['identity.create', 'pam_vaults.manage'],
+    ['identity.update', 'pam_vaults.manage'],
+    ['identity.rotate', 'pam_vaults.manage'],
+    ['grant.create', 'pam_vaults.manage'],
+    ['grant.revoke', 'pam_vaults.manage'],
+    ['lease.force-checkin', 'pam_vaults.manage'],
+    ['host.create', 'pam_vaults.manage'],
+    ['host.enroll', 'hosts.manage_users'],
+    ['connector.create', 'connectors.manage'],
+    ['connector.delete', 'connectors.manage'],
+    ['organization.create', 'organizations.manage'],
+    ['organization.set-secret', 'organizations.manage'],
+    ['audit.list', 'pam_audit.view'],
   ]
   test.each(table)('%s is permitted by %s', (action, permission) => {
     expect(decide(principal([permission]), action, inVault)).toEqual({ permit: true })
@@ -66,7 +90,11 @@ describe('permissions (S2 "Permissions reference")', () => {
 })
 
 describe('vault access (S2 "Access levels")', () => {
-  const levels: readonly (readonly [GrantLevel, boolean, boolean])[] = [['view_vault', false, false], ['view_credentials', true, false], ['checkout', true, true]]
+  const levels: readonly (readonly [GrantLevel, boolean, boolean])[] = [
+    ['view_vault', false, false],
+    ['view_credentials', true, false],
+    ['checkout', true, true],
+  ]
   test.each(levels)('%s: reveal %s, checkout %s', (level, reveal, checkout) => {
     expect(decide(withGrant(level), 'identity.reveal', inVault).permit).toBe(reveal)
     expect(decide(withGrant(level), 'identity.checkout', inVault).permit).toBe(checkout)
@@ -74,7 +102,11 @@ describe('vault access (S2 "Access levels")', () => {
 
   test('pam_vaults.view shows the vault but not the value', () => {
     expect(decide(principal(['pam_vaults.view']), 'identity.read', inVault).permit).toBe(true)
-    expect(decide(principal(['pam_vaults.view']), 'identity.reveal', inVault)).toEqual({ permit: false, code: 'forbidden', missing: 'vault access: view_credentials' })
+    expect(decide(principal(['pam_vaults.view']), 'identity.reveal', inVault)).toEqual({
+      permit: false,
+      code: 'forbidden',
+      missing: 'vault access: view_credentials',
+    })
   })
 
   test('a grant alone shows its vault and no other, and never the value', () => {

@@ -10,8 +10,19 @@ const lease = (slot: number, minutes: number) => ({ slot, userId: 'sam' as UserI
 const rotation = (state: 'waiting' | 'claimed' | 'doubt' | 'confirmed', hostId = here) => ({ id: 'r1' as RotationId, jobs: [{ hostId, state }] })
 
 const free: CheckoutState = {
-  active: true, allowConcurrentCheckout: false, maxConcurrentSessions: null, draining: false, afterUseGraceMinutes: null, leases: [],
-  hosts: [{ hostId: here, knownVersion: 3 }, { hostId: there, knownVersion: 3 }], currentVersion: 3, openRotation: null, owedSince: null,
+  active: true,
+  allowConcurrentCheckout: false,
+  maxConcurrentSessions: null,
+  draining: false,
+  afterUseGraceMinutes: null,
+  leases: [],
+  hosts: [
+    { hostId: here, knownVersion: 3 },
+    { hostId: there, knownVersion: 3 },
+  ],
+  currentVersion: 3,
+  openRotation: null,
+  owedSince: null,
 }
 const shared = { ...free, allowConcurrentCheckout: true, maxConcurrentSessions: 2 }
 
@@ -28,12 +39,23 @@ describe('a checkout is refused', () => {
     ['while it drains', { draining: true }, null, 'identity-draining'],
     ['while a rotation is owed', { owedSince: minutesAgo(1) }, null, 'identity-awaiting-rotation'],
     ['inside the grace of an owed rotation', { owedSince: minutesAgo(29), afterUseGraceMinutes: 30 }, null, 'identity-awaiting-rotation'],
-    ['for no host in particular when the hosts differ', { hosts: [{ hostId: here, knownVersion: 3 }, { hostId: there, knownVersion: 4 }] }, null, 'host-required'],
+    [
+      'for no host in particular when the hosts differ',
+      {
+        hosts: [
+          { hostId: here, knownVersion: 3 },
+          { hostId: there, knownVersion: 4 },
+        ],
+      },
+      null,
+      'host-required',
+    ],
   ])('%s', (_when, state, hostId, code) => expect(refusal(state, hostId)?.code).toBe(code))
 
   test('with the holder and the first end, when every slot is taken', () => {
     expect(refusal({ leases: [lease(0, 30), lease(1, 10)] }, null, shared)).toEqual({
-      code: 'max-concurrent-sessions', facts: { holder: 'Sam', until: minutesAgo(-10).toISOString() },
+      code: 'max-concurrent-sessions',
+      facts: { holder: 'Sam', until: minutesAgo(-10).toISOString() },
     })
   })
 })
@@ -50,7 +72,10 @@ describe('a checkout is not refused', () => {
 })
 
 describe('the version of a checkout', () => {
-  const hosts = [{ hostId: here, knownVersion: 3 }, { hostId: there, knownVersion: 4 }]
+  const hosts = [
+    { hostId: here, knownVersion: 3 },
+    { hostId: there, knownVersion: 4 },
+  ]
   test('is the one that the named host has', () => expect(versionFor({ hosts, currentVersion: 3 }, there)).toBe(4))
   test('is open when hosts differ and none is named', () => expect(versionFor({ hosts, currentVersion: 3 }, null)).toBeUndefined())
   test('is the stored one without hosts', () => expect(versionFor({ hosts: [], currentVersion: 7 }, null)).toBe(7))

@@ -7,12 +7,20 @@ import { maximumAttempts } from '#schemas/rules/rotation.ts'
 import { jobTransitions } from '#schemas/rules/transitions.ts'
 
 const report = (outcome: JobReport['outcome'], more: Partial<JobReport> = {}): JobReport => ({
-  jobId: 'j' as JobId, epoch: 1, instance: 'i', connectorId: 'c' as ConnectorId, outcome, reasonClass: outcome === 'confirmed' ? null : 'refused',
-  stagedLogsIn: null, knownLogsIn: null, ...more,
+  jobId: 'j' as JobId,
+  epoch: 1,
+  instance: 'i',
+  connectorId: 'c' as ConnectorId,
+  outcome,
+  reasonClass: outcome === 'confirmed' ? null : 'refused',
+  stagedLogsIn: null,
+  knownLogsIn: null,
+  ...more,
 })
 
 describe('a result', () => {
-  test('that is confirmed proves the host', () => expect(verdictOfReport({ kind: 'reset', attempts: 0 }, report('confirmed'))).toMatchObject({ state: 'confirmed', host: 'in_sync' }))
+  test('that is confirmed proves the host', () =>
+    expect(verdictOfReport({ kind: 'reset', attempts: 0 }, report('confirmed'))).toMatchObject({ state: 'confirmed', host: 'in_sync' }))
   test('that nobody can tell is followed by a probe, never by a blind change', () => {
     expect(verdictOfReport({ kind: 'reset', attempts: 0 }, report('unknown'))).toMatchObject({ state: 'doubt', kind: 'probe', host: 'unknown' })
   })
@@ -27,9 +35,15 @@ describe('a result', () => {
     expect(verdictOfReport({ kind: 'reset', attempts: maximumAttempts - 1 }, report('unchanged')).state).toBe('failed')
   })
   test('makes of a claimed job only what a claimed job may become', () => {
-    fc.assert(fc.property(fc.constantFrom('reset' as const, 'probe' as const), fc.nat(10), fc.constantFrom('confirmed' as const, 'unchanged' as const, 'unknown' as const),
-      (kind, attempts, outcome) => {
-        expect(jobTransitions.claimed).toContain(verdictOfReport({ kind, attempts }, report(outcome)).state)
-      }))
+    fc.assert(
+      fc.property(
+        fc.constantFrom('reset' as const, 'probe' as const),
+        fc.nat(10),
+        fc.constantFrom('confirmed' as const, 'unchanged' as const, 'unknown' as const),
+        (kind, attempts, outcome) => {
+          expect(jobTransitions.claimed).toContain(verdictOfReport({ kind, attempts }, report(outcome)).state)
+        },
+      ),
+    )
   })
 })

@@ -18,17 +18,24 @@ describe('the end of a lease', () => {
   })
 
   test('never outlives any cap, however often it is extended', () => {
-    fc.assert(fc.property(fc.array(cap, { maxLength: 3 }), organizationMaximum, fc.integer({ min: 5, max: 1440 }), fc.array(fc.integer({ min: 5, max: 1440 }), { maxLength: 10 }),
-      (caps, maximum, minutes, extensions) => {
-        let expiresAt = expiryOf(now, minutes, caps, maximum)
-        for (const extension of extensions) {
-          const before = expiresAt
-          expiresAt = extendedExpiryOf({ startedAt: now, expiresAt }, extension, caps, maximum)
-          expect(expiresAt.getTime()).toBeGreaterThanOrEqual(before.getTime())
-        }
-        const latest = Math.min(inMinutes(maximum ?? maximumMinutes).getTime(), ...caps.filter((end) => end !== null).map((end) => end.getTime()))
-        expect(expiresAt.getTime()).toBeLessThanOrEqual(latest)
-      }))
+    fc.assert(
+      fc.property(
+        fc.array(cap, { maxLength: 3 }),
+        organizationMaximum,
+        fc.integer({ min: 5, max: 1440 }),
+        fc.array(fc.integer({ min: 5, max: 1440 }), { maxLength: 10 }),
+        (caps, maximum, minutes, extensions) => {
+          let expiresAt = expiryOf(now, minutes, caps, maximum)
+          for (const extension of extensions) {
+            const before = expiresAt
+            expiresAt = extendedExpiryOf({ startedAt: now, expiresAt }, extension, caps, maximum)
+            expect(expiresAt.getTime()).toBeGreaterThanOrEqual(before.getTime())
+          }
+          const latest = Math.min(inMinutes(maximum ?? maximumMinutes).getTime(), ...caps.filter((end) => end !== null).map((end) => end.getTime()))
+          expect(expiresAt.getTime()).toBeLessThanOrEqual(latest)
+        },
+      ),
+    )
   })
 
   test('moves by the asked minutes where nothing caps it', () => {

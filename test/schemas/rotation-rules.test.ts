@@ -13,13 +13,15 @@ describe('the next date of a rotation', () => {
   test('skips the dates that were missed', () => expect(nextRotationAt(30, days(95), due)).toEqual(days(120)))
 
   test('is in the future, at most one interval away, and on the grid of the due date', () => {
-    fc.assert(fc.property(fc.integer({ min: 1, max: 3650 }), fc.integer({ min: 0, max: 20_000 * 24 }), (interval, hoursLate) => {
-      const confirmedAt = new Date(due.getTime() + (hoursLate * day) / 24)
-      const next = nextRotationAt(interval, confirmedAt, due)?.getTime() ?? Number.NaN
-      expect(next).toBeGreaterThan(confirmedAt.getTime())
-      expect(next - confirmedAt.getTime()).toBeLessThanOrEqual(interval * day)
-      expect((next - due.getTime()) % (interval * day)).toBe(0)
-    }))
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 3650 }), fc.integer({ min: 0, max: 20_000 * 24 }), (interval, hoursLate) => {
+        const confirmedAt = new Date(due.getTime() + (hoursLate * day) / 24)
+        const next = nextRotationAt(interval, confirmedAt, due)?.getTime() ?? Number.NaN
+        expect(next).toBeGreaterThan(confirmedAt.getTime())
+        expect(next - confirmedAt.getTime()).toBeLessThanOrEqual(interval * day)
+        expect((next - due.getTime()) % (interval * day)).toBe(0)
+      }),
+    )
   })
 })
 
@@ -28,7 +30,9 @@ describe('the verdict on a rotation', () => {
 
   test('is confirmed only when every host is', () => expect(verdict('confirmed', 'confirmed')).toBe('confirmed'))
   test('is failed when one host failed for good', () => expect(verdict('confirmed', 'failed')).toBe('failed'))
-  test.each<JobState>(['waiting', 'claimed', 'doubt'])('is open while one host is %s, even beside a failed one', (state) => expect(verdict('failed', state)).toBe('pending'))
+  test.each<JobState>(['waiting', 'claimed', 'doubt'])('is open while one host is %s, even beside a failed one', (state) =>
+    expect(verdict('failed', state)).toBe('pending'),
+  )
   test('is never confirmed without a host', () => expect(verdict()).toBe('failed'))
 })
 

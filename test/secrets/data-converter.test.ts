@@ -1,5 +1,11 @@
 import { ApplicationFailure } from '@temporalio/common'
-import { decodeArrayFromPayloads, decodeOptionalFailureToOptionalError, encodeErrorToFailure, encodeToPayloads, loadDataConverter } from '@temporalio/common/lib/internal-non-workflow/index.js'
+import {
+  decodeArrayFromPayloads,
+  decodeOptionalFailureToOptionalError,
+  encodeErrorToFailure,
+  encodeToPayloads,
+  loadDataConverter,
+} from '@temporalio/common/lib/internal-non-workflow/index.js'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createDataConverter } from '#secrets/data-converter.ts'
 import { startOpenBao, type TestOpenBao } from '#test/support/openbao.ts'
@@ -18,12 +24,17 @@ test('workers that start at the same time agree on one namespace key', async () 
 
 test('the namespace key lies in OpenBao only wrapped', async () => {
   await load()
-  expect(await server.as('leasehold-worker').read(['leasehold', 'data', 'temporal', '1'])).toMatchObject({ data: { wrapped: expect.stringMatching(/^vault:v1:/) } })
+  expect(await server.as('leasehold-worker').read(['leasehold', 'data', 'temporal', '1'])).toMatchObject({
+    data: { wrapped: expect.stringMatching(/^vault:v1:/) },
+  })
 })
 
 test('of a failure Temporal sees the type only; we read its message again', async () => {
   const converter = await load()
-  const failure = await encodeErrorToFailure(converter, ApplicationFailure.create({ type: 'busy', message: 'the name of a host', details: ['a detail'], cause: new Error('the cause') }))
+  const failure = await encodeErrorToFailure(
+    converter,
+    ApplicationFailure.create({ type: 'busy', message: 'the name of a host', details: ['a detail'], cause: new Error('the cause') }),
+  )
   const seen = JSON.stringify(failure)
   for (const words of ['name of a host', 'a detail', 'the cause', 'data-converter.test']) expect(seen).not.toContain(words)
   expect(failure).toMatchObject({ message: 'Encoded failure', applicationFailureInfo: { type: 'busy' } })

@@ -37,12 +37,20 @@ describe('the known answers that another program computed', () => {
 
 describe('a sealed value', () => {
   test('opens to what was sealed, whatever it is', () => {
-    fc.assert(fc.property(fc.string({ unit: 'grapheme', maxLength: 2_000 }), fc.nat({ max: 1_000_000 }), fc.constantFrom('credential', 'reason'), (value, version, purpose) => {
-      const belongsTo = { identityId, version, purpose } as const
-      const sealed = seal(vaultKey, belongsTo, Secret.of(value))
-      expect(open(vaultKey, belongsTo, sealed).expose()).toBe(value)
-      expect(sealed.ciphertext).toHaveLength(12 + Buffer.byteLength(value) + 16)
-    }), { numRuns: 200 })
+    fc.assert(
+      fc.property(
+        fc.string({ unit: 'grapheme', maxLength: 2_000 }),
+        fc.nat({ max: 1_000_000 }),
+        fc.constantFrom('credential', 'reason'),
+        (value, version, purpose) => {
+          const belongsTo = { identityId, version, purpose } as const
+          const sealed = seal(vaultKey, belongsTo, Secret.of(value))
+          expect(open(vaultKey, belongsTo, sealed).expose()).toBe(value)
+          expect(sealed.ciphertext).toHaveLength(12 + Buffer.byteLength(value) + 16)
+        },
+      ),
+      { numRuns: 200 },
+    )
   })
 
   test('is never the same twice and holds no byte sequence of the value', () => {
@@ -87,7 +95,8 @@ describe('a sealed value', () => {
 
   test('does not open cut short, longer, or marked as a legacy row', () => {
     const sealed = seal(vaultKey, facts, Secret.of('value'))
-    for (let length = 0; length < sealed.ciphertext.length; length += 1) refused(vaultKey, facts, { ...sealed, ciphertext: sealed.ciphertext.subarray(0, length) })
+    for (let length = 0; length < sealed.ciphertext.length; length += 1)
+      refused(vaultKey, facts, { ...sealed, ciphertext: sealed.ciphertext.subarray(0, length) })
     refused(vaultKey, facts, { ...sealed, ciphertext: Buffer.concat([sealed.ciphertext, Buffer.alloc(1)]) })
     refused(vaultKey, facts, { ...sealed, encryptionVersion: 0 })
     refused(vaultKey, facts, { ...sealed, encryptionVersion: 1 })

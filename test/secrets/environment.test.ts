@@ -14,6 +14,14 @@ test.each([
   expect(() => refuseSwitches(env)).toThrow(new Error(`these variables must not be set: ${names}`))
 })
 
-test.each([{}, { DEBUG: '' }, { DEBUG: 'http*' }, { DEBUG: '-node-vault' }, { NODE_TLS_REJECT_UNAUTHORIZED: '1' }, { MY_VAULT_NAME: 'x' }, { VAULT_ADDR: undefined }])('%j is no switch of OpenBao', (env) => {
+test.each([
+  {},
+  { DEBUG: '' },
+  { DEBUG: 'http*' },
+  { DEBUG: '-node-vault' },
+  { NODE_TLS_REJECT_UNAUTHORIZED: '1' },
+  { MY_VAULT_NAME: 'x' },
+  { VAULT_ADDR: undefined },
+])('%j is no switch of OpenBao', (env) => {
   expect(() => refuseSwitches(env)).not.toThrow()
 })

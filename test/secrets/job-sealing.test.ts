@@ -10,7 +10,10 @@ const job = { password: 'Tr0ub4dor&3', admin: { password: 'p4ssw0rd' } }
 const sealed = () => sealForConnector(jwk, Secret.of(job), { jobId: 'j', epoch: 2 })
 
 test('a sealed job opens with the key of its connector, and names the claim in its authenticated header', async () => {
-  const { plaintext, protectedHeader } = await compactDecrypt(await sealed(), privateKey, { keyManagementAlgorithms: ['ECDH-ES+A256KW'], contentEncryptionAlgorithms: ['A256GCM'] })
+  const { plaintext, protectedHeader } = await compactDecrypt(await sealed(), privateKey, {
+    keyManagementAlgorithms: ['ECDH-ES+A256KW'],
+    contentEncryptionAlgorithms: ['A256GCM'],
+  })
   expect(JSON.parse(Buffer.from(plaintext).toString())).toEqual(job)
   expect(protectedHeader).toMatchObject({ alg: 'ECDH-ES+A256KW', enc: 'A256GCM', kid: 'connector-1', jobId: 'j', epoch: 2, epk: { kty: 'OKP', crv: 'X25519' } })
 })

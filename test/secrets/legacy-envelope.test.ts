@@ -5,7 +5,8 @@ import { codeOf, organizationSecret, thrownBy, vaultRef } from './keys.ts'
 const asked: number[] = []
 const key = await readLegacyKey(
   { create: async () => {}, read: async (_account, _organization, version) => (asked.push(version), organizationSecret) },
-  vaultRef.accountId, vaultRef.organizationId,
+  vaultRef.accountId,
+  vaultRef.organizationId,
 )
 const ciphertext = Buffer.from('000102030405060708090a0b87a5901daba1f4ba723f50f62183af6873b33c151a0e0df273d4', 'hex')
 const failure = (sealed: Parameters<typeof openLegacy>[1]) => codeOf(thrownBy(() => openLegacy(key, sealed)))

@@ -29,11 +29,22 @@ async function listen(answer: (request: IncomingMessage, response: ServerRespons
 }
 
 const clientOf = (url: string): OpenBao => createOpenBao({ url, roleId: 'role', secretId })
-const write = (url: string) => clientOf(url).write(['leasehold', 'data', 'x'], { data: payload }).then(() => undefined, (error: unknown) => error)
+const write = (url: string) =>
+  clientOf(url)
+    .write(['leasehold', 'data', 'x'], { data: payload })
+    .then(
+      () => undefined,
+      (error: unknown) => error,
+    )
 const unavailable = { code: 'dependency-unavailable', facts: { role: 'openbao' } }
 
 function expectNothingShown(error: unknown): void {
-  const shown = [inspect(error, { depth: null, showHidden: true }), JSON.stringify(error), JSON.stringify(Object.getOwnPropertyDescriptors(error)), (error as Error).stack].join()
+  const shown = [
+    inspect(error, { depth: null, showHidden: true }),
+    JSON.stringify(error),
+    JSON.stringify(Object.getOwnPropertyDescriptors(error)),
+    (error as Error).stack,
+  ].join()
   for (const value of [token, payload, secretId]) expect(shown).not.toContain(value)
 }
 
@@ -86,12 +97,16 @@ describe('a call to OpenBao', () => {
     expectNothingShown(error)
   })
 
-  test.each(['..', '.', '', 'a/b', '..&#x2F;x', '%2e%2e', 'a?version=1', 'a#b', 'a b', 'ä', 'a\\b', '{{x}}', 'x'.repeat(201)])('with the path segment %j goes nowhere', async (segment) => {
-    const { url, asked } = await listen((_request, response) => response.end('{}'))
-    const bao = clientOf(url)
-    for (const call of [bao.read(['leasehold', segment, 'x']), bao.write(['leasehold', segment], {}), bao.list([segment])]) await expect(call).rejects.toThrow(TypeError)
-    expect(asked.map(({ url: path }) => path).filter((path) => path !== '/v1/auth/approle/login')).toEqual([])
-  })
+  test.each(['..', '.', '', 'a/b', '..&#x2F;x', '%2e%2e', 'a?version=1', 'a#b', 'a b', 'ä', 'a\\b', '{{x}}', 'x'.repeat(201)])(
+    'with the path segment %j goes nowhere',
+    async (segment) => {
+      const { url, asked } = await listen((_request, response) => response.end('{}'))
+      const bao = clientOf(url)
+      for (const call of [bao.read(['leasehold', segment, 'x']), bao.write(['leasehold', segment], {}), bao.list([segment])])
+        await expect(call).rejects.toThrow(TypeError)
+      expect(asked.map(({ url: path }) => path).filter((path) => path !== '/v1/auth/approle/login')).toEqual([])
+    },
+  )
 })
 
 describe('the login', () => {

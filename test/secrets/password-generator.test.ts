@@ -13,13 +13,16 @@ const policy = anyPolicy.filter((candidate) => PasswordPolicy.safeParse(candidat
 
 describe('a generated password', () => {
   test('has the length, every class, and no other or forbidden character, whatever the policy', () => {
-    fc.assert(fc.property(policy, (asked) => {
-      const password = generatePassword(asked).expose()
-      const sets = allowedCharacters(asked)
-      expect(password).toHaveLength(asked.length)
-      for (const set of sets) expect(set.some((character) => password.includes(character))).toBe(true)
-      expect([...password].every((character) => sets.flat().includes(character) && !asked.forbidden.includes(character))).toBe(true)
-    }), { numRuns: 200 })
+    fc.assert(
+      fc.property(policy, (asked) => {
+        const password = generatePassword(asked).expose()
+        const sets = allowedCharacters(asked)
+        expect(password).toHaveLength(asked.length)
+        for (const set of sets) expect(set.some((character) => password.includes(character))).toBe(true)
+        expect([...password].every((character) => sets.flat().includes(character) && !asked.forbidden.includes(character))).toBe(true)
+      }),
+      { numRuns: 200 },
+    )
   })
 
   test.each(Object.entries(defaultPolicies))('follows a valid policy by default (%s), with more than 180 bits', (_type, asked) => {

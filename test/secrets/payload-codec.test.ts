@@ -14,11 +14,14 @@ const metadataOf = ({ metadata }: Payload) => Object.fromEntries(Object.entries(
 
 describe('a payload for Temporal', () => {
   test('comes back as it was, whatever it is', async () => {
-    await fc.assert(fc.asyncProperty(fc.array(fc.oneof(fc.jsonValue(), fc.uint8Array(), fc.constant(undefined)), { maxLength: 5 }), async (values) => {
-      const payloads = values.map(payload)
-      const decoded = await codec.decode(await codec.encode(payloads))
-      expect(decoded.map((each) => defaultPayloadConverter.fromPayload(each))).toEqual(payloads.map((each) => defaultPayloadConverter.fromPayload(each)))
-    }), { numRuns: 100 })
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.oneof(fc.jsonValue(), fc.uint8Array(), fc.constant(undefined)), { maxLength: 5 }), async (values) => {
+        const payloads = values.map(payload)
+        const decoded = await codec.decode(await codec.encode(payloads))
+        expect(decoded.map((each) => defaultPayloadConverter.fromPayload(each))).toEqual(payloads.map((each) => defaultPayloadConverter.fromPayload(each)))
+      }),
+      { numRuns: 100 },
+    )
   })
 
   test('shows neither its value nor what kind it is, and never looks the same twice', async () => {

@@ -97,7 +97,11 @@ describe('provisioning', () => {
 
   test('run again changes no key and no secret, and lets the processes of the last run log in until they are replaced', async () => {
     const before = await admin.read(transit('keys', 'connector-signing'))
-    const [first, second, third] = [server.login('leasehold-api'), await provision({ url: server.url, ...server.boot }), await provision({ url: server.url, ...server.boot })]
+    const [first, second, third] = [
+      server.login('leasehold-api'),
+      await provision({ url: server.url, ...server.boot }),
+      await provision({ url: server.url, ...server.boot }),
+    ]
     const asApi = (login: { roleId: string; secretId: string }) => createOpenBao({ url: server.url, ...login }).read(secretPath)
     expect(await admin.read(transit('keys', 'connector-signing'))).toEqual(before)
     expect(await asApi(third['leasehold-api'])).toMatchObject({ data: { wrapped: 'x' } })

@@ -17,8 +17,11 @@ describe('an organization secret', () => {
   test('is 32 random bytes that every role reads alike and OpenBao holds only wrapped', async () => {
     const { accountId, organizationId } = newOrganization()
     await createOrganizationSecrets(server.as('leasehold-api')).create(accountId, organizationId, 1)
-    const read = await Promise.all((['leasehold-api', 'leasehold-worker', 'leasehold-bridge'] as const)
-      .map(async (role) => (await createOrganizationSecrets(server.as(role)).read(accountId, organizationId, 1)).expose().toString('hex')))
+    const read = await Promise.all(
+      (['leasehold-api', 'leasehold-worker', 'leasehold-bridge'] as const).map(async (role) =>
+        (await createOrganizationSecrets(server.as(role)).read(accountId, organizationId, 1)).expose().toString('hex'),
+      ),
+    )
     expect(new Set(read).size).toBe(1)
     expect(read[0]).toMatch(/^[0-9a-f]{64}$/)
     const stored = JSON.stringify(await server.as('leasehold-api').read(['leasehold', 'data', 'organizations', accountId, organizationId, '1']))
@@ -39,7 +42,9 @@ describe('an organization secret', () => {
 
   test('that nobody made is not found', async () => {
     const { accountId, organizationId } = newOrganization()
-    await expect(createOrganizationSecrets(server.as('leasehold-api')).read(accountId, organizationId, 1)).rejects.toMatchObject({ code: 'organization-secret-not-found' })
+    await expect(createOrganizationSecrets(server.as('leasehold-api')).read(accountId, organizationId, 1)).rejects.toMatchObject({
+      code: 'organization-secret-not-found',
+    })
   })
 
   test('is read again after the token of the process was revoked', async () => {

@@ -40,12 +40,30 @@ afterAll(async () => {
 
 function contextOf(apiReplicaPort: number): RoleContext {
   const config: Config = {
-    mode: 'dev', postgresUrl: database.url, credentialsFile: '', temporalAddress: '127.0.0.1:1', temporalNamespace: 'leasehold', taskQueueSuffix: '', natsUrl: 'nats://127.0.0.1:1',
-    openbaoUrl: `http://127.0.0.1:${baoLink.port}`, oidcIssuer: issuer.url, oidcUrl: issuer.url, apiAudience: audience, apiUrl: `http://127.0.0.1:${apiPort}`, apiPort, apiReplicaPort,
-    healthPort: undefined, cacheDirectory: undefined, logLevel: 'error',
+    mode: 'dev',
+    postgresUrl: database.url,
+    credentialsFile: '',
+    temporalAddress: '127.0.0.1:1',
+    temporalNamespace: 'leasehold',
+    taskQueueSuffix: '',
+    natsUrl: 'nats://127.0.0.1:1',
+    openbaoUrl: `http://127.0.0.1:${baoLink.port}`,
+    oidcIssuer: issuer.url,
+    oidcUrl: issuer.url,
+    apiAudience: audience,
+    apiUrl: `http://127.0.0.1:${apiPort}`,
+    apiPort,
+    apiReplicaPort,
+    healthPort: undefined,
+    cacheDirectory: undefined,
+    logLevel: 'error',
   }
   const openbao = bao.login('leasehold-api')
-  return { config, credentials: { postgres: { leasehold_api: database.password }, openbao, tenantSalt: randomBytes(32).toString('base64url') }, log: pino({ level: 'silent' }) }
+  return {
+    config,
+    credentials: { postgres: { leasehold_api: database.password }, openbao, tenantSalt: randomBytes(32).toString('base64url') },
+    log: pino({ level: 'silent' }),
+  }
 }
 
 async function freePort(): Promise<number> {
@@ -96,7 +114,11 @@ test('a replica that drains lets running requests end and leaves the port to the
   const [first, second] = replicas
   const token = await issuer.token('mia')
   const slow = request({
-    port: first?.port, host: '127.0.0.1', method: 'POST', path: '/v1/organizations', agent: false,
+    port: first?.port,
+    host: '127.0.0.1',
+    method: 'POST',
+    path: '/v1/organizations',
+    agent: false,
     headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', 'idempotency-key': 'slow' },
   })
   const answered = once(slow, 'response') as Promise<[IncomingMessage]>
@@ -104,7 +126,14 @@ test('a replica that drains lets running requests end and leaves the port to the
   await get(first?.port ?? 0, '/healthz')
   const started = performance.now()
   const drained = first?.role.drain()
-  await expect.poll(() => get(first?.port ?? 0, '/healthz').then(() => 'open', () => 'closed')).toBe('closed')
+  await expect
+    .poll(() =>
+      get(first?.port ?? 0, '/healthz').then(
+        () => 'open',
+        () => 'closed',
+      ),
+    )
+    .toBe('closed')
   slow.end('"slow"}')
   const [answer] = await answered
   expect(answer.statusCode).toBe(201)

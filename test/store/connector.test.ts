@@ -28,11 +28,14 @@ async function register(): Promise<{ id: ConnectorId; token: string }> {
 }
 
 const keys = (token: string): JoinRequest => ({
-  token, nkey: createUser().getPublicKey(), encryptionJwk: { kty: 'OKP', crv: 'X25519', x: 'A'.repeat(43), kid: 'k1' },
+  token,
+  nkey: createUser().getPublicKey(),
+  encryptionJwk: { kty: 'OKP', crv: 'X25519', x: 'A'.repeat(43), kid: 'k1' },
 })
 const join = (id: ConnectorId, request: JoinRequest) => world.account.run((trx) => joinConnector(trx, id, request, { kind: 'connector', id }))
 const stateOf = async (id: ConnectorId) => (await world.account.run((trx) => readConnector(trx, id))).state
-const owed = async (id: ConnectorId) => (await database.superuser(`select version, delivered from obligation where kind = 'connector' and subject_id = $1`, [id])).rows
+const owed = async (id: ConnectorId) =>
+  (await database.superuser(`select version, delivered from obligation where kind = 'connector' and subject_id = $1`, [id])).rows
 
 describe('a join token', () => {
   test('names its account and connector, and is stored only as a hash', async () => {
@@ -65,7 +68,10 @@ describe('a join token', () => {
     await database.superuser(`update join_token set expires_at = now() - interval '1 s' where connector_id = $1`, [late.id])
     expect(await join(late.id, keys(late.token))).toBeUndefined()
     expect(await stateOf(late.id)).toBe('pending')
-    const { rows } = await database.superuser(`select effect, outcome from audit_event where connector_id = any($1) and action = 'connector.joined' order by id`, [[id, late.id]])
+    const { rows } = await database.superuser(
+      `select effect, outcome from audit_event where connector_id = any($1) and action = 'connector.joined' order by id`,
+      [[id, late.id]],
+    )
     expect(rows).toEqual([{ effect: 'permit', outcome: 'success' }, ...Array(3).fill({ effect: 'deny', outcome: 'invalid-join-token' })])
   })
 

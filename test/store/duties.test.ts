@@ -81,7 +81,9 @@ test('reconciliation tells every subject that is not final, and no other', async
 test('each loop sees its own kinds only, and no other table of any tenant', async () => {
   await oweLease(randomUUID())
   await account.run((trx) => owe(trx, 'connector', randomUUID()))
-  expect((await claimDuties(database.as('leasehold_bridge', 1), ['lease', 'rotation', 'offer', 'connector'], { limit: 10, holdMs: 0 })).map((duty) => duty.kind)).toEqual(['connector'])
+  expect(
+    (await claimDuties(database.as('leasehold_bridge', 1), ['lease', 'rotation', 'offer', 'connector'], { limit: 10, holdMs: 0 })).map((duty) => duty.kind),
+  ).toEqual(['connector'])
   expect((await claimDuties(relay, ['lease', 'rotation', 'offer', 'connector'], { limit: 10, holdMs: 0 })).map((duty) => duty.kind)).toEqual(['lease'])
   await expect(inAccount(relay, account.id, (trx) => trx.selectFrom('lease').selectAll().execute())).rejects.toThrow(/permission denied/)
 })

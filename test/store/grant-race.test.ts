@@ -26,7 +26,9 @@ function gate(): { readonly opened: Promise<void>; readonly open: () => void } {
 /** Resolves once some session waits for a lock in this database. */
 async function somebodyWaits(): Promise<void> {
   for (let turn = 0; turn < 100; turn += 1) {
-    const { rows } = await database.superuser(`select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`)
+    const { rows } = await database.superuser(
+      `select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    )
     if (rows[0].waiting > 0) return
   }
   throw new Error('nobody waits')
@@ -36,7 +38,12 @@ async function grantToSam(): Promise<string> {
   const { account, vaultId } = world
   const mia = await account.principal('mia')
   const { id } = await account.run((trx) =>
-    createGrant(trx, { id: uuidv7(), vaultId, principal: mia, actor: account.people.mia.actor }, { principal: { type: 'user', id: account.people.sam.idpUserId }, level: 'checkout' }))
+    createGrant(
+      trx,
+      { id: uuidv7(), vaultId, principal: mia, actor: account.people.mia.actor },
+      { principal: { type: 'user', id: account.people.sam.idpUserId }, level: 'checkout' },
+    ),
+  )
   return id
 }
 
@@ -81,7 +88,10 @@ describe('a checkout and the revocation of the grant that it rests on, at the sa
     await somebodyWaits()
     release.open()
     await Promise.all([revocation, refused])
-    const { rows } = await database.superuser(`select (select count(*)::int from lease where identity_id = $1) as leases, (select count(*)::int from exposure where identity_id = $1) as exposures`, [identity.id])
+    const { rows } = await database.superuser(
+      `select (select count(*)::int from lease where identity_id = $1) as leases, (select count(*)::int from exposure where identity_id = $1) as exposures`,
+      [identity.id],
+    )
     expect(rows).toEqual([{ leases: 0, exposures: 0 }])
   })
 })

@@ -27,7 +27,11 @@ async function addGroup(members: readonly ('mia' | 'ola' | 'sam')[]): Promise<st
   const id = uuidv7()
   await database.superuser('insert into idp_group (account_id, id, name) values ($1, $2::uuid, $2::text)', [world.account.id, id])
   for (const member of members) {
-    await database.superuser('insert into idp_group_member (account_id, group_id, idp_user_id) values ($1, $2, $3)', [world.account.id, id, world.account.people[member].idpUserId])
+    await database.superuser('insert into idp_group_member (account_id, group_id, idp_user_id) values ($1, $2, $3)', [
+      world.account.id,
+      id,
+      world.account.people[member].idpUserId,
+    ])
   }
   return id
 }
@@ -48,7 +52,13 @@ describe('a grant', () => {
   test('goes to a user of the directory, named by record or by login, once at a time', async () => {
     const { idpUserId, userId } = world.account.people.sam
     const grant = await give({ principal: { type: 'user', id: userId }, level: 'view_credentials' })
-    expect(grant).toMatchObject({ principal: { type: 'user', id: idpUserId, name: 'sam' }, level: 'view_credentials', state: 'active', expiresAt: null, identityGroupId: world.vaultId })
+    expect(grant).toMatchObject({
+      principal: { type: 'user', id: idpUserId, name: 'sam' },
+      level: 'view_credentials',
+      state: 'active',
+      expiresAt: null,
+      identityGroupId: world.vaultId,
+    })
     await expect(give({ principal: { type: 'user', id: idpUserId }, level: 'checkout' })).rejects.toEqual(code('already-exists'))
     await revoke(grant.id)
     expect(await world.account.run((trx) => readGrant(trx, world.vaultId, grant.id))).toMatchObject({ state: 'revoked' })
@@ -68,7 +78,10 @@ describe('a grant', () => {
 
   test('ends in the future or not at all', async () => {
     const principal = { type: 'group' as const, id: await addGroup([]) }
-    await expect(give({ principal, level: 'checkout', expiresAt: '2020-01-01T00:00:00Z' })).rejects.toMatchObject({ code: 'validation-failed', facts: { errors: [expect.objectContaining({ path: 'expiresAt' })] } })
+    await expect(give({ principal, level: 'checkout', expiresAt: '2020-01-01T00:00:00Z' })).rejects.toMatchObject({
+      code: 'validation-failed',
+      facts: { errors: [expect.objectContaining({ path: 'expiresAt' })] },
+    })
     await expect(give({ principal, level: 'checkout', expiresAt: '2126-01-01T00:00:00Z' })).resolves.toMatchObject({ expiresAt: '2126-01-01T00:00:00.000Z' })
   })
 
@@ -104,7 +117,8 @@ describe('revoking a grant', () => {
 
 describe('the directory', () => {
   test('is searched by part of a name or email, in any case, without wildcards', async () => {
-    const find = async (query: string) => (await world.account.run((trx) => searchPrincipals(trx, query, { limit: 50, after: null }))).items.map((entry) => entry.name)
+    const find = async (query: string) =>
+      (await world.account.run((trx) => searchPrincipals(trx, query, { limit: 50, after: null }))).items.map((entry) => entry.name)
     expect(await find('SA')).toEqual(['sam'])
     expect(await find('ola@')).toEqual(['ola'])
     expect(await find('%')).toEqual([])

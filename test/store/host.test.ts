@@ -25,20 +25,43 @@ afterAll(() => database?.end())
 const code = (name: string) => expect.objectContaining({ code: name })
 const addHost = (settings: Partial<CreateHost> = {}) => {
   const { account, organizationId, connectorId } = world
-  return account.run((trx) => createHost(trx, HostId.parse(uuidv7()), {
-    organizationId, name: `host ${uuidv7()}`, address: '10.0.0.1', port: 5432, adapter: 'postgres', connectorId, ...settings,
-  }, account.people.mia.actor))
+  return account.run((trx) =>
+    createHost(
+      trx,
+      HostId.parse(uuidv7()),
+      {
+        organizationId,
+        name: `host ${uuidv7()}`,
+        address: '10.0.0.1',
+        port: 5432,
+        adapter: 'postgres',
+        connectorId,
+        ...settings,
+      },
+      account.people.mia.actor,
+    ),
+  )
 }
-const addConnector = () => world.account.run((trx) =>
-  createConnector(trx, ConnectorId.parse(uuidv7()), { organizationId: world.organizationId, name: `connector ${uuidv7()}` }, world.account.people.mia.actor))
+const addConnector = () =>
+  world.account.run((trx) =>
+    createConnector(trx, ConnectorId.parse(uuidv7()), { organizationId: world.organizationId, name: `connector ${uuidv7()}` }, world.account.people.mia.actor),
+  )
 
 describe('a host', () => {
   test('has every field that it was made with', async () => {
     const admin = await world.addIdentity()
     const host = await addHost({ name: 'target-2', adminIdentityId: admin.id, parameters: { database: 'orders' } })
     expect(host).toMatchObject({
-      organizationId: world.organizationId, name: 'target-2', address: '10.0.0.1', port: 5432, adapter: 'postgres', connectorId: world.connectorId,
-      adminIdentityId: admin.id, parameters: { database: 'orders' }, connectorOnline: false, version: 1,
+      organizationId: world.organizationId,
+      name: 'target-2',
+      address: '10.0.0.1',
+      port: 5432,
+      adapter: 'postgres',
+      connectorId: world.connectorId,
+      adminIdentityId: admin.id,
+      parameters: { database: 'orders' },
+      connectorOnline: false,
+      version: 1,
     })
   })
 

@@ -42,10 +42,12 @@ describe('an Idempotency-Key', () => {
 
   test('is free again when what it made was rolled back', async () => {
     const request = attempt()
-    await expect(account.run(async (trx) => {
-      await rememberReplay(trx, { ...request, resourceId: randomUUID() })
-      throw new Error('nothing is made')
-    })).rejects.toThrow('nothing is made')
+    await expect(
+      account.run(async (trx) => {
+        await rememberReplay(trx, { ...request, resourceId: randomUUID() })
+        throw new Error('nothing is made')
+      }),
+    ).rejects.toThrow('nothing is made')
     expect(await account.run((trx) => findReplay(trx, request))).toBeUndefined()
   })
 })

@@ -45,18 +45,36 @@ async function rotationWithJobs(identityId: IdentityId) {
   return rotationId
 }
 /** As a connector's claim leaves it. */
-const setJobs = (rotationId: string, state: string) => database.superuser(
-  `update job set state = $2, instance = gen_random_uuid(), lease_until = now() + interval '30 s', doubt_since = now() where rotation_id = $1`, [rotationId, state])
+const setJobs = (rotationId: string, state: string) =>
+  database.superuser(
+    `update job set state = $2, instance = gen_random_uuid(), lease_until = now() + interval '30 s', doubt_since = now() where rotation_id = $1`,
+    [rotationId, state],
+  )
 
 describe('a new identity', () => {
   test('has every field that it was made with, and never its credential', async () => {
     const settings = {
-      name: 'orders-db', username: 'orders_app', credentialType: 'password' as const, rotationIntervalDays: 30, rotateAfterUse: true, hostIds: [world.hostId],
-      allowConcurrentCheckout: true, maxConcurrentSessions: 3, exposure: 'inject_only' as const, afterUseGraceMinutes: 5,
+      name: 'orders-db',
+      username: 'orders_app',
+      credentialType: 'password' as const,
+      rotationIntervalDays: 30,
+      rotateAfterUse: true,
+      hostIds: [world.hostId],
+      allowConcurrentCheckout: true,
+      maxConcurrentSessions: 3,
+      exposure: 'inject_only' as const,
+      afterUseGraceMinutes: 5,
       passwordPolicy: { length: 20, classes: ['lower' as const, 'digit' as const] },
     }
     const identity = await world.addIdentity(settings)
-    expect(identity).toMatchObject({ ...settings, identityGroupId: world.vaultId, organizationId: world.organizationId, state: 'active', credentialVersion: 1, version: 1 })
+    expect(identity).toMatchObject({
+      ...settings,
+      identityGroupId: world.vaultId,
+      organizationId: world.organizationId,
+      state: 'active',
+      credentialVersion: 1,
+      version: 1,
+    })
     expect(Object.keys(identity)).not.toContain('credential')
     expect(identity.hosts).toEqual([{ hostId: world.hostId, credentialVersion: 1, sync: 'unknown' }])
     const days = (Date.parse(identity.nextRotationAt ?? '') - Date.parse(identity.createdAt)) / 86_400_000
@@ -81,7 +99,9 @@ describe('changing an identity', () => {
     const identity = await world.addIdentity({ hostIds: [world.hostId], rotateAfterUse: true, allowConcurrentCheckout: true, maxConcurrentSessions: 2 })
     await expect(change(identity.id, { change: { hostIds: [] } })).rejects.toEqual(code('validation-failed'))
     await expect(change(identity.id, { change: { allowConcurrentCheckout: false } })).rejects.toEqual(code('validation-failed'))
-    const changed = await change(identity.id, { change: { allowConcurrentCheckout: false, maxConcurrentSessions: null, rotateAfterUse: false, hostIds: [], name: 'renamed' } })
+    const changed = await change(identity.id, {
+      change: { allowConcurrentCheckout: false, maxConcurrentSessions: null, rotateAfterUse: false, hostIds: [], name: 'renamed' },
+    })
     expect(changed).toMatchObject({ name: 'renamed', allowConcurrentCheckout: false, maxConcurrentSessions: null, hostIds: [], version: 2 })
   })
 
@@ -94,8 +114,14 @@ describe('changing an identity', () => {
     const identity = await world.addIdentity({ hostIds: [world.hostId], rotationIntervalDays: 7 })
     const changed = await change(identity.id, { change: {}, seal })
     expect(changed).toMatchObject({ credentialVersion: 2, hosts: [{ hostId: world.hostId, credentialVersion: 2, sync: 'unknown' }] })
-    const { rows } = await database.superuser('select version, ciphertext is null as shredded from credential_version where identity_id = $1 order by version', [identity.id])
-    expect(rows).toEqual([{ version: 1, shredded: true }, { version: 2, shredded: false }])
+    const { rows } = await database.superuser(
+      'select version, ciphertext is null as shredded from credential_version where identity_id = $1 order by version',
+      [identity.id],
+    )
+    expect(rows).toEqual([
+      { version: 1, shredded: true },
+      { version: 2, shredded: false },
+    ])
   })
 
   test('keeps the hashes of the newest value and of at most ten old ones', async () => {
@@ -122,7 +148,9 @@ describe('changing an identity', () => {
     await expect(change(identity.id, { change: { username: 'other' } })).rejects.toEqual(code('rotation-open'))
     expect(await change(identity.id, { change: {}, seal })).toMatchObject({ credentialVersion: 3, rotationId: null })
     expect(await world.account.run((trx) => readRotation(trx, rotationId))).toMatchObject({ state: 'cancelled', jobs: [{ state: 'cancelled' }] })
-    const { rows } = await database.superuser('select ciphertext is null as shredded from credential_version where identity_id = $1 and version = 2', [identity.id])
+    const { rows } = await database.superuser('select ciphertext is null as shredded from credential_version where identity_id = $1 and version = 2', [
+      identity.id,
+    ])
     expect(rows).toEqual([{ shredded: true }])
   })
 
@@ -151,17 +179,29 @@ describe('deleting an identity', () => {
     await world.account.run((trx) => releaseLease(trx, { leaseId: lease.leaseId, cause: 'checked_in', actor }))
     await world.account.run((trx) => deleteIdentity(trx, identity.id, actor))
     await expect(world.account.run((trx) => readIdentity(trx, identity.id))).rejects.toEqual(code('not-found'))
-    const kept = await database.superuser(`
+    const kept = await database.superuser(
+      `
       select (select count(*)::int from credential_version where identity_id = $1 and ciphertext is not null) as values,
         (select count(*)::int from password_history where identity_id = $1) as hashes, (select count(*)::int from lease where identity_id = $1) as leases,
         (select array_agg(action order by id) from audit_event where identity_id = $1) as actions,
-        (select next_rotation_at from identity where id = $1) as due`, [identity.id])
-    expect(kept.rows[0]).toEqual({ values: 0, hashes: 0, leases: 1, actions: ['identity.created', 'lease.granted', 'lease.ended', 'identity.deleted'], due: null })
+        (select next_rotation_at from identity where id = $1) as due`,
+      [identity.id],
+    )
+    expect(kept.rows[0]).toEqual({
+      values: 0,
+      hashes: 0,
+      leases: 1,
+      actions: ['identity.created', 'lease.granted', 'lease.ended', 'identity.deleted'],
+      due: null,
+    })
   })
 
   test('is refused while it rotates', async () => {
     const identity = await world.addIdentity({ hostIds: [world.hostId] })
     const { rotationId } = await beginManual(identity.id)
-    await expect(world.account.run((trx) => deleteIdentity(trx, identity.id, world.account.people.mia.actor))).rejects.toMatchObject({ code: 'rotation-open', facts: { rotationId } })
+    await expect(world.account.run((trx) => deleteIdentity(trx, identity.id, world.account.people.mia.actor))).rejects.toMatchObject({
+      code: 'rotation-open',
+      facts: { rotationId },
+    })
   })
 })

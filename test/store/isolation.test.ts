@@ -42,7 +42,13 @@ beforeAll(async () => {
     await createVault(trx, vaultId, { organizationId, name: 'demo' }, actor)
     await createConnector(trx, connectorId, { organizationId, name: 'edge' }, actor)
     await createHost(trx, hostId, { organizationId, name: 'target', address: 'db.internal', port: 5432, adapter: 'postgres', connectorId }, actor)
-    await createIdentity(trx, identityId, { identityGroupId: vaultId, name: 'orders', username: 'orders_app', credentialType: 'password', hostIds: [hostId] }, storedValue(), actor)
+    await createIdentity(
+      trx,
+      identityId,
+      { identityGroupId: vaultId, name: 'orders', username: 'orders_app', credentialType: 'password', hostIds: [hostId] },
+      storedValue(),
+      actor,
+    )
   })
 })
 afterAll(() => database?.end())
@@ -51,16 +57,24 @@ describe('an account', () => {
   test('sees nothing of another one, not by list and not by id', async () => {
     await theirs.run(async (trx) => {
       for (const list of [
-        listOrganizations(trx, everything, firstPage), listVaults(trx, everything, null, firstPage), listIdentities(trx, everything, {}, firstPage),
-        listHosts(trx, everything, null, firstPage), listConnectors(trx, everything, null, firstPage),
-      ]) expect((await list).items).toEqual([])
+        listOrganizations(trx, everything, firstPage),
+        listVaults(trx, everything, null, firstPage),
+        listIdentities(trx, everything, {}, firstPage),
+        listHosts(trx, everything, null, firstPage),
+        listConnectors(trx, everything, null, firstPage),
+      ])
+        expect((await list).items).toEqual([])
       expect((await searchPrincipals(trx, '', firstPage)).items.map((entry) => entry.name)).toEqual(['gus'])
     })
     for (const read of [
-      () => theirs.run((trx) => readOrganization(trx, organizationId)), () => theirs.run((trx) => readVault(trx, vaultId)),
-      () => theirs.run((trx) => readIdentity(trx, identityId)), () => theirs.run((trx) => readHost(trx, hostId)),
-      () => theirs.run((trx) => readConnector(trx, connectorId)), () => theirs.run((trx) => readVaultKeyRef(trx, vaultId)),
-    ]) await expect(read()).rejects.toEqual(notFound)
+      () => theirs.run((trx) => readOrganization(trx, organizationId)),
+      () => theirs.run((trx) => readVault(trx, vaultId)),
+      () => theirs.run((trx) => readIdentity(trx, identityId)),
+      () => theirs.run((trx) => readHost(trx, hostId)),
+      () => theirs.run((trx) => readConnector(trx, connectorId)),
+      () => theirs.run((trx) => readVaultKeyRef(trx, vaultId)),
+    ])
+      await expect(read()).rejects.toEqual(notFound)
   })
 
   test('cannot refer to rows of another one', async () => {
@@ -77,10 +91,36 @@ describe('an account', () => {
       () => theirs.run((trx) => createVault(trx, VaultId.parse(uuidv7()), { organizationId, name: 'x' }, actor)),
       () => theirs.run((trx) => createConnector(trx, ConnectorId.parse(uuidv7()), { organizationId, name: 'x' }, actor)),
       () => theirs.run((trx) => createHost(trx, HostId.parse(uuidv7()), { ...body, organizationId: own }, actor)),
-      () => theirs.run((trx) => createIdentity(trx, IdentityId.parse(uuidv7()), { identityGroupId: vaultId, name: 'x', username: 'x', credentialType: 'password' }, storedValue(), actor)),
-      () => theirs.run((trx) => createIdentity(trx, IdentityId.parse(uuidv7()), { identityGroupId: ownVault, name: 'x', username: 'x', credentialType: 'password', hostIds: [hostId] }, storedValue(), actor)),
-      () => theirs.run((trx) => createGrant(trx, { id: uuidv7(), vaultId: ownVault, principal, actor }, { principal: { type: 'user', id: ours.people.mia.idpUserId }, level: 'checkout' })),
-    ]) await expect(attempt()).rejects.toEqual(notFound)
+      () =>
+        theirs.run((trx) =>
+          createIdentity(
+            trx,
+            IdentityId.parse(uuidv7()),
+            { identityGroupId: vaultId, name: 'x', username: 'x', credentialType: 'password' },
+            storedValue(),
+            actor,
+          ),
+        ),
+      () =>
+        theirs.run((trx) =>
+          createIdentity(
+            trx,
+            IdentityId.parse(uuidv7()),
+            { identityGroupId: ownVault, name: 'x', username: 'x', credentialType: 'password', hostIds: [hostId] },
+            storedValue(),
+            actor,
+          ),
+        ),
+      () =>
+        theirs.run((trx) =>
+          createGrant(
+            trx,
+            { id: uuidv7(), vaultId: ownVault, principal, actor },
+            { principal: { type: 'user', id: ours.people.mia.idpUserId }, level: 'checkout' },
+          ),
+        ),
+    ])
+      await expect(attempt()).rejects.toEqual(notFound)
     const foreign = `insert into vault (account_id, organization_id, name, salt) values ($1, $2, 'x', $3)`
     await expect(database.superuser(foreign, [theirs.id, organizationId, randomBytes(32)])).rejects.toMatchObject({ code: '23503' })
     expect(userId).toBeDefined()
@@ -92,7 +132,10 @@ describe('row-level security', () => {
     const { rows } = await database.superuser(`
       select c.relname, c.relrowsecurity and c.relforcerowsecurity as held from pg_class c join pg_attribute a on a.attrelid = c.oid
       where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and a.attname = 'account_id'`)
-    const open = rows.filter((row) => !row.held).map((row) => row.relname).sort()
+    const open = rows
+      .filter((row) => !row.held)
+      .map((row) => row.relname)
+      .sort()
     expect(rows.length).toBeGreaterThan(25)
     expect(open).toEqual(['clock_shift', 'login'])
     const roles = await database.superuser(`select rolname from pg_roles where rolname like 'leasehold%' and (rolsuper or rolbypassrls)`)

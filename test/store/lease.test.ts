@@ -37,12 +37,22 @@ const clock = { kind: 'system', id: 'expirer' } as const
 
 function request(identityId: IdentityId, more: Partial<LeaseRequest> = {}): LeaseRequest {
   return {
-    leaseId: LeaseId.parse(randomUUID()), identityId, vault: { vaultId: world.vaultId, organizationId: world.organizationId }, hostId: null, minutes: 30, principal: mia,
-    actor: world.account.people.mia.actor, requestHash: Buffer.alloc(32, 1), reason: { encryptionVersion: 2, keyId: 'o1', ciphertext: randomBytes(40) }, open, ...more,
+    leaseId: LeaseId.parse(randomUUID()),
+    identityId,
+    vault: { vaultId: world.vaultId, organizationId: world.organizationId },
+    hostId: null,
+    minutes: 30,
+    principal: mia,
+    actor: world.account.people.mia.actor,
+    requestHash: Buffer.alloc(32, 1),
+    reason: { encryptionVersion: 2, keyId: 'o1', ciphertext: randomBytes(40) },
+    open,
+    ...more,
   }
 }
 const acquire = (identityId: IdentityId, more: Partial<LeaseRequest> = {}) => world.account.run((trx) => acquireLease(trx, request(identityId, more)))
-const checkIn = (leaseId: LeaseId) => world.account.run((trx) => releaseLease(trx, { leaseId, cause: 'checked_in', actor: world.account.people.mia.actor, endedBy: mia.userId }))
+const checkIn = (leaseId: LeaseId) =>
+  world.account.run((trx) => releaseLease(trx, { leaseId, cause: 'checked_in', actor: world.account.people.mia.actor, endedBy: mia.userId }))
 const shift = (interval: string) =>
   database.superuser('insert into clock_shift values ($1, $2) on conflict (account_id) do update set shift = excluded.shift', [world.account.id, interval])
 const count = async (table: string, where = 'true') =>
@@ -52,14 +62,24 @@ describe('a checkout', () => {
   test('writes the lease, its exposure, its audit event and its duty, or nothing', async () => {
     const { lease } = await acquire(identity.id)
     expect(lease).toMatchObject({ state: 'active', slot: 0, version: 1, credentialVersion: 1, terms: [{ version: 1, expiresAt: lease.expiresAt }] })
-    expect([await count('lease'), await count('exposure'), await count('audit_event', `action = 'lease.granted'`), await count('obligation', `kind = 'lease'`)]).toEqual([1, 1, 1, 1])
+    expect([
+      await count('lease'),
+      await count('exposure'),
+      await count('audit_event', `action = 'lease.granted'`),
+      await count('obligation', `kind = 'lease'`),
+    ]).toEqual([1, 1, 1, 1])
 
     const other = await world.addIdentity()
     const unreadable = () => {
       throw new Error('the tag does not fit')
     }
     await expect(acquire(other.id, { open: unreadable })).rejects.toThrow('the tag does not fit')
-    expect([await count('lease'), await count('exposure'), await count('audit_event', `action = 'lease.granted'`), await count('obligation', `kind = 'lease'`)]).toEqual([1, 1, 1, 1])
+    expect([
+      await count('lease'),
+      await count('exposure'),
+      await count('audit_event', `action = 'lease.granted'`),
+      await count('obligation', `kind = 'lease'`),
+    ]).toEqual([1, 1, 1, 1])
   })
 
   test('of an exclusive identity wins once, however many ask at the same time', async () => {
@@ -129,7 +149,8 @@ describe('the end of a lease', () => {
 
   test('by time comes at its time and not before, and an extended lease lives on', async () => {
     const { lease } = await acquire(identity.id, { minutes: 10 })
-    const expire = (expectedVersion: number) => world.account.run((trx) => releaseLease(trx, { leaseId: lease.leaseId, cause: 'expired', actor: clock, expectedVersion }))
+    const expire = (expectedVersion: number) =>
+      world.account.run((trx) => releaseLease(trx, { leaseId: lease.leaseId, cause: 'expired', actor: clock, expectedVersion }))
     await shift('9 minutes 59 seconds')
     expect((await expire(1)).state).toBe('active')
     await world.account.run((trx) => extendLease(trx, { leaseId: lease.leaseId, minutes: 10, principal: mia, actor: world.account.people.mia.actor }))
@@ -166,7 +187,7 @@ describe('an extension', () => {
     expect((await extend(lease.leaseId, 60)).version).toBe(2)
   })
 
-  test('is the holder\'s alone, and comes too late once the time is over', async () => {
+  test("is the holder's alone, and comes too late once the time is over", async () => {
     const { lease } = await acquire(identity.id, { minutes: 5 })
     await expect(extend(lease.leaseId, 10, await world.account.principal('ola'))).rejects.toEqual(code('forbidden'))
     await shift('5 minutes 1 second')
@@ -178,16 +199,23 @@ describe('a value', () => {
   test('is not revealed to others while somebody holds the identity exclusively', async () => {
     await acquire(identity.id)
     const reveal = (principal: Principal) =>
-      world.account.run((trx) => revealCredential(trx, { identityId: identity.id, hostId: null, principal, actor: { kind: 'user', id: principal.userId }, open }))
-    await database.superuser(`insert into vault_grant (account_id, vault_id, idp_user_id, level, created_by) values ($1, $2, $3, 'view_credentials', $4)`,
-      [world.account.id, world.vaultId, world.account.people.sam.idpUserId, mia.userId])
+      world.account.run((trx) =>
+        revealCredential(trx, { identityId: identity.id, hostId: null, principal, actor: { kind: 'user', id: principal.userId }, open }),
+      )
+    await database.superuser(`insert into vault_grant (account_id, vault_id, idp_user_id, level, created_by) values ($1, $2, $3, 'view_credentials', $4)`, [
+      world.account.id,
+      world.vaultId,
+      world.account.people.sam.idpUserId,
+      mia.userId,
+    ])
     await expect(reveal(await world.account.principal('sam'))).rejects.toEqual(code('identity-checked-out', { holder: 'mia' }))
     expect((await reveal(mia)).username).toBe('app')
   })
 
   test('of a lease is shown again to its holder while the lease lives, each time on record', async () => {
     const { lease } = await acquire(identity.id)
-    const show = () => world.account.run((trx) => showLeaseCredential(trx, { leaseId: lease.leaseId, principal: mia, actor: world.account.people.mia.actor, open }))
+    const show = () =>
+      world.account.run((trx) => showLeaseCredential(trx, { leaseId: lease.leaseId, principal: mia, actor: world.account.people.mia.actor, open }))
     expect((await show()).value.expose()).toBe('opened')
     expect(await count('audit_event', `action = 'lease.credential_read'`)).toBe(1)
     await checkIn(lease.leaseId)

@@ -39,14 +39,32 @@ const asBridge = <T>(decide: (trx: Transaction) => Promise<T>) => inAccount(data
 const shift = (interval: string) =>
   database.superuser('insert into clock_shift values ($1, $2) on conflict (account_id) do update set shift = excluded.shift', [world.account.id, interval])
 const read = (id: RotationId) => asWorker((trx) => readRotation(trx, id))
-const stage = (id: RotationId) => asWorker(async (trx) => {
-  const { nextVersion } = await rotationMaterial(trx, id)
-  return stageVersion(trx, id, { version: nextVersion, sealed: { encryptionVersion: 2, keyId: 'o1', ciphertext: randomBytes(48) }, hash: randomBytes(32) }, worker)
-})
+const stage = (id: RotationId) =>
+  asWorker(async (trx) => {
+    const { nextVersion } = await rotationMaterial(trx, id)
+    return stageVersion(
+      trx,
+      id,
+      { version: nextVersion, sealed: { encryptionVersion: 2, keyId: 'o1', ciphertext: randomBytes(48) }, hash: randomBytes(32) },
+      worker,
+    )
+  })
 const begin = () => asWorker((trx) => beginRotation(trx, { identityId: identity.id, trigger: 'manual', actor: worker }))
 const claim = (jobId: JobId, epoch: number, by = instance) => asBridge((trx) => claimJob(trx, { jobId, epoch, instance: by, connectorId: world.connectorId }))
-const report = (jobId: JobId, epoch: number, outcome: JobReport['outcome'], more: Partial<JobReport> = {}) => asBridge((trx) =>
-  reportJob(trx, { jobId, epoch, instance, connectorId: world.connectorId, outcome, reasonClass: outcome === 'confirmed' ? null : 'denied', stagedLogsIn: null, knownLogsIn: null, ...more }))
+const report = (jobId: JobId, epoch: number, outcome: JobReport['outcome'], more: Partial<JobReport> = {}) =>
+  asBridge((trx) =>
+    reportJob(trx, {
+      jobId,
+      epoch,
+      instance,
+      connectorId: world.connectorId,
+      outcome,
+      reasonClass: outcome === 'confirmed' ? null : 'denied',
+      stagedLogsIn: null,
+      knownLogsIn: null,
+      ...more,
+    }),
+  )
 
 /** A rotation whose one job may be claimed. */
 async function openRotation(): Promise<{ rotationId: RotationId; jobId: JobId }> {
@@ -85,8 +103,14 @@ describe('a rotation', () => {
     const after = await world.account.run((trx) => readIdentity(trx, identity.id))
     expect(after).toMatchObject({ credentialVersion: 2, hosts: [{ hostId: world.hostId, credentialVersion: 2, sync: 'in_sync' }], rotationId: null })
     expect(Date.parse(after.nextRotationAt ?? '') - Date.parse(after.lastRotatedAt ?? '')).toBeCloseTo(30 * 86_400_000, -3)
-    const { rows } = await database.superuser('select version, ciphertext is null as shredded from credential_version where identity_id = $1 order by version', [identity.id])
-    expect(rows).toEqual([{ version: 1, shredded: true }, { version: 2, shredded: false }])
+    const { rows } = await database.superuser(
+      'select version, ciphertext is null as shredded from credential_version where identity_id = $1 order by version',
+      [identity.id],
+    )
+    expect(rows).toEqual([
+      { version: 1, shredded: true },
+      { version: 2, shredded: false },
+    ])
   })
 
   test('that fails keeps the old value, and is tried again later, not every half hour', async () => {
@@ -130,7 +154,7 @@ describe('a rotation', () => {
 })
 
 describe('a claim', () => {
-  test('is one instance\'s, and the same instance gets the same answer again', async () => {
+  test("is one instance's, and the same instance gets the same answer again", async () => {
     const { jobId } = await openRotation()
     const first = await claim(jobId, 1)
     const again = await claim(jobId, 1)

@@ -8,18 +8,27 @@ beforeAll(async () => {
 })
 afterAll(() => database?.end())
 
-const tables: Readonly<Record<string, Transitions<never>>> = { lease: leaseTransitions, rotation: rotationTransitions, job: jobTransitions, connector: connectorTransitions }
+const tables: Readonly<Record<string, Transitions<never>>> = {
+  lease: leaseTransitions,
+  rotation: rotationTransitions,
+  job: jobTransitions,
+  connector: connectorTransitions,
+}
 
 test.each(Object.keys(tables))('the database knows the same transitions of a %s as the code', async (noun) => {
   const { rows } = await database.superuser('select from_state, to_state from state_transition where noun = $1', [noun])
   const stored = rows.map((row) => `${row.from_state} -> ${row.to_state}`).sort()
-  const written = Object.entries(tables[noun] as Transitions<string>).flatMap(([from, to]) => to.map((state) => `${from} -> ${state}`)).sort()
+  const written = Object.entries(tables[noun] as Transitions<string>)
+    .flatMap(([from, to]) => to.map((state) => `${from} -> ${state}`))
+    .sort()
   expect(stored).toEqual(written)
 })
 
 test('audit events cannot be changed or removed, even by the owner of the tables', async () => {
   await database.superuser(`insert into account (id, name) values ('00000000-0000-4000-8000-000000000001', 'a')`)
-  await database.superuser(`insert into audit_event (account_id, actor_kind, action, effect, outcome) values ('00000000-0000-4000-8000-000000000001', 'system', 'x', 'permit', 'success')`)
+  await database.superuser(
+    `insert into audit_event (account_id, actor_kind, action, effect, outcome) values ('00000000-0000-4000-8000-000000000001', 'system', 'x', 'permit', 'success')`,
+  )
   await expect(database.superuser(`update audit_event set action = 'y'`)).rejects.toThrow(/never changed or removed/)
   await expect(database.superuser('delete from audit_event')).rejects.toThrow(/never changed or removed/)
   await expect(database.superuser('truncate audit_event cascade')).rejects.toThrow(/never changed or removed/)

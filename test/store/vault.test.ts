@@ -45,7 +45,9 @@ describe('an organization', () => {
     const before = await account.run((trx) => readOrganization(trx, organizationId))
     const after = await account.run((trx) => changeOrganization(trx, organizationId, { maximumLeaseMinutes: 240 }, actor, before.version))
     expect(after).toEqual({ ...before, maximumLeaseMinutes: 240, version: before.version + 1 })
-    await expect(account.run((trx) => changeOrganization(trx, organizationId, { name: 'x' }, actor, before.version))).rejects.toEqual(code('precondition-failed'))
+    await expect(account.run((trx) => changeOrganization(trx, organizationId, { name: 'x' }, actor, before.version))).rejects.toEqual(
+      code('precondition-failed'),
+    )
   })
 })
 
@@ -68,7 +70,10 @@ describe('a vault', () => {
     const { actor } = account.people.mia
     const vaultId = await newVault('short-lived')
     const made = [await world.addIdentity({ identityGroupId: vaultId }), await world.addIdentity({ identityGroupId: vaultId })]
-    await expect(account.run((trx) => deleteVault(trx, vaultId, actor))).rejects.toMatchObject({ code: 'vault-not-empty', message: 'Cannot delete group with 2 identities' })
+    await expect(account.run((trx) => deleteVault(trx, vaultId, actor))).rejects.toMatchObject({
+      code: 'vault-not-empty',
+      message: 'Cannot delete group with 2 identities',
+    })
     for (const { id } of made) await account.run((trx) => deleteIdentity(trx, id, actor))
     await account.run((trx) => deleteVault(trx, vaultId, actor))
     await expect(account.run((trx) => readVault(trx, vaultId))).rejects.toEqual(code('not-found'))
@@ -99,7 +104,9 @@ describe('a vault', () => {
     const [only] = all.items
     const one = await account.run((trx) => listVaults(trx, { all: false, organizationIds: [], vaultIds: [only?.id ?? ''] }, null, { limit: 200, after: null }))
     expect(one.items).toEqual([only])
-    const whole = await account.run((trx) => listVaults(trx, { all: false, organizationIds: [organizationId], vaultIds: [] }, null, { limit: 200, after: null }))
+    const whole = await account.run((trx) =>
+      listVaults(trx, { all: false, organizationIds: [organizationId], vaultIds: [] }, null, { limit: 200, after: null }),
+    )
     expect(whole.items).toHaveLength(all.items.length)
   })
 })

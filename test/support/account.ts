@@ -32,23 +32,38 @@ export interface TestAccount<Name extends string> {
  * @param people name -> permissions in the whole account, or `owner`
  */
 export async function createTestAccount<Name extends string>(
-  database: TestDatabase, db: Db, people: Readonly<Record<Name, readonly Permission[] | 'owner'>>, issuer = testIssuer,
+  database: TestDatabase,
+  db: Db,
+  people: Readonly<Record<Name, readonly Permission[] | 'owner'>>,
+  issuer = testIssuer,
 ): Promise<TestAccount<Name>> {
   const id = AccountId.parse(randomUUID())
   const users = (Object.entries(people) as [Name, readonly Permission[] | 'owner'][]).map(([name, held]) => ({
-    id: randomUUID(), idpId: randomUUID(), sub: `${name}-${id}`, name, email: `${name}@${id}.example`,
+    id: randomUUID(),
+    idpId: randomUUID(),
+    sub: `${name}-${id}`,
+    name,
+    email: `${name}@${id}.example`,
     role: { id: randomUUID(), name, owner: held === 'owner', permissions: held === 'owner' ? [] : held },
   }))
   const client = new pg.Client({ connectionString: database.ownerUrl })
   await client.connect()
   await seedAccount(client, { id, name: `account ${id}`, users }, issuer).finally(() => client.end())
-  const made = users.map((user): [string, TestPerson] => [user.name, {
-    userId: UserId.parse(user.id), idpUserId: user.idpId, sub: user.sub, actor: { kind: 'user', id: user.id, iss: issuer, sub: user.sub },
-  }])
+  const made = users.map((user): [string, TestPerson] => [
+    user.name,
+    {
+      userId: UserId.parse(user.id),
+      idpUserId: user.idpId,
+      sub: user.sub,
+      actor: { kind: 'user', id: user.id, iss: issuer, sub: user.sub },
+    },
+  ])
   const byName = Object.fromEntries(made) as Record<Name, TestPerson>
   const run = <T>(decide: (trx: Transaction) => Promise<T>): Promise<T> => inAccount(db, id, decide)
   return {
-    id, people: byName, run,
+    id,
+    people: byName,
+    run,
     principal: async (name) => {
       const principal = await run((trx) => readPrincipal(trx, byName[name].userId))
       if (principal === undefined) throw new Error(`no such person: ${name}`)

@@ -14,7 +14,10 @@ export async function startCutProxy(target: { readonly host: string; readonly po
   const server = createServer((downstream) => {
     if (mode === 'closed') return void downstream.destroy()
     const upstream = connect(target)
-    for (const [from, to] of [[downstream, upstream], [upstream, downstream]] as const) {
+    for (const [from, to] of [
+      [downstream, upstream],
+      [upstream, downstream],
+    ] as const) {
       sockets.add(from)
       from.on('error', () => {})
       from.on('data', (chunk) => {

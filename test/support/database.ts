@@ -39,7 +39,9 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   url.password = ''
   const pools: Db[] = []
   return {
-    name, url: url.href, password,
+    name,
+    url: url.href,
+    password,
     ownerUrl: at(superuserUrl, name, 'leasehold_owner'),
     superuser: (text, values) => superuser.query(text, values),
     as(role, max = 4) {

@@ -11,9 +11,16 @@ import { readIdentity } from '#store/identity.ts'
 export async function checkOut(trx: Transaction, principal: Principal, identityId: IdentityId, minutes = 30): Promise<LeaseFacts> {
   const identity = await readIdentity(trx, identityId)
   const { lease } = await acquireLease(trx, {
-    leaseId: LeaseId.parse(randomUUID()), identityId, vault: { vaultId: identity.identityGroupId, organizationId: identity.organizationId }, hostId: null, minutes, principal,
-    actor: { kind: 'user', id: principal.userId }, requestHash: randomBytes(32),
-    reason: { encryptionVersion: 2, keyId: 'o1', ciphertext: randomBytes(40) }, open: () => Secret.of('opened'),
+    leaseId: LeaseId.parse(randomUUID()),
+    identityId,
+    vault: { vaultId: identity.identityGroupId, organizationId: identity.organizationId },
+    hostId: null,
+    minutes,
+    principal,
+    actor: { kind: 'user', id: principal.userId },
+    requestHash: randomBytes(32),
+    reason: { encryptionVersion: 2, keyId: 'o1', ciphertext: randomBytes(40) },
+    open: () => Secret.of('opened'),
   })
   return lease
 }

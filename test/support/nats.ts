@@ -26,7 +26,9 @@ export async function startNats(configuration: OperatorConfiguration): Promise<T
   const nats: TestNats = {
     url: `nats://127.0.0.1:${port}`,
     start: async () => {
-      server = spawn(process.env['LEASEHOLD_TEST_NATS'] ?? 'nats-server', ['--config', file], { stdio: process.env['LEASEHOLD_TEST_DEBUG'] ? 'inherit' : 'ignore' })
+      server = spawn(process.env['LEASEHOLD_TEST_NATS'] ?? 'nats-server', ['--config', file], {
+        stdio: process.env['LEASEHOLD_TEST_DEBUG'] ? 'inherit' : 'ignore',
+      })
       await untilListening(port)
     },
     kill: async ({ forget = false } = {}) => {
@@ -51,7 +53,9 @@ listen: "127.0.0.1:${port}"
 operator: ${operatorJwt}
 system_account: ${systemAccount}
 resolver: { type: full, dir: "${folder}/jwt", allow_delete: true, interval: "2m" }
-resolver_preload: { ${Object.entries(resolverPreload).map(([key, jwt]) => `${key}: ${jwt}`).join('\n')} }
+resolver_preload: { ${Object.entries(resolverPreload)
+  .map(([key, jwt]) => `${key}: ${jwt}`)
+  .join('\n')} }
 max_payload: 131072
 no_fast_producer_stall: true
 `

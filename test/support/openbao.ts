@@ -31,7 +31,8 @@ export async function startOpenBao(): Promise<TestOpenBao> {
   await writeFile(path.join(folder, 'seal.key'), randomBytes(32), { mode: 0o600 })
   await writeFile(path.join(folder, 'bao.hcl'), configuration(folder, port, clusterPort))
   const server = spawn(process.env['LEASEHOLD_TEST_OPENBAO'] ?? 'bao', ['server', '-config', path.join(folder, 'bao.hcl')], {
-    stdio: 'ignore', env: { PATH: process.env['PATH'], HOME: folder, BOOT_SECRET: bootSecretId },
+    stdio: 'ignore',
+    env: { PATH: process.env['PATH'], HOME: folder, BOOT_SECRET: bootSecretId },
   })
   const ended = once(server, 'exit').catch(() => {})
   const stop = async (): Promise<void> => {
@@ -53,7 +54,10 @@ export async function startOpenBao(): Promise<TestOpenBao> {
 async function untilReady(url: string): Promise<void> {
   const limit = Date.now() + 20_000
   while (Date.now() < limit) {
-    const status = await fetch(`${url}/v1/sys/health`).then((response) => response.status, () => 0)
+    const status = await fetch(`${url}/v1/sys/health`).then(
+      (response) => response.status,
+      () => 0,
+    )
     if (status === 200) return
     await sleep(100)
   }

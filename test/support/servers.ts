@@ -10,15 +10,17 @@ import { resolvePostgres } from '#stack/postgres-programs.ts'
 import { postgresProgram, superuserUrl } from '#stack/postgres.ts'
 import { createProcess } from '#stack/process.ts'
 
+let end = async (): Promise<void> => {}
+
 /**
  * Set-up of the project `servers`: two PostgreSQL for all its files, and the programs of the other servers, which tests start
  * themselves. Tests find them in LEASEHOLD_TEST_*; a value that is given is used as it is.
  */
-export default async function startTestServers(): Promise<() => Promise<void>> {
+export async function setup(): Promise<void> {
   const home = openHome(mkdtempSync(path.join(os.tmpdir(), 'leasehold-servers-')))
   const guardian = startGuardian()
   const started: { stop(): Promise<void> }[] = []
-  const end = async (): Promise<void> => {
+  end = async () => {
     await Promise.all(started.map((server) => server.stop()))
     guardian.release()
     await rm(home.path, { recursive: true, force: true })
@@ -43,7 +45,8 @@ export default async function startTestServers(): Promise<() => Promise<void>> {
     await end()
     throw error
   }
-  return end
 }
+
+export const teardown = (): Promise<void> => end()
 
 const find = (name: keyof typeof serverPrograms, home: Home): string => resolveProgram(serverPrograms[name], cacheFolders(home))

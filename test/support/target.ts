@@ -2,7 +2,10 @@ import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 
 /** One role on the target PostgreSQL of the test run (SCRAM, no trust). */
-export interface TargetRole { readonly username: string; readonly password: string }
+export interface TargetRole {
+  readonly username: string
+  readonly password: string
+}
 
 export interface TestTarget {
   readonly address: string
@@ -26,7 +29,10 @@ export function testTarget(): TestTarget {
     return client.query(statement).finally(() => client.end())
   }
   return {
-    address: hostname, port: Number(port), admin: { username, password: decodeURIComponent(password) }, run,
+    address: hostname,
+    port: Number(port),
+    admin: { username, password: decodeURIComponent(password) },
+    run,
     createRole: async (options = 'login') => {
       const role = { username: `r_${randomBytes(6).toString('hex')}`, password: randomBytes(12).toString('base64url') }
       await run(`create role ${role.username} ${options} password '${role.password}'`)
@@ -35,7 +41,13 @@ export function testTarget(): TestTarget {
     logsIn: async (user, value) => {
       const client = new pg.Client({ host: hostname, port: Number(port), user, password: value, database: 'postgres' })
       client.on('error', () => {})
-      return client.connect().then(() => client.end()).then(() => true, () => false)
+      return client
+        .connect()
+        .then(() => client.end())
+        .then(
+          () => true,
+          () => false,
+        )
     },
   }
 }

@@ -31,11 +31,31 @@ export async function startTemporal(): Promise<TestTemporal> {
   const address = `127.0.0.1:${port}`
   let server: ChildProcess | undefined
   const start = async (): Promise<void> => {
-    server = spawn(process.env['LEASEHOLD_TEST_TEMPORAL'] ?? 'temporal', [
-      'server', 'start-dev', '--ip', '127.0.0.1', '--port', String(port), '--headless', '--namespace', namespace, '--log-level', 'error',
-      '--db-filename', path.join(folder, 'temporal.db'), '--sqlite-pragma', 'journal_mode=wal', '--sqlite-pragma', 'synchronous=1',
-      '--dynamic-config-value', 'frontend.WorkflowTimeSkippingEnabled=true',
-    ], { stdio: 'ignore', env: { PATH: process.env['PATH'], HOME: folder } })
+    server = spawn(
+      process.env['LEASEHOLD_TEST_TEMPORAL'] ?? 'temporal',
+      [
+        'server',
+        'start-dev',
+        '--ip',
+        '127.0.0.1',
+        '--port',
+        String(port),
+        '--headless',
+        '--namespace',
+        namespace,
+        '--log-level',
+        'error',
+        '--db-filename',
+        path.join(folder, 'temporal.db'),
+        '--sqlite-pragma',
+        'journal_mode=wal',
+        '--sqlite-pragma',
+        'synchronous=1',
+        '--dynamic-config-value',
+        'frontend.WorkflowTimeSkippingEnabled=true',
+      ],
+      { stdio: 'ignore', env: { PATH: process.env['PATH'], HOME: folder } },
+    )
     await untilUp(address)
   }
   const kill = async ({ forget = false } = {}): Promise<void> => {
@@ -50,7 +70,12 @@ export async function startTemporal(): Promise<TestTemporal> {
   const connection = await Connection.connect({ address })
   const client = new Client({ connection, namespace })
   return {
-    address, namespace, connection, client, start, kill,
+    address,
+    namespace,
+    connection,
+    client,
+    start,
+    kill,
     skip: (workflowId, ms) => skipTime(client, workflowId, ms),
     stop: async () => {
       await connection.close()
@@ -63,10 +88,12 @@ export async function startTemporal(): Promise<TestTemporal> {
 async function untilUp(address: string): Promise<void> {
   const limit = Date.now() + upLimit
   for (;;) {
-    const up = await Connection.connect({ address, connectTimeout: 500 }).then(async (connection) => {
-      await connection.workflowService.describeNamespace({ namespace }).finally(() => connection.close())
-      return true
-    }).catch(() => false)
+    const up = await Connection.connect({ address, connectTimeout: 500 })
+      .then(async (connection) => {
+        await connection.workflowService.describeNamespace({ namespace }).finally(() => connection.close())
+        return true
+      })
+      .catch(() => false)
     if (up) return
     if (Date.now() > limit) throw new Error('Temporal did not come up')
     await sleep(50)
@@ -82,7 +109,9 @@ async function skipTime(client: Client, workflowId: string, ms: number): Promise
   const duration = { seconds: Math.floor(ms / 1_000), nanos: (ms % 1_000) * 1_000_000 }
   const workflowExecution = { workflowId }
   await client.workflowService.updateWorkflowExecutionOptions({
-    namespace, workflowExecution, updateMask: { paths: ['time_skipping_config'] },
+    namespace,
+    workflowExecution,
+    updateMask: { paths: ['time_skipping_config'] },
     workflowExecutionOptions: { timeSkippingConfig: { enabled: true, fastForwardConfig: { id: fastForwardId, duration } } },
   } as never)
   const poll = () => client.workflowService.pollWorkflowExecutionTimeSkipping({ namespace, workflowExecution, fastForwardId } as never)

@@ -44,10 +44,26 @@ export async function createVaultWorld(database: TestDatabase, db: Db): Promise<
     await createHost(trx, hostId, { organizationId, name: 'target', address: 'db.internal', port: 5432, adapter: 'postgres', connectorId }, actor)
   })
   return {
-    account, organizationId, vaultId, connectorId, hostId,
-    addIdentity: (settings = {}) => account.run((trx) =>
-      createIdentity(trx, IdentityId.parse(uuidv7()), {
-        identityGroupId: vaultId, name: `identity ${uuidv7()}`, username: 'app', credentialType: 'password', ...settings,
-      }, storedValue(), actor)),
+    account,
+    organizationId,
+    vaultId,
+    connectorId,
+    hostId,
+    addIdentity: (settings = {}) =>
+      account.run((trx) =>
+        createIdentity(
+          trx,
+          IdentityId.parse(uuidv7()),
+          {
+            identityGroupId: vaultId,
+            name: `identity ${uuidv7()}`,
+            username: 'app',
+            credentialType: 'password',
+            ...settings,
+          },
+          storedValue(),
+          actor,
+        ),
+      ),
   }
 }
