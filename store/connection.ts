@@ -49,8 +49,9 @@ function namingPool(pool: pg.Pool, gate: Gate): PostgresPool {
     connect: async () => {
       await gate.enter()
       const client = await pool.connect().catch((error: Error) => {
-        gate.leave()
+        // In this order: who is let in now would wait for the same missing server once more.
         gate.fail(error)
+        gate.leave()
         throw error
       })
       let broken: Error | undefined
