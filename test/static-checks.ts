@@ -22,7 +22,7 @@ export const projectRoot = path.dirname(import.meta.dirname)
 
 const ignored = ['node_modules/**', '.leasehold/**', 'test/lint-fixtures/**']
 const sources = (): number => globSync('**/*.ts', { cwd: projectRoot, exclude: ignored }).length
-const isListed = (line: string): boolean => path.isAbsolute(line) && line.endsWith('.ts')
+const isListed = (line: string): boolean => path.isAbsolute(line) && /\.[cm]?ts$/.test(line)
 
 export const checks: readonly Check[] = [
   {

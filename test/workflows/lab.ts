@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { historyToJSON } from '@temporalio/common/lib/proto-utils.js'
+import proto from '@temporalio/proto'
 import { NativeConnection } from '@temporalio/worker'
 import { pino } from 'pino'
 import { ensureSearchAttributes } from '#server/reconcile.ts'
@@ -76,7 +76,7 @@ export async function createLab(activities: Partial<Activities>): Promise<Lab> {
       if (process.env['LEASEHOLD_RECORD_HISTORIES'] === undefined) return
       const history = await client.workflow.getHandle(workflowId).fetchHistory()
       await mkdir(historiesFolder, { recursive: true })
-      await writeFile(path.join(historiesFolder, `${name}.json`), `${historyToJSON(history)}\n`)
+      await writeFile(path.join(historiesFolder, `${name}.pb`), proto.temporal.api.history.v1.History.encode(history).finish())
     },
     stop: async () => {
       worker.shutdown()
