@@ -5,6 +5,7 @@ import { accessToken } from '#stack/login.ts'
 import { startStack, type Stack } from '#stack/test-stack.ts'
 import { runTour } from '#stack/run-tour.ts'
 import { readHome, type Home } from '#stack/home.ts'
+import { storyFromHistory, type LeaseStory } from './lease-story.ts'
 
 interface Lease {
   readonly id: string
@@ -106,6 +107,18 @@ describe('the main job', () => {
   }, 60_000)
 })
 
+test('the history of the workflow alone tells the story that the tables tell', async () => {
+  const { lease } = await takeWhenFree('orders-db')
+  expectStatus(await sam.post(`/v1/leases/${lease.id}/extend`, { minutes: 15 }), 200)
+  const { rotationId } = expectStatus(await checkin(lease), 200).lease
+  await untilConfirmed(rotationId as string)
+  const { story, accountId } = await storyFromTables(lease.id)
+  const told = () => storyFromHistory(stack, `lease:${accountId}:${lease.id}`).catch((error: Error) => error.message)
+  await expect.poll(told, { timeout: 20_000, interval: 500 }).toEqual(story)
+  expect(story).toMatchObject({ granted: { minutes: 30 }, ended: { why: 'checked_in' }, rotated: { id: rotationId, state: 'confirmed' } })
+  expect(story.extended).toHaveLength(1)
+}, 90_000)
+
 describe('a process killed in the middle', () => {
   test('a worker that dies between checkin and rotation: the vaulted password is the one that logs in', async () => {
     const { lease, credential } = await takeWhenFree('orders-db')
@@ -147,5 +160,24 @@ async function untilApplying(watcher: pg.Client): Promise<void> {
     if ((rows[0]?.waiting ?? 0) > 0) return
     if (Date.now() > limit) throw new Error('the connector does not change the password')
     await pause(50)
+  }
+}
+
+async function storyFromTables(leaseId: string): Promise<{ story: LeaseStory; accountId: string }> {
+  const client = new pg.Client(stack.superuserUrl.replace(/postgres$/, 'leasehold'))
+  await client.connect()
+  try {
+    const { rows } = await client.query(
+      `select l.*, r.state as rotation_state, (select array_agg(t.expires_at order by t.version) from lease_term t where t.lease_id = l.id) as ends
+        from lease l left join rotation r on r.id = l.rotation_id where l.id = $1`,
+      [leaseId],
+    )
+    const [row] = rows
+    const [until, ...extended] = (row.ends as Date[]).map(Number)
+    const granted = { at: Number(row.started_at), minutes: row.requested_minutes, until: until as number }
+    const rotated = { id: row.rotation_id, state: row.rotation_state }
+    return { story: { granted, extended, ended: { at: Number(row.ended_at), why: row.end_cause }, rotated }, accountId: row.account_id }
+  } finally {
+    await client.end()
   }
 }
