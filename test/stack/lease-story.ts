@@ -1,10 +1,10 @@
-import path from 'node:path'
-import { readFileSync } from 'node:fs'
 import type { Payload } from '@temporalio/common'
 import { Client, Connection } from '@temporalio/client'
 import type { LeaseFacts } from '#schemas/lease-facts.ts'
 import { createDataConverter } from '#secrets/data-converter.ts'
 import { createOpenBao } from '#secrets/openbao.ts'
+import { readHome, readJson, type Home } from '#stack/home.ts'
+import { credentialsFile } from '#stack/role-credentials.ts'
 import type { Stack } from '#stack/test-stack.ts'
 
 /** A lease as its tables or its history tell it. Times in ms since 1970. */
@@ -33,9 +33,7 @@ export async function storyFromHistory(stack: Stack, workflowId: string): Promis
 
 /** What the workflow saw each time that it looked at PostgreSQL. */
 async function looksOf(stack: Stack, workflowId: string): Promise<LeaseFacts[]> {
-  const { openbao } = JSON.parse(readFileSync(path.join(stack.home, 'credentials', 'worker.json'), 'utf8')) as {
-    openbao: { roleId: string; secretId: string }
-  }
+  const { openbao } = readJson<{ openbao: { roleId: string; secretId: string } }>(credentialsFile(readHome(stack.home) as Home, 'worker'))
   const { payloadCodecs = [] } = await createDataConverter(createOpenBao({ url: stack.urls.openbao, ...openbao }))
   const connection = await Connection.connect({ address: stack.urls.temporal })
   try {
