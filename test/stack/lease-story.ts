@@ -1,11 +1,7 @@
 import type { Payload } from '@temporalio/common'
-import { Client, Connection } from '@temporalio/client'
 import type { LeaseFacts } from '#schemas/lease-facts.ts'
-import { createDataConverter } from '#secrets/data-converter.ts'
-import { createOpenBao } from '#secrets/openbao.ts'
-import { readHome, readJson, type Home } from '#stack/home.ts'
-import { credentialsFile } from '#stack/role-credentials.ts'
 import type { Stack } from '#stack/test-stack.ts'
+import { openTemporal } from './open-temporal.ts'
 
 /** A lease as its tables or its history tell it. Times in ms since 1970. */
 export interface LeaseStory {
@@ -33,16 +29,14 @@ export async function storyFromHistory(stack: Stack, workflowId: string): Promis
 
 /** What the workflow saw each time that it looked at PostgreSQL. */
 async function looksOf(stack: Stack, workflowId: string): Promise<LeaseFacts[]> {
-  const { openbao } = readJson<{ openbao: { roleId: string; secretId: string } }>(credentialsFile(readHome(stack.home) as Home, 'worker'))
-  const { payloadCodecs = [] } = await createDataConverter(createOpenBao({ url: stack.urls.openbao, ...openbao }))
-  const connection = await Connection.connect({ address: stack.urls.temporal })
+  const { client, close } = await openTemporal(stack)
   try {
-    const handle = new Client({ connection, namespace: 'leasehold' }).workflow.getHandle(workflowId)
-    const { events } = await handle.fetchHistory()
+    const { payloadCodecs = [] } = client.options.loadedDataConverter
+    const { events } = await client.workflow.getHandle(workflowId).fetchHistory()
     const results = (events ?? []).flatMap(({ markerRecordedEventAttributes: marker }) => marker?.details?.['result']?.payloads ?? [])
     const decoded = await Promise.all(results.map(async (payload) => (await payloadCodecs[0]?.decode([payload as Payload]))?.[0]?.data))
     return decoded.map((data) => JSON.parse(Buffer.from(data ?? []).toString()) as LeaseFacts)
   } finally {
-    await connection.close()
+    await close()
   }
 }

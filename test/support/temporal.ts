@@ -103,7 +103,7 @@ async function untilUp(address: string): Promise<void> {
 let skips = 0
 
 /** Server-side time skipping; the client has no call of its own for it yet. */
-async function skipTime(client: Client, workflowId: string, ms: number): Promise<void> {
+export async function skipTime(client: Client, workflowId: string, ms: number): Promise<void> {
   skips += 1
   const fastForwardId = `skip-${skips}`
   const duration = { seconds: Math.floor(ms / 1_000), nanos: (ms % 1_000) * 1_000_000 }
