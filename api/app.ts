@@ -12,6 +12,7 @@ import { identityRoutes } from './identities.ts'
 import { identityGroupRoutes } from './identity-groups.ts'
 import { jobRoutes } from './jobs.ts'
 import { joinRoutes } from './join.ts'
+import { createLanes } from './lanes.ts'
 import { leaseRoutes } from './leases.ts'
 import { meRoutes } from './me.ts'
 import { openApiOf, type AnyRouteSpec } from './openapi.ts'
@@ -25,12 +26,18 @@ import type { DefineRoute } from './route.ts'
 import { respond, runRoute } from './run-route.ts'
 import { scrubError } from './scrub-error.ts'
 import { traceOf, type Trace } from './trace.ts'
+import { userRoutes } from './users.ts'
 
 export interface Environment {
   Bindings: Partial<HttpBindings>
   Variables: { trace: Trace }
 }
 export type App = Hono<Environment>
+
+/** One decides and one stands ready behind its lock. */
+const laneWidth = 2
+/** Longer than a frozen process can hold an identity, ms. */
+const laneLimit = 3_000
 
 /** Every resource of the API; a new one adds its line here. */
 const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
@@ -46,6 +53,7 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   identityGroupRoutes,
   grantRoutes,
   principalRoutes,
+  userRoutes,
   identityRoutes,
   hostRoutes,
   connectorRoutes,
@@ -55,7 +63,7 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
 export function createApp(parts: Parts): App {
   const app: App = new Hono()
   const specs: AnyRouteSpec[] = []
-  const tools = { parts, authenticate: createAuthenticate(parts) }
+  const tools = { parts, authenticate: createAuthenticate(parts), lanes: createLanes(laneWidth, laneLimit) }
 
   app.use(async (context, next) => {
     context.set('trace', traceOf(context.req.raw.headers, context.env?.incoming?.socket.remoteAddress))

@@ -2,7 +2,8 @@ import { z } from 'zod'
 import { CreateGrant, Grant } from '#schemas/grant.ts'
 import { VaultId } from '#schemas/ids.ts'
 import { PageQuery, pageOf } from '#schemas/page.ts'
-import { createGrant, endLeaseWithoutGrant, listGrants, readGrant, revokeGrant, standardLeases } from '#store/grant.ts'
+import { createGrant, listGrants, readGrant, revokeGrant } from '#store/grant.ts'
+import { reviewLeases } from '#store/access-review.ts'
 import { pageFrom } from './collection.ts'
 import { createOnce } from './create-once.ts'
 import { findVault } from './identity-groups.ts'
@@ -76,10 +77,7 @@ export function grantRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
     },
     async ({ params: { id: vaultId, grantId }, actor, inAccount }) => {
       await inAccount((trx) => revokeGrant(trx, vaultId, grantId, actor))
-      // One transaction each: a hundred holders must not hold a hundred locks. A repeated request ends what is left.
-      for (const lease of await inAccount((trx) => standardLeases(trx, vaultId))) {
-        await inAccount((trx) => endLeaseWithoutGrant(trx, vaultId, lease, actor))
-      }
+      await reviewLeases(inAccount, { vaultId }, actor)
       wakeLoops()
       return reply(204, null)
     },

@@ -8,6 +8,7 @@ import type { Authenticate } from './authenticate.ts'
 import { authorize, recordDenial } from './authorize.ts'
 import { parseJson, readBody, validate } from './body.ts'
 import { idempotencyKeyOf, requestHashOf, type Idempotency } from './idempotency.ts'
+import type { Lanes } from './lanes.ts'
 import type { Parts } from './parts.ts'
 import { reply, type Reply, type RouteContext, type RouteSpec } from './route.ts'
 import type { Trace } from './trace.ts'
@@ -19,7 +20,7 @@ const empty = z.strictObject({})
  * is done to, the decision, and the handler.
  */
 export async function runRoute<P, Q, B, F>(
-  tools: { readonly parts: Parts; readonly authenticate: Authenticate },
+  tools: { readonly parts: Parts; readonly authenticate: Authenticate; readonly lanes: Lanes },
   spec: RouteSpec<P, Q, B, F>,
   handler: (context: RouteContext<P, Q, B, F>) => Promise<Reply | Response> | Reply | Response,
   incoming: { readonly request: Request; readonly params: Record<string, string>; readonly trace: Trace },
@@ -50,13 +51,24 @@ export async function runRoute<P, Q, B, F>(
       trace,
       token: caller.token,
       request,
-      inAccount: (decide) => inAccount(db, caller.accountId, decide),
+      inAccount: inLane(tools.lanes, spec, found, (decide) => inAccount(db, caller.accountId, decide)),
     })
   } catch (error) {
     // Authority is read again behind the locks; what is denied there is a denial like any other.
     if (error instanceof LeaseholdError && errors[error.code].status === 403) await recordDenial(db, caller, spec.action, found, error.code)
     throw error
   }
+}
+
+/** Whatever may wait for the lock of an identity does so in the lane of that identity. */
+function inLane<P, Q, B, F>(
+  lanes: Lanes,
+  { method }: RouteSpec<P, Q, B, F>,
+  found: Resource,
+  run: RouteContext<P, Q, B, F>['inAccount'],
+): RouteContext<P, Q, B, F>['inAccount'] {
+  const { identityId } = found as { readonly identityId?: string }
+  return method === 'get' || identityId === undefined ? run : (decide) => lanes(identityId, () => run(decide))
 }
 
 async function find<P, Q, B, F>(

@@ -46,6 +46,9 @@ export const rules = {
   'grant.revoke': manage,
   'principal.search': { anyOf: ['pam_vaults.manage', 'organizations.manage', 'pam_audit.view'], collection: true },
 
+  'user.list': { anyOf: ['organizations.manage', 'pam_audit.view'], collection: true },
+  'user.update': { anyOf: ['organizations.manage'], visible: 'user.list' },
+
   'identity.list': { ...view, collection: true },
   'identity.read': view,
   'identity.create': manage,

@@ -55,6 +55,7 @@ export const errors = {
   'identity-disabled': row(409, 'This identity is disabled', 'Ask an administrator to enable it.'),
   'rotation-open': row(409, 'A rotation of this identity is already running', 'Follow the rotation named in rotationId.', true),
   'vault-not-empty': row(409, 'Cannot delete group with N identities', 'Remove all identities from the vault first.'),
+  'last-owner': row(409, 'The account must keep an owner', 'Make another person an owner first.'),
   'in-use': row(409, 'Something else still refers to this', 'Remove what refers to it first.'),
   'already-exists': row(409, 'This exists already', 'Use the existing one.'),
   'organization-secret-not-found': row(

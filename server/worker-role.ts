@@ -7,6 +7,7 @@ import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
 import { createVaultKeys } from '#secrets/vault-keys.ts'
 import { connect, type Db } from '#store/connection.ts'
 import { listenForDuties } from '#store/duty-signal.ts'
+import { startAccessReview } from './access-review.ts'
 import { passwordOf } from './credentials.ts'
 import { startExpirer } from './expirer.ts'
 import { startLoop } from './loop.ts'
@@ -30,6 +31,7 @@ export async function startWorkerRole({ config, credentials, log }: RoleContext)
   const vaultKeys = createVaultKeys(createOrganizationSecrets(bao))
   const activities = { ...createLeaseActivities(worker), ...createRotationActivities({ db: worker, vaultKeys }), ...createSweepActivities({ expirer, worker }) }
   const temporalSide = startTemporalSide({ config, log, bao, relay, activities })
+  const reviewing = startAccessReview({ queue: relay, worker, log, onEnded: temporalSide.wake })
   const signal = listenForDuties({ url: config.postgresUrl, user: 'leasehold_relay', password: passwordOf(credentials, 'leasehold_relay') })
   const listening = startLoop({
     name: 'duty news',
@@ -38,6 +40,7 @@ export async function startWorkerRole({ config, credentials, log }: RoleContext)
     turn: async () => {
       await signal.wait(longestWait)
       temporalSide.wake()
+      reviewing.wake()
       return true
     },
   })
@@ -51,7 +54,7 @@ export async function startWorkerRole({ config, credentials, log }: RoleContext)
       temporal: (await temporalSide.isUp()) ? 'ok' : 'down',
     }),
     drain: async () => {
-      await Promise.all([expiring.stop(), temporalSide.stop(), listening.stop(), signal.close()])
+      await Promise.all([expiring.stop(), reviewing.stop(), temporalSide.stop(), listening.stop(), signal.close()])
       await Promise.all([worker.destroy(), relay.destroy(), expirer.destroy()])
     },
   }

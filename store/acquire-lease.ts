@@ -15,6 +15,7 @@ import { dutyUpsert } from './duties.ts'
 import { exposureInsert } from './exposure.ts'
 import { readLease } from './lease.ts'
 import { confirmVaultAccess } from './principal.ts'
+import { refuseReusedKey } from './refusals.ts'
 import type { OpenValue, ShownCredential } from './reveal.ts'
 
 export interface LeaseRequest {
@@ -98,7 +99,7 @@ async function writeLease(
     detail: { slot: decided.slot, credentialVersion: decided.version, exposed: decided.exposed },
   })
   const exposure = exposureInsert({ identityId, hostId, version: decided.version, userId: principal.userId, leaseId }, decided.exposed)
-  await sql`
+  const written = sql`
     with fenced as (update identity set epoch = epoch + 1 where id = ${identityId}::uuid returning epoch),
     granted as (
       insert into lease (id, organization_id, vault_id, identity_id, host_id, user_id, slot, fence, credential_version, requested_minutes,
@@ -114,6 +115,7 @@ async function writeLease(
     audited as (${audit}),
     owed as (${dutyUpsert('lease', leaseId)})
     select 1`.execute(trx)
+  await refuseReusedKey(written, ['lease_pkey', 'lease_term_pkey'])
 }
 
 /** The answer got lost and the caller asks again: the same lease, and while it lives the value once more, on record. */

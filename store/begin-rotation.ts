@@ -1,25 +1,12 @@
-import { sql } from 'kysely'
-import { v7 as uuidv7 } from 'uuid'
-import type { Actor } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
-import { RotationId, type IdentityId, type UserId } from '#schemas/ids.ts'
-import type { RotationTrigger } from '#schemas/states.ts'
-import { auditInsert } from './audit.ts'
-import { lockIdentity, readCheckoutFacts } from './checkout-facts.ts'
+import type { IdentityId, RotationId } from '#schemas/ids.ts'
+import { readCheckoutFacts } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
-import { dutyUpsert } from './duties.ts'
+import { insertRotation, type NewRotation } from './insert-rotation.ts'
+import { endOverdueLeases } from './release-lease.ts'
 
-export interface RotationRequest {
+export interface RotationRequest extends NewRotation {
   readonly identityId: IdentityId
-  readonly trigger: RotationTrigger
-  readonly actor: Actor
-  readonly requestedBy?: UserId
-  /** uuidv5(account, subject, Idempotency-Key) of a manual rotation; a retry finds it. Absent: a new one. */
-  readonly rotationId?: RotationId
-  /** SHA-256 of the request, 32 bytes. */
-  readonly requestHash?: Uint8Array
-  /** Scheduled: the date that was due; the next one is counted from it. */
-  readonly dueAt?: Date
   /** The identity has no hosts and a person sets the new value on the target. */
   readonly vaultOnly?: boolean
 }
@@ -31,7 +18,7 @@ export interface RotationRequest {
  * @throws LeaseholdError `not-found`, `identity-currently-checked-out`, `rotation-open`, `identity-has-no-hosts`, `idempotency-key-reused`, `busy`
  */
 export async function beginRotation(trx: Transaction, request: RotationRequest): Promise<{ readonly rotationId: RotationId; readonly replayed: boolean }> {
-  await lockIdentity(trx, request.identityId)
+  await endOverdueLeases(trx, request.identityId, { kind: 'system', id: 'overdue' })
   const made = request.rotationId === undefined ? undefined : await findMade(trx, request.rotationId)
   if (made !== undefined) return replay(request, made)
   const facts = await readCheckoutFacts(trx, request.identityId, null)
@@ -61,34 +48,4 @@ function replay(request: RotationRequest, made: Made): { rotationId: RotationId;
   const same = made.identityId === request.identityId && request.requestHash !== undefined && made.requestHash?.equals(request.requestHash) === true
   if (!same || request.rotationId === undefined) throw new LeaseholdError('idempotency-key-reused')
   return { rotationId: request.rotationId, replayed: true }
-}
-
-/** Writes the rotation, its audit event and its duty. The caller holds the lock of the identity and knows that none is open. */
-export async function insertRotation(
-  trx: Transaction,
-  identityId: IdentityId,
-  { trigger, actor, requestedBy, rotationId, requestHash, dueAt }: Omit<RotationRequest, 'identityId'>,
-): Promise<RotationId> {
-  const id = rotationId ?? RotationId.parse(uuidv7())
-  const identity = await trx.selectFrom('identity').select(['organization_id', 'vault_id']).where('id', '=', identityId).executeTakeFirstOrThrow()
-  await sql`
-    with inserted as (
-      insert into rotation (id, organization_id, vault_id, identity_id, trigger, requested_by, due_at, started_at, request_hash)
-      values (${id}::uuid, ${identity.organization_id}::uuid, ${identity.vault_id}::uuid, ${identityId}::uuid, ${trigger}::text, ${requestedBy ?? null}::uuid,
-        ${dueAt ?? null}::timestamptz, app_clock(), ${requestHash ?? null}::bytea)
-    ),
-    audited as (${auditInsert({
-      actor,
-      action: 'rotation.requested',
-      effect: 'permit',
-      outcome: 'success',
-      organizationId: identity.organization_id,
-      vaultId: identity.vault_id,
-      identityId,
-      rotationId: id,
-      detail: { trigger },
-    })}),
-    owed as (${dutyUpsert('rotation', id)})
-    select 1`.execute(trx)
-  return id
 }

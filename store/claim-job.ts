@@ -3,11 +3,11 @@ import type { AccountId, ConnectorId, HostId, IdentityId, JobId, OrganizationId,
 import type { ClaimFacts, ClaimRefusal, SealedCredential } from '#schemas/job-facts.ts'
 import { claimHold } from '#schemas/rules/rotation.ts'
 import type { JobKind, JobState } from '#schemas/states.ts'
-import { lockIdentity } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
 import { readCredential } from './credential.ts'
 import { owe } from './duties.ts'
 import { auditJob } from './job.ts'
+import { endOverdueLeases } from './release-lease.ts'
 import { readVaultKeyRef } from './vault.ts'
 
 export interface Claim {
@@ -63,7 +63,8 @@ export async function claimJob(trx: Transaction, claim: Claim): Promise<ClaimFac
   await sql`select from connector where id = ${claim.connectorId}::uuid for key share`.execute(trx)
   const found = await readJob(trx, claim)
   if (found === undefined) return { refused: 'gone' }
-  await lockIdentity(trx, found.identity_id)
+  // Who comes to change the account need not wait for a clock to end what is over.
+  await endOverdueLeases(trx, found.identity_id, { kind: 'system', id: 'claim' })
   const job = await readJob(trx, claim)
   if (job === undefined) return { refused: 'gone' }
   if (job.state === 'claimed' && job.epoch === claim.epoch && job.instance === claim.instance && job.hold_ms > 0) return answer(trx, job)
@@ -71,7 +72,7 @@ export async function claimJob(trx: Transaction, claim: Claim): Promise<ClaimFac
   if (!job.due || job.crowded) return { refused: 'later' }
   if (job.kind === 'reset' && (await isHeld(trx, job))) return defer(trx, job)
   await sql`
-    with fenced as (update identity set epoch = epoch + 1 where id = ${job.identity_id}::uuid),
+    with fenced as (update identity set epoch = epoch + 1, draining_since = null where id = ${job.identity_id}::uuid),
     phased as (update rotation set phase = 'applying', version = version + 1 where id = ${job.rotation_id}::uuid)
     update job set state = 'claimed', epoch = ${claim.epoch}::int, instance = ${claim.instance}::uuid, claimed_at = app_clock(),
       lease_until = app_clock() + make_interval(secs => ${claimHold}::float8 / 1000) where id = ${claim.jobId}::uuid`.execute(trx)

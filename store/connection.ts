@@ -99,7 +99,14 @@ export function connect(options: ConnectionOptions): Db {
   pool.on('error', () => {})
   // The same for one that was taken out of the pool because it broke.
   pool.on('connect', (client) => client.on('error', () => {}))
-  return new Kysely<Database>({ dialect: new PostgresDialect({ pool: namingPool(pool, createGate(options.max, queueLimit)) }) })
+  return new Kysely<Database>({
+    dialect: new PostgresDialect({
+      pool: namingPool(
+        pool,
+        createGate(options.max, queueLimit, () => new Error('timeout exceeded when trying to connect')),
+      ),
+    }),
+  })
 }
 
 /**

@@ -33,7 +33,7 @@ export async function extendLease(
   if (facts.draining) throw new LeaseholdError('identity-draining', { retryAfterSeconds: 30 })
   const times = { startedAt: new Date(lease.startedAt), expiresAt: new Date(lease.expiresAt) }
   const expiresAt = extendedExpiryOf(times, minutes, [access.endsAt], facts.maximumLeaseMinutes)
-  if (expiresAt > times.expiresAt) await moveEnd(trx, leaseId, expiresAt)
+  if (expiresAt > times.expiresAt) await moveLeaseEnd(trx, leaseId, expiresAt)
   await appendAudit(trx, {
     actor,
     action: 'lease.extended',
@@ -51,7 +51,8 @@ export async function extendLease(
   return readLease(trx, leaseId)
 }
 
-async function moveEnd(trx: Transaction, leaseId: LeaseId, expiresAt: Date): Promise<void> {
+/** Gives the lease another end; its workflow is told. The caller holds the lock of the identity. */
+export async function moveLeaseEnd(trx: Transaction, leaseId: LeaseId, expiresAt: Date): Promise<void> {
   await sql`
     with moved as (
       update lease set expires_at = ${expiresAt}::timestamptz, version = version + 1 where id = ${leaseId}::uuid returning id, version, expires_at

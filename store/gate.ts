@@ -1,6 +1,6 @@
 /** Lets at most `size` callers in at a time; the others wait in order. */
 export interface Gate {
-  /** @throws Error when the gate was failed meanwhile, or after `limitMs` */
+  /** @throws Error when the gate was failed meanwhile, or after `limitMs` what `late` makes */
   enter(): Promise<void>
   leave(): void
   /** Turns away everybody who waits: what is behind the gate is not there. */
@@ -11,7 +11,7 @@ export interface Gate {
  * A pool of connections fails callers that wait too long for a connection, whether the server is gone or merely busy. Behind a
  * gate of the pool's size nobody waits in the pool: a busy server makes callers wait here, a missing one turns them all away at once.
  */
-export function createGate(size: number, limitMs: number): Gate {
+export function createGate(size: number, limitMs: number, late: () => Error): Gate {
   let free = size
   const waiting = new Set<{ readonly let: () => void; readonly turnAway: (error: Error) => void }>()
   return {
@@ -25,7 +25,7 @@ export function createGate(size: number, limitMs: number): Gate {
           let: () => finish(resolve),
           turnAway: (error: Error) => finish(() => reject(error)),
         }
-        const timer = setTimeout(() => caller.turnAway(new Error('timeout exceeded when trying to connect')), limitMs)
+        const timer = setTimeout(() => caller.turnAway(late()), limitMs)
         const finish = (settle: () => void): void => {
           clearTimeout(timer)
           waiting.delete(caller)

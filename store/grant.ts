@@ -2,17 +2,15 @@ import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { CreateGrant, Grant } from '#schemas/grant.ts'
-import type { LeaseId, UserId, VaultId } from '#schemas/ids.ts'
+import type { VaultId } from '#schemas/ids.ts'
 import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
 import type { Principal } from '#schemas/principal.ts'
-import { vaultAccess } from '#schemas/rules/access.ts'
+import { oweAccessReview } from './access-review.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
 import { findDirectoryRecord } from './idp.ts'
 import { pageClause } from './page.ts'
-import { readPrincipal } from './principal.ts'
 import { refuseFaults } from './refusals.ts'
-import { releaseLease } from './release-lease.ts'
 import { lockVault, readVault } from './vault.ts'
 
 const grants = sql`
@@ -89,7 +87,7 @@ export async function createGrant(trx: Transaction, { id, vaultId, principal, ac
 
 /**
  * Closes a grant: from the commit on nobody checks out by it. The lock comes first, so that a checkout which rests on the
- * grant is either visible to `standardLeases` or sees that the grant is gone. Closing a closed one changes nothing.
+ * grant is either visible to the review of leases afterwards or sees that the grant is gone. Closing a closed one changes nothing.
  *
  * @throws LeaseholdError `not-found`
  */
@@ -108,26 +106,5 @@ export async function revokeGrant(trx: Transaction, vaultId: VaultId, id: string
     ...(rows[0] && { organizationId: rows[0].organization_id }),
     detail: { grantId: id, principal: { type: grant.principal.type, id: grant.principal.id }, level: grant.level },
   })
-}
-
-/** Standard leases of a vault whose holders may have lost what they rest on; `endLeaseWithoutGrant` looks at each. */
-export async function standardLeases(trx: Transaction, vaultId: VaultId): Promise<{ leaseId: LeaseId; userId: UserId }[]> {
-  const { rows } = await sql<{ leaseId: LeaseId; userId: UserId }>`
-    select id as "leaseId", user_id as "userId" from lease where vault_id = ${vaultId}::uuid and state = 'active' and mode = 'standard' order by id`.execute(
-    trx,
-  )
-  return rows
-}
-
-/** Ends the lease when its holder may no longer check out from the vault. @returns whether it did */
-export async function endLeaseWithoutGrant(
-  trx: Transaction,
-  vaultId: VaultId,
-  { leaseId, userId }: { readonly leaseId: LeaseId; readonly userId: UserId },
-  actor: Actor,
-): Promise<boolean> {
-  const holder = await readPrincipal(trx, userId)
-  if (holder !== undefined && vaultAccess(holder, vaultId, 'checkout') !== undefined) return false
-  await releaseLease(trx, { leaseId, cause: 'grant_ended', actor })
-  return true
+  await oweAccessReview(trx, { vaultId })
 }

@@ -15,6 +15,19 @@ export async function refuseDuplicates<T>(statement: Promise<T>): Promise<T> {
 }
 
 /**
+ * Writes what gets its id from the caller's Idempotency-Key. The lock of the identity lets one request per identity look for a
+ * replay, so an id that is taken all the same was taken by a request for another identity.
+ *
+ * @throws LeaseholdError `idempotency-key-reused`
+ */
+export async function refuseReusedKey<T>(statement: Promise<T>, keys: readonly string[]): Promise<T> {
+  return statement.catch((error: unknown) => {
+    const constraint = violatedConstraint(error)
+    throw constraint !== undefined && keys.includes(constraint) ? new LeaseholdError('idempotency-key-reused', {}, { cause: error as Error }) : error
+  })
+}
+
+/**
  * @param expected from If-Match (RFC 9110 13.1.1); absent: the caller takes any version
  * @throws LeaseholdError `precondition-failed`
  */

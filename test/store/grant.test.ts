@@ -1,7 +1,8 @@
 import { v7 as uuidv7 } from 'uuid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { CreateGrant, Grant } from '#schemas/grant.ts'
-import { createGrant, endLeaseWithoutGrant, listGrants, readGrant, revokeGrant, standardLeases } from '#store/grant.ts'
+import { createGrant, listGrants, readGrant, revokeGrant } from '#store/grant.ts'
+import { reviewLeases } from '#store/access-review.ts'
 import { searchPrincipals } from '#store/idp.ts'
 import { readLease } from '#store/lease.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -41,7 +42,7 @@ async function revoke(grantId: string): Promise<void> {
   const { account, vaultId } = world
   const { actor } = account.people.ola
   await account.run((trx) => revokeGrant(trx, vaultId, grantId, actor))
-  for (const lease of await account.run((trx) => standardLeases(trx, vaultId))) await account.run((trx) => endLeaseWithoutGrant(trx, vaultId, lease, actor))
+  await reviewLeases(account.run, { vaultId }, actor)
 }
 
 describe('a grant', () => {

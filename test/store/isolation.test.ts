@@ -163,4 +163,18 @@ describe('row-level security', () => {
     await expect(database.superuser(`update audit_event set action = 'x'`)).rejects.toThrow('never changed')
     await expect(database.superuser('truncate audit_event cascade')).rejects.toThrow('never changed')
   })
+
+  test('is in every foreign key: no row can name a row of another account', async () => {
+    const { rows } = await database.superuser(`
+      select c.conrelid::regclass::text || '.' || c.conname as name,
+        exists (select from unnest(c.conkey, c.confkey) as k (own, other)
+          join pg_attribute o on o.attrelid = c.conrelid and o.attnum = k.own
+          join pg_attribute f on f.attrelid = c.confrelid and f.attnum = k.other
+          where o.attname = 'account_id' and f.attname in ('account_id', 'id') and (f.attname = 'account_id' or c.confrelid = 'account'::regclass)) as held
+      from pg_constraint c
+      where c.contype = 'f' and c.connamespace = 'public'::regnamespace
+        and (c.confrelid = 'account'::regclass or exists (select from pg_attribute a where a.attrelid = c.confrelid and a.attname = 'account_id'))`)
+    expect(rows.length).toBeGreaterThan(40)
+    expect(rows.filter((row) => !row.held)).toEqual([])
+  })
 })

@@ -177,6 +177,7 @@ describe('a claim', () => {
   test('that waited for a day makes the identity take no new holders', async () => {
     const { jobId } = await openRotation()
     const mia = await world.account.principal('mia')
+    await shift('1 hour')
     const shared = await world.account.run((trx) => checkOut(trx, mia, identity.id, 1440))
     await shift('24 hours 1 second')
     await claim(jobId, 1)

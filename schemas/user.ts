@@ -1,0 +1,19 @@
+import { z } from 'zod'
+import { UserId } from './ids.ts'
+import { moment } from './text.ts'
+
+/** A person or client who can log in; (iss, sub) identifies them and nothing else does. */
+export const User = z.object({
+  id: UserId,
+  iss: z.string(),
+  sub: z.string(),
+  name: z.string().nullable(),
+  email: z.string().nullable(),
+  owner: z.boolean().meta({ description: 'Account owners hold every permission' }),
+  state: z.enum(['active', 'disabled']).meta({ description: 'disabled: every request is refused from the next one on, and open leases end' }),
+  createdAt: moment,
+})
+export type User = z.infer<typeof User>
+
+export const ChangeUser = z.strictObject({ state: User.shape.state })
+export type ChangeUser = z.infer<typeof ChangeUser>

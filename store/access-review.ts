@@ -1,0 +1,72 @@
+import { sql } from 'kysely'
+import type { Actor } from '#schemas/audit-event.ts'
+import type { LeaseId, OrganizationId, UserId, VaultId } from '#schemas/ids.ts'
+import type { Principal } from '#schemas/principal.ts'
+import { hasPermission, vaultAccess } from '#schemas/rules/access.ts'
+import type { LeaseEndCause } from '#schemas/states.ts'
+import { lockIdentity } from './checkout-facts.ts'
+import type { Transaction } from './connection.ts'
+import { owe } from './duties.ts'
+import { moveLeaseEnd } from './extend-lease.ts'
+import { readLease } from './lease.ts'
+import { readPrincipal } from './principal.ts'
+import { releaseLease } from './release-lease.ts'
+
+/** Whose leases are looked at: those from one vault, or those of one person. */
+export type AccessSubject = { readonly vaultId: VaultId } | { readonly userId: UserId }
+
+/**
+ * Writes down, in the transaction that takes a right away, that the leases which rest on it must end. The caller ends them
+ * right after its commit with `reviewLeases`; the duty is for the case that it dies before.
+ */
+export const oweAccessReview = (trx: Transaction, subject: AccessSubject): Promise<void> =>
+  'vaultId' in subject ? owe(trx, 'vault_access', subject.vaultId, { closed: true }) : owe(trx, 'user_access', subject.userId, { closed: true })
+
+/**
+ * Ends every standard lease whose holder has lost the right to it, and shortens those that would outlive it. One transaction
+ * each: a hundred holders must not hold a hundred locks. Running it twice changes nothing.
+ *
+ * @param inAccount runs one transaction of the account
+ * @returns how many leases it ended or shortened
+ */
+export async function reviewLeases(
+  inAccount: <T>(decide: (trx: Transaction) => Promise<T>) => Promise<T>,
+  subject: AccessSubject,
+  actor: Actor,
+): Promise<number> {
+  let changed = 0
+  for (const leaseId of await inAccount((trx) => standardLeases(trx, subject))) {
+    if (await inAccount((trx) => reviewLease(trx, leaseId, actor))) changed += 1
+  }
+  return changed
+}
+
+async function standardLeases(trx: Transaction, subject: AccessSubject): Promise<LeaseId[]> {
+  const { vaultId = null, userId = null } = subject as { vaultId?: VaultId; userId?: UserId }
+  const { rows } = await sql<{ id: LeaseId }>`
+    select id from lease where (vault_id = ${vaultId}::uuid or user_id = ${userId}::uuid) and state = 'active' and mode = 'standard' order by id`.execute(trx)
+  return rows.map(({ id }) => id)
+}
+
+async function reviewLease(trx: Transaction, leaseId: LeaseId, actor: Actor): Promise<boolean> {
+  const lease = await readLease(trx, leaseId)
+  const right = rightTo(await readPrincipal(trx, lease.userId), lease)
+  if ('lost' in right) {
+    await releaseLease(trx, { leaseId, cause: right.lost, actor })
+    return true
+  }
+  await lockIdentity(trx, lease.identityId)
+  const { state, expiresAt } = await readLease(trx, leaseId)
+  if (state === 'ended' || right.endsAt === null || right.endsAt >= new Date(expiresAt)) return false
+  await moveLeaseEnd(trx, leaseId, right.endsAt)
+  return true
+}
+
+/** What the holder's right to a lease has become: lost, or there until `endsAt` (null: without end). */
+function rightTo(
+  holder: Principal | undefined,
+  { vaultId, organizationId }: { readonly vaultId: VaultId; readonly organizationId: OrganizationId },
+): { readonly lost: LeaseEndCause } | { readonly endsAt: Date | null } {
+  if (holder === undefined || !hasPermission(holder, 'pam_vaults.view', organizationId)) return { lost: 'revoked' }
+  return vaultAccess(holder, vaultId, 'checkout') ?? { lost: 'grant_ended' }
+}
