@@ -209,9 +209,9 @@ test('a right that ends is gone at the next call, and so is a person who is disa
 describe('a server that is down', () => {
   test('OpenBao: 503 names it and nothing is left behind', async () => {
     const id = await world.addIdentity('unlucky')
-    world.openBao(false)
+    await world.openBao(false)
     const answers = [await checkout('sam', id), await world.post('sam', `/v1/identities/${id}/reveal`)]
-    world.openBao(true)
+    await world.openBao(true)
     for (const { status, body } of answers) expect([status, body.code, body.role]).toEqual([503, 'dependency-unavailable', 'openbao'])
     expect((await world.call('sam', 'GET', `/v1/leases?identityId=${id}`)).body.items).toEqual([])
     expect((await checkout('sam', id)).status).toBe(201)

@@ -1,11 +1,12 @@
-import { randomBytes, randomUUID } from 'node:crypto'
-import { LeaseholdError } from '#schemas/errors.ts'
-import { Secret } from '#schemas/secret.ts'
-import type { OrganizationSecrets } from '#secrets/organization-secret.ts'
+import { randomUUID } from 'node:crypto'
+import { createOpenBao } from '#secrets/openbao.ts'
+import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
 import { createVaultKeys } from '#secrets/vault-keys.ts'
 import { acme } from '#stack/people.ts'
 import { recordTemporalCall } from '#store/relay-state.ts'
+import { startCutProxy } from '../support/cut-proxy.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { sharedOpenBao } from '../support/openbao.ts'
 import { startApi, type TestApi } from './support.ts'
 
 /** The API with an organization, a vault `demo` that sam may check out from, a host, and identities as a test wants them. */
@@ -16,7 +17,7 @@ export interface ApiWorld extends TestApi {
   readonly hostId: string
   readonly connectorId: string
   /** OpenBao goes away or comes back. */
-  openBao(up: boolean): void
+  openBao(up: boolean): Promise<void>
   /** @returns id of an identity of `demo` whose credential is `password of <name>` */
   addIdentity(name: string, settings?: Record<string, unknown>): Promise<string>
   /** Posts as somebody and gives the answer, whatever it is. */
@@ -24,31 +25,12 @@ export interface ApiWorld extends TestApi {
   end(): Promise<void>
 }
 
-/** Secrets of organizations in memory instead of in OpenBao: what the API does when they are there and when they are not. */
-function memorySecrets(): OrganizationSecrets & { up: boolean } {
-  const made = new Map<string, Secret<Buffer>>()
-  const store = {
-    up: true,
-    async create(...name: unknown[]) {
-      refuseDown()
-      if (!made.has(name.join('/'))) made.set(name.join('/'), Secret.of(randomBytes(32)))
-    },
-    async read(...name: unknown[]) {
-      refuseDown()
-      const secret = made.get(name.join('/'))
-      if (secret === undefined) throw new LeaseholdError('organization-secret-not-found')
-      return secret
-    },
-  }
-  const refuseDown = (): void => {
-    if (!store.up) throw new LeaseholdError('dependency-unavailable', { role: 'openbao' })
-  }
-  return store
-}
-
 export async function createApiWorld(): Promise<ApiWorld> {
   const database = await createTestDatabase()
-  const organizationSecrets = memorySecrets()
+  const { url, login } = sharedOpenBao()
+  const { hostname, port } = new URL(url)
+  const proxy = await startCutProxy({ host: hostname, port: Number(port) })
+  const organizationSecrets = createOrganizationSecrets(createOpenBao({ url: `http://127.0.0.1:${proxy.port}`, ...login('leasehold-api') }))
   // Nothing is cached, so that an absence of OpenBao is felt at once.
   const api = await startApi(database, { organizationSecrets, vaultKeys: createVaultKeys(organizationSecrets, { refresh: 0, hardStop: 0, size: 10 }) })
   await recordTemporalCall(database.as('leasehold_relay'), randomUUID())
@@ -71,14 +53,13 @@ export async function createApiWorld(): Promise<ApiWorld> {
     vaultId,
     hostId,
     connectorId,
-    openBao: (up) => {
-      organizationSecrets.up = up
-    },
+    openBao: (up) => proxy.set(up ? 'pass' : 'closed'),
     addIdentity: (name, settings = {}) =>
       make('/v1/identities', { identityGroupId: vaultId, name, username: name, credentialType: 'password', credential: `password of ${name}`, ...settings }),
     post: (sub, path, body = {}, headers = {}) => api.call(sub, 'POST', path, { body, headers }),
     end: async () => {
       await api.stop()
+      await proxy.end()
       await database.end()
     },
   }

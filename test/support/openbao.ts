@@ -22,6 +22,14 @@ export interface TestOpenBao {
   readonly stop: () => Promise<void>
 }
 
+/** The OpenBao that the files of a test run share, each with organizations of its own. @throws Error when the run has none */
+export function sharedOpenBao(): Pick<TestOpenBao, 'url' | 'login'> {
+  const shared = process.env['LEASEHOLD_TEST_OPENBAO_LOGINS']
+  if (shared === undefined) throw new Error('LEASEHOLD_TEST_OPENBAO_LOGINS is not set; the test command sets it')
+  const { url, logins } = JSON.parse(shared) as { url: string; logins: Record<BaoRole, AppRole> }
+  return { url, login: (role) => logins[role] }
+}
+
 /** @throws Error when it does not come up within 20 s; LEASEHOLD_TEST_OPENBAO names the binary (else `bao` on PATH) */
 export async function startOpenBao(): Promise<TestOpenBao> {
   const folder = await mkdtemp(path.join(tmpdir(), 'leasehold-bao-'))

@@ -9,6 +9,8 @@ import { freePort } from '#stack/ports.ts'
 import { resolvePostgres } from '#stack/postgres-programs.ts'
 import { postgresProgram, superuserUrl } from '#stack/postgres.ts'
 import { createProcess } from '#stack/process.ts'
+import type { BaoRole } from '#secrets/policies.ts'
+import { startOpenBao } from './openbao.ts'
 
 let end = async (): Promise<void> => {}
 
@@ -41,6 +43,12 @@ export async function setup(): Promise<void> {
     await offer('LEASEHOLD_TEST_NATS', () => find('nats', home))
     await offer('LEASEHOLD_TEST_OPENBAO', () => find('openbao', home))
     await offer('LEASEHOLD_TEST_TEMPORAL', () => find('temporal', home))
+    await offer('LEASEHOLD_TEST_OPENBAO_LOGINS', async () => {
+      const bao = await startOpenBao()
+      started.push(bao)
+      const roles: BaoRole[] = ['leasehold-api', 'leasehold-worker', 'leasehold-bridge']
+      return JSON.stringify({ url: bao.url, logins: Object.fromEntries(roles.map((role) => [role, bao.login(role)])) })
+    })
   } catch (error) {
     await end()
     throw error
