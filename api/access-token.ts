@@ -1,6 +1,14 @@
 import { createRemoteJWKSet, customFetch, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose'
 import { LeaseholdError } from '#schemas/errors.ts'
+import { isCanonicalJws } from './compact-jws.ts'
 import { algorithms } from './problem.ts'
+
+/** Whose key a token needs besides itself: a DPoP key (RFC 9449) or a client certificate (RFC 8705). */
+export interface Binding {
+  readonly method: 'jkt' | 'x5t#S256'
+  /** base64url SHA-256 of the key (RFC 7638) or of the certificate. */
+  readonly thumbprint: string
+}
 
 /** What a valid access token says (RFC 9068). */
 export interface AccessToken {
@@ -11,8 +19,8 @@ export interface AccessToken {
   /** How the user logged in, and when (unix seconds). */
   readonly acr: string | undefined
   readonly authTime: number | undefined
-  /** Thumbprint of the key that the token is bound to (RFC 9449); undefined: a bearer token. */
-  readonly jkt: string | undefined
+  /** The key that the token is bound to; undefined: a bearer token. */
+  readonly binding: Binding | undefined
   readonly expiresAt: Date
 }
 
@@ -20,7 +28,11 @@ export interface AccessToken {
 export class RefusedLoginError extends LeaseholdError {
   readonly claims: { readonly iss: string; readonly sub: string } | undefined
 
-  constructor(claims: { iss?: unknown; sub?: unknown } | undefined, cause?: unknown, code: 'invalid-token' | 'invalid-dpop-proof' = 'invalid-token') {
+  constructor(
+    claims: { iss?: unknown; sub?: unknown } | undefined,
+    cause?: unknown,
+    code: 'invalid-token' | 'invalid-dpop-proof' | 'use-dpop-nonce' = 'invalid-token',
+  ) {
     super(code, {}, { cause })
     const { iss, sub } = claims ?? {}
     this.claims = typeof iss === 'string' && typeof sub === 'string' ? { iss, sub } : undefined
@@ -36,8 +48,7 @@ export interface TokenRules {
 /** Longest life of an access token, seconds (`exp - iat`). */
 const maximumLife = 900
 const clockTolerance = 5
-/** One spelling only: three parts of unpadded base64url. */
-const compactJws = /^[\w-]+\.[\w-]+\.[\w-]+$/
+const longestToken = 16_384
 
 /**
  * Checks access tokens by the RFC 9068 profile: exact issuer, audience, `typ` at+jwt, asymmetric algorithms, `exp - iat` at most 15 min.
@@ -48,7 +59,7 @@ const compactJws = /^[\w-]+\.[\w-]+\.[\w-]+$/
 export function createTokenCheck(rules: TokenRules): (token: string) => Promise<AccessToken> {
   const keys = issuerKeys(rules)
   return async (token) => {
-    if (!compactJws.test(token)) throw new RefusedLoginError(undefined)
+    if (!isCanonicalJws(token, longestToken)) throw new RefusedLoginError(undefined)
     const { payload } = await jwtVerify(token, keys, {
       issuer: rules.issuer,
       audience: rules.audience,
@@ -66,29 +77,35 @@ export function createTokenCheck(rules: TokenRules): (token: string) => Promise<
 }
 
 function accessToken(payload: JWTPayload): AccessToken {
-  const { iss, sub, jti, exp, iat, client_id: clientId, acr, auth_time: authTime } = payload
-  const ours = typeof iss === 'string' && typeof sub === 'string' && /^[\x21-\x7e]{1,255}$/.test(sub) && typeof jti === 'string' && typeof clientId === 'string'
+  const { iss, sub, jti, exp, iat, client_id: clientId, azp = clientId, acr, auth_time: authTime } = payload
+  const ours =
+    typeof iss === 'string' &&
+    typeof sub === 'string' &&
+    /^[\x21-\x7e]{1,255}$/.test(sub) &&
+    typeof jti === 'string' &&
+    typeof clientId === 'string' &&
+    azp === clientId
   if (!ours || exp === undefined || iat === undefined || exp - iat > maximumLife) throw new RefusedLoginError(payload)
   return {
     iss,
     sub,
     jti,
     clientId,
-    jkt: boundKey(payload),
+    binding: bindingOf(payload),
     expiresAt: new Date(exp * 1_000),
     acr: typeof acr === 'string' ? acr : undefined,
     authTime: typeof authTime === 'number' ? authTime : undefined,
   }
 }
 
-/** A binding that we cannot check (a client certificate, RFC 8705) must not pass as no binding. */
-function boundKey(payload: JWTPayload): string | undefined {
+/** A binding that we cannot check must not pass as no binding. */
+function bindingOf(payload: JWTPayload): Binding | undefined {
   const cnf: unknown = payload['cnf']
   if (cnf === undefined) return undefined
   const methods = typeof cnf === 'object' && cnf !== null ? Object.entries(cnf) : []
-  const [method, value] = methods[0] ?? []
-  if (methods.length !== 1 || method !== 'jkt' || typeof value !== 'string') throw new RefusedLoginError(payload)
-  return value
+  const [method, thumbprint] = methods[0] ?? []
+  if (methods.length !== 1 || (method !== 'jkt' && method !== 'x5t#S256') || typeof thumbprint !== 'string') throw new RefusedLoginError(payload)
+  return { method, thumbprint }
 }
 
 /** Keys of the issuer: found by discovery, cached, fetched once however many ask, and not again for 30 s because of unknown key ids. */

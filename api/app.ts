@@ -18,6 +18,7 @@ import { meRoutes } from './me.ts'
 import { openApiOf, type AnyRouteSpec } from './openapi.ts'
 import { organizationRoutes, organizationSecretRoutes } from './organizations.ts'
 import type { Parts } from './parts.ts'
+import { peerCertificate, refuseRepeatedHeaders } from './incoming.ts'
 import { principalRoutes } from './principals.ts'
 import { problemOf } from './problem.ts'
 import { revealRoutes } from './reveal.ts'
@@ -67,7 +68,9 @@ export function createApp(parts: Parts): App {
 
   app.use(async (context, next) => {
     context.set('trace', traceOf(context.req.raw.headers, context.env?.incoming?.socket.remoteAddress))
+    refuseRepeatedHeaders(context.env?.incoming)
     await next()
+    if (parts.config.dpopNonceRequired && context.req.raw.headers.has('dpop')) context.header('dpop-nonce', parts.nonces.current())
   })
   app.onError((error, context) => {
     const trace = context.get('trace')
@@ -85,7 +88,12 @@ export function createApp(parts: Parts): App {
     specs.push(spec as unknown as AnyRouteSpec)
     app.on(spec.method.toUpperCase(), spec.path, async (context) => {
       const trace = context.get('trace')
-      const answer = await runRoute(tools, spec, handler, { request: context.req.raw, params: context.req.param(), trace })
+      const answer = await runRoute(tools, spec, handler, {
+        request: context.req.raw,
+        params: context.req.param(),
+        trace,
+        certificate: () => peerCertificate(context.env?.incoming),
+      })
       if (!(answer instanceof Response)) parts.observe?.(spec as unknown as AnyRouteSpec, answer)
       return respond(answer, trace)
     })

@@ -3,9 +3,10 @@ import { LeaseholdError } from '#schemas/errors.ts'
 import type { AccountId, UserId } from '#schemas/ids.ts'
 import { appendAudit } from '#store/audit.ts'
 import { inAccount } from '#store/connection.ts'
+import { rememberProof } from '#store/dpop-proof.ts'
 import { findLogin } from '#store/principal.ts'
 import { createTokenCheck, RefusedLoginError, type AccessToken } from './access-token.ts'
-import { checkProof } from './dpop.ts'
+import { checkProof, type ProofRules } from './dpop.ts'
 import type { Parts } from './parts.ts'
 import type { Trace } from './trace.ts'
 
@@ -18,27 +19,42 @@ export interface Caller {
 }
 
 type Login = Pick<Caller, 'accountId' | 'userId'>
+
+interface Presented {
+  readonly scheme: string
+  readonly token: string
+  readonly claims: AccessToken
+  readonly request: Request
+  readonly certificate: PeerCertificate
+}
 const rememberedLogins = 10_000
 
-export type Authenticate = (request: Request, trace: Trace) => Promise<Caller>
+/** Thumbprint of the certificate that the caller showed in the TLS handshake (RFC 8705); never what a header says. */
+export type PeerCertificate = () => string | undefined
+
+export type Authenticate = (request: Request, trace: Trace, certificate: PeerCertificate) => Promise<Caller>
 
 /**
- * Finds the caller by the access token in `Authorization`: `DPoP` with a proof when the token is bound to a key, else `Bearer`.
+ * Finds the caller by the access token in `Authorization`: `DPoP` with a proof when the token is bound to a key, else `Bearer`,
+ * with the certificate of the connection when the token is bound to one. A token that is bound to nothing is enough only where
+ * that is configured.
  * A refusal of a known person's token is written to the log of that account.
  *
- * @throws LeaseholdError `invalid-token`, `invalid-dpop-proof`, `forbidden` (nobody of ours), `dependency-unavailable`
+ * @throws LeaseholdError `invalid-request`, `invalid-token`, `invalid-dpop-proof`, `use-dpop-nonce`, `forbidden` (nobody of ours), `dependency-unavailable`
  */
 export function createAuthenticate(parts: Parts): Authenticate {
   const { config, db } = parts
   const logins = new Map<string, Login>()
   const check = createTokenCheck({ issuer: config.oidcIssuer, issuerUrl: config.oidcUrl, audience: config.apiAudience })
 
-  return async function authenticate(request, trace) {
+  const proofRules: ProofRules = { nonces: parts.nonces, nonceRequired: config.dpopNonceRequired, remember: (digest) => rememberProof(db, digest) }
+
+  return async function authenticate(request, trace, certificate) {
     const { scheme, token } = credentialsOf(request.headers.get('authorization'))
     let claims: AccessToken
     try {
       claims = await check(token)
-      await checkBinding(scheme, token, claims, request)
+      await checkBinding({ scheme, token, claims, request, certificate })
     } catch (error) {
       await recordFailure(error, trace)
       throw error
@@ -60,13 +76,21 @@ export function createAuthenticate(parts: Parts): Authenticate {
     return login
   }
 
-  async function checkBinding(scheme: string, token: string, claims: AccessToken, request: Request): Promise<void> {
-    if ((scheme === 'dpop') !== (claims.jkt !== undefined)) throw new RefusedLoginError(claims)
-    if (claims.jkt === undefined) return
-    const url = config.apiUrl.replace(/\/$/, '') + new URL(request.url).pathname
-    await checkProof(request.headers.get('dpop'), { token, jkt: claims.jkt, method: request.method, url }).catch((cause: unknown) => {
-      throw new RefusedLoginError(claims, cause, 'invalid-dpop-proof')
-    })
+  async function checkBinding({ scheme, token, claims, request, certificate }: Presented): Promise<void> {
+    const { binding } = claims
+    if ((scheme === 'dpop') !== (binding?.method === 'jkt')) throw new RefusedLoginError(claims)
+    if (binding === undefined) {
+      if (!config.audienceFallback) throw new RefusedLoginError(claims)
+    } else if (binding.method === 'x5t#S256') {
+      if (certificate() !== binding.thumbprint) throw new RefusedLoginError(claims)
+    } else {
+      const url = config.apiUrl.replace(/\/$/, '') + new URL(request.url).pathname
+      const context = { token, jkt: binding.thumbprint, method: request.method, url }
+      await checkProof(request.headers.get('dpop'), context, proofRules).catch((cause: unknown) => {
+        if (!(cause instanceof LeaseholdError) || (cause.code !== 'invalid-dpop-proof' && cause.code !== 'use-dpop-nonce')) throw cause
+        throw new RefusedLoginError(claims, cause, cause.code)
+      })
+    }
   }
 
   async function recordFailure(error: unknown, trace: Trace): Promise<void> {
@@ -82,6 +106,8 @@ export function createAuthenticate(parts: Parts): Authenticate {
 const actorOf = (id: UserId, { iss, sub }: { readonly iss: string; readonly sub: string }, trace: Trace): Actor => ({ kind: 'user', id, iss, sub, ...trace })
 
 function credentialsOf(header: string | null): { scheme: string; token: string } {
+  // Both schemes at once (RFC 9449 section 7.2): which one counts is not ours to guess.
+  if (/\bBearer .*\bDPoP |\bDPoP .*\bBearer /i.test(header ?? '')) throw new LeaseholdError('invalid-request')
   const [, scheme, token] = /^(Bearer|DPoP) +(\S+)$/i.exec(header ?? '') ?? []
   if (scheme === undefined || token === undefined) throw new RefusedLoginError(undefined)
   return { scheme: scheme.toLowerCase(), token }

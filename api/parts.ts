@@ -4,6 +4,7 @@ import type { OrganizationSecrets } from '#secrets/organization-secret.ts'
 import type { Transit } from '#secrets/transit.ts'
 import type { VaultKeys } from '#secrets/vault-keys.ts'
 import type { Db } from '#store/connection.ts'
+import type { Nonces } from './dpop-nonce.ts'
 import type { AnyRouteSpec } from './openapi.ts'
 import type { Reply } from './route.ts'
 
@@ -18,6 +19,10 @@ export interface ApiSettings {
   readonly apiAudience: string
   /** Public base URL without trailing slash, the base of `htu` in DPoP proofs. */
   readonly apiUrl: string
+  /** Tokens that are bound to no key are enough (their audience is all that is checked). */
+  readonly audienceFallback: boolean
+  /** DPoP proofs must have a nonce of ours (RFC 9449 section 8). */
+  readonly dpopNonceRequired: boolean
   /** Where connectors find NATS. */
   readonly natsUrl: string
 }
@@ -30,6 +35,7 @@ export interface Parts {
   readonly db: Db
   /** Key of the hashes that tell whether two requests are the same one; the same in every process. */
   readonly requestHashKey: KeyObject
+  readonly nonces: Nonces
   readonly vaultKeys: VaultKeys
   readonly organizationSecrets: OrganizationSecrets
   /** Public keys that sign offers to connectors. */

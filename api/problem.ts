@@ -49,6 +49,7 @@ export const algorithms = ['ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512',
 function challenge({ code, facts }: LeaseholdError): string {
   const algs = `algs="${algorithms.join(' ')}"`
   const challenges: Partial<Record<ErrorCode, string>> = {
+    'use-dpop-nonce': `DPoP error="use_dpop_nonce", ${algs}`,
     'invalid-dpop-proof': `DPoP error="invalid_dpop_proof", ${algs}`,
     'insufficient-user-authentication': `DPoP error="insufficient_user_authentication", acr_values="${facts.acrValues ?? 'mfa'}", ${algs}`,
     'invalid-join-token': 'Join',

@@ -4,7 +4,7 @@ import { errors, LeaseholdError } from '#schemas/errors.ts'
 import type { Principal } from '#schemas/principal.ts'
 import { inAccount, type Transaction } from '#store/connection.ts'
 import { readPrincipal } from '#store/principal.ts'
-import type { Authenticate } from './authenticate.ts'
+import type { Authenticate, PeerCertificate } from './authenticate.ts'
 import { authorize, recordDenial } from './authorize.ts'
 import { parseJson, readBody, validate } from './body.ts'
 import { idempotencyKeyOf, requestHashOf, type Idempotency } from './idempotency.ts'
@@ -23,12 +23,12 @@ export async function runRoute<P, Q, B, F>(
   tools: { readonly parts: Parts; readonly authenticate: Authenticate; readonly lanes: Lanes },
   spec: RouteSpec<P, Q, B, F>,
   handler: (context: RouteContext<P, Q, B, F>) => Promise<Reply | Response> | Reply | Response,
-  incoming: { readonly request: Request; readonly params: Record<string, string>; readonly trace: Trace },
+  incoming: { readonly request: Request; readonly params: Record<string, string>; readonly trace: Trace; readonly certificate: PeerCertificate },
 ): Promise<Reply | Response> {
   const { db } = tools.parts
-  const { request, trace } = incoming
+  const { request, trace, certificate } = incoming
   const text = await readBody(request)
-  const caller = await tools.authenticate(request, trace)
+  const caller = await tools.authenticate(request, trace, certificate)
   const input = readInput(spec, incoming, text)
   const idempotency = spec.idempotent ? identify(tools.parts, spec, caller.userId, input, request) : undefined
   const { principal, found } = await inAccount(db, caller.accountId, async (trx) => {

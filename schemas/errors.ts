@@ -26,6 +26,7 @@ export const errors = {
   ),
   'invalid-token': row(401, 'The access token is not valid', 'Get a new access token from the identity provider of this installation.'),
   'invalid-dpop-proof': row(401, 'The DPoP proof is not valid', 'Make a fresh proof for this method and URL with the key the token is bound to (RFC 9449).'),
+  'use-dpop-nonce': row(401, 'The DPoP proof needs a nonce of this server', 'Make the proof again with the nonce of the DPoP-Nonce header (RFC 9449).', true),
   'insufficient-user-authentication': row(
     401,
     'A stronger or fresher login is needed',

@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import { sql } from 'kysely'
 import { createApp, type App } from '#api/app.ts'
+import { createNonces } from '#api/dpop-nonce.ts'
 import type { Parts } from '#api/parts.ts'
 import { createOpenBao } from '#secrets/openbao.ts'
 import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
@@ -35,7 +36,8 @@ export async function startApiRole({ config, credentials, log }: RoleContext): P
     db,
     organizationSecrets,
     vaultKeys: createVaultKeys(organizationSecrets),
-    requestHashKey: requestHashKey(credentials.tenantSalt),
+    requestHashKey: sharedKey(credentials.tenantSalt, 'leasehold/request-hash'),
+    nonces: createNonces(sharedKey(credentials.tenantSalt, 'leasehold/dpop-nonce')),
     signingKeys: () => transit.jwks('connector-signing'),
     wakeLoops: createWake(db),
     stopping: stopping.signal,
@@ -57,9 +59,9 @@ export async function startApiRole({ config, credentials, log }: RoleContext): P
   }
 }
 
-/** Requests are recognised again by every replica and after every restart. */
-const requestHashKey = (tenantSalt: string): KeyObject =>
-  createSecretKey(Buffer.from(hkdfSync('sha256', Buffer.from(tenantSalt, 'base64url'), new Uint8Array(), 'leasehold/request-hash', 32)))
+/** The same in every replica and after every restart: requests and nonces are recognised again. */
+const sharedKey = (tenantSalt: string, purpose: string): KeyObject =>
+  createSecretKey(Buffer.from(hkdfSync('sha256', Buffer.from(tenantSalt, 'base64url'), new Uint8Array(), purpose, 32)))
 
 /** One notification for all commits of 10 ms; the loops poll besides, so a lost one only costs time. */
 function createWake(db: Db): () => void {

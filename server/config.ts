@@ -26,6 +26,8 @@ const Environment = z.object({
   LEASEHOLD_OIDC_URL: url('http:', 'https:').optional(),
   LEASEHOLD_API_AUDIENCE: z.string().min(1).default('https://leasehold.local/api'),
   LEASEHOLD_API_URL: url('http:', 'https:'),
+  LEASEHOLD_AUDIENCE_FALLBACK: z.stringbool().optional(),
+  LEASEHOLD_DPOP_NONCE: z.enum(['required', 'optional']).optional(),
   LEASEHOLD_API_PORT: port.default(8443),
   LEASEHOLD_API_REPLICA_PORT: port.optional(),
   LEASEHOLD_HEALTH_PORT: port.optional(),
@@ -49,6 +51,10 @@ export interface Config {
   readonly apiAudience: string
   /** Public base URL without trailing slash; the base of `htu` in DPoP proofs. */
   readonly apiUrl: string
+  /** Tokens that are bound to no key are enough. Default: in dev mode only. */
+  readonly audienceFallback: boolean
+  /** Default: in production. */
+  readonly dpopNonceRequired: boolean
   readonly apiPort: number
   readonly apiReplicaPort: number | undefined
   readonly healthPort: number | undefined
@@ -90,6 +96,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     oidcUrl: e.LEASEHOLD_OIDC_URL ?? e.LEASEHOLD_OIDC_ISSUER,
     apiAudience: e.LEASEHOLD_API_AUDIENCE,
     apiUrl: e.LEASEHOLD_API_URL.replace(/\/$/, ''),
+    audienceFallback: e.LEASEHOLD_AUDIENCE_FALLBACK ?? e.LEASEHOLD_MODE === 'dev',
+    dpopNonceRequired: (e.LEASEHOLD_DPOP_NONCE ?? (e.LEASEHOLD_MODE === 'dev' ? 'optional' : 'required')) === 'required',
     apiPort: e.LEASEHOLD_API_PORT,
     apiReplicaPort: e.LEASEHOLD_API_REPLICA_PORT,
     healthPort: e.LEASEHOLD_HEALTH_PORT,

@@ -10,6 +10,7 @@ import { listenForDuties } from '#store/duty-signal.ts'
 import { startAccessReview } from './access-review.ts'
 import { passwordOf } from './credentials.ts'
 import { startExpirer } from './expirer.ts'
+import { startHousekeeping } from './housekeeping.ts'
 import { startLoop } from './loop.ts'
 import type { RoleContext, RunningRole } from './role.ts'
 import { startTemporalSide } from './temporal-side.ts'
@@ -45,6 +46,7 @@ export async function startWorkerRole({ config, credentials, log }: RoleContext)
     },
   })
   const expiring = startExpirer({ expirer, worker, log, onEnded: temporalSide.wake })
+  const housekeeping = startHousekeeping(expirer, log)
   return {
     ready: async () => ({
       postgres: await sql`select 1`.execute(worker).then(
@@ -54,7 +56,7 @@ export async function startWorkerRole({ config, credentials, log }: RoleContext)
       temporal: (await temporalSide.isUp()) ? 'ok' : 'down',
     }),
     drain: async () => {
-      await Promise.all([expiring.stop(), reviewing.stop(), temporalSide.stop(), listening.stop(), signal.close()])
+      await Promise.all([expiring.stop(), reviewing.stop(), housekeeping.stop(), temporalSide.stop(), listening.stop(), signal.close()])
       await Promise.all([worker.destroy(), relay.destroy(), expirer.destroy()])
     },
   }

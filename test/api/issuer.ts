@@ -50,24 +50,28 @@ export interface ProofKey {
   readonly jkt: string
   /** A proof for one request; `claims` and `header` replace what a good one has. */
   proof(token: string, method: string, url: string, claims?: JWTPayload, header?: Record<string, unknown>): Promise<string>
+  /** A good proof whose header has the private key too. */
+  revealing(token: string, method: string, url: string): Promise<string>
 }
 
 /** A key that tokens are bound to (RFC 9449). */
 export async function createProofKey(): Promise<ProofKey> {
-  const { privateKey, publicKey } = await generateKeyPair('ES256')
+  const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true })
   const jwk = await exportJWK(publicKey)
+  const proof: ProofKey['proof'] = (token, method, url, claims = {}, header = {}) =>
+    new SignJWT({
+      htm: method,
+      htu: url,
+      jti: randomUUID(),
+      iat: Math.floor(Date.now() / 1_000),
+      ath: createHash('sha256').update(token).digest('base64url'),
+      ...claims,
+    })
+      .setProtectedHeader({ alg: 'ES256', typ: 'dpop+jwt', jwk, ...header })
+      .sign(privateKey)
   return {
     jkt: await calculateJwkThumbprint(jwk),
-    proof: (token, method, url, claims = {}, header = {}) =>
-      new SignJWT({
-        htm: method,
-        htu: url,
-        jti: randomUUID(),
-        iat: Math.floor(Date.now() / 1_000),
-        ath: createHash('sha256').update(token).digest('base64url'),
-        ...claims,
-      })
-        .setProtectedHeader({ alg: 'ES256', typ: 'dpop+jwt', jwk, ...header })
-        .sign(privateKey),
+    proof,
+    revealing: async (token, method, url) => proof(token, method, url, {}, { jwk: await exportJWK(privateKey) }),
   }
 }

@@ -1,6 +1,7 @@
 import { createSecretKey, randomBytes, randomUUID } from 'node:crypto'
 import { pino } from 'pino'
 import { createApp, type App } from '#api/app.ts'
+import { createNonces } from '#api/dpop-nonce.ts'
 import type { Parts } from '#api/parts.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { seedPeople } from '#stack/seed-people.ts'
@@ -52,10 +53,20 @@ export async function startApi(database: TestDatabase, more: Partial<Parts> = {}
     throw new LeaseholdError('dependency-unavailable', { role: 'openbao' })
   }
   const parts: Parts = {
-    config: { mode: 'dev', oidcIssuer: issuer.url, oidcUrl: issuer.url, apiAudience: audience, apiUrl, natsUrl: 'nats://127.0.0.1:4222' },
+    config: {
+      mode: 'dev',
+      oidcIssuer: issuer.url,
+      oidcUrl: issuer.url,
+      apiAudience: audience,
+      apiUrl,
+      natsUrl: 'nats://127.0.0.1:4222',
+      audienceFallback: true,
+      dpopNonceRequired: false,
+    },
     log: pino({ level: process.env['LEASEHOLD_TEST_LOG'] ?? 'silent' }),
     db,
     requestHashKey: createSecretKey(randomBytes(32)),
+    nonces: createNonces(createSecretKey(randomBytes(32))),
     vaultKeys: { get: down },
     organizationSecrets: { create: down, read: down },
     signingKeys: down,

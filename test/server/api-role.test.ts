@@ -50,6 +50,8 @@ function contextOf(apiReplicaPort: number): RoleContext {
     openbaoUrl: `http://127.0.0.1:${baoLink.port}`,
     oidcIssuer: issuer.url,
     oidcUrl: issuer.url,
+    audienceFallback: true,
+    dpopNonceRequired: false,
     apiAudience: audience,
     apiUrl: `http://127.0.0.1:${apiPort}`,
     apiPort,
