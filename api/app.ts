@@ -26,6 +26,7 @@ import { rotationRoutes } from './rotations.ts'
 import type { DefineRoute } from './route.ts'
 import { respond, runRoute } from './run-route.ts'
 import { scrubError } from './scrub-error.ts'
+import { stepUpRoutes } from './step-up.ts'
 import { traceOf, type Trace } from './trace.ts'
 import { userRoutes } from './users.ts'
 
@@ -51,6 +52,7 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   auditEventRoutes,
   organizationRoutes,
   organizationSecretRoutes,
+  stepUpRoutes,
   identityGroupRoutes,
   grantRoutes,
   principalRoutes,

@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import type { OrganizationSecrets } from '#secrets/organization-secret.ts'
 import type { Transit } from '#secrets/transit.ts'
 import type { VaultKeys } from '#secrets/vault-keys.ts'
+import type { StepUpRules } from '#schemas/step-up.ts'
 import type { Db } from '#store/connection.ts'
 import type { Nonces } from './dpop-nonce.ts'
 import type { AnyRouteSpec } from './openapi.ts'
@@ -23,6 +24,10 @@ export interface ApiSettings {
   readonly audienceFallback: boolean
   /** DPoP proofs must have a nonce of ours (RFC 9449 section 8). */
   readonly dpopNonceRequired: boolean
+  /** Names of authentication contexts (`acr`), weakest first. */
+  readonly acrOrder: readonly string[]
+  /** Which logins are asked for where an organization does not say otherwise. */
+  readonly stepUp: StepUpRules
   /** Where connectors find NATS. */
   readonly natsUrl: string
 }

@@ -15,7 +15,7 @@ export function problemOf(error: unknown, trace: Trace): Problem {
   const known = error instanceof LeaseholdError ? error : new LeaseholdError('internal')
   const { code } = known
   const row = errors[code]
-  const { detail, retryAfterSeconds, acrValues: _acrValues, ...facts } = known.facts
+  const { detail, retryAfterSeconds, ...facts } = known.facts
   return {
     status: row.status,
     headers: {
@@ -51,8 +51,16 @@ function challenge({ code, facts }: LeaseholdError): string {
   const challenges: Partial<Record<ErrorCode, string>> = {
     'use-dpop-nonce': `DPoP error="use_dpop_nonce", ${algs}`,
     'invalid-dpop-proof': `DPoP error="invalid_dpop_proof", ${algs}`,
-    'insufficient-user-authentication': `DPoP error="insufficient_user_authentication", acr_values="${facts.acrValues ?? 'mfa'}", ${algs}`,
+    'insufficient-user-authentication': `Bearer ${stepUp(facts)}, DPoP ${stepUp(facts)}, ${algs}`,
     'invalid-join-token': 'Join',
   }
   return challenges[code] ?? `Bearer error="invalid_token", DPoP error="invalid_token", ${algs}`
+}
+
+function stepUp({ acrValues, maxAgeSeconds }: LeaseholdError['facts']): string {
+  return [
+    'error="insufficient_user_authentication"',
+    ...(acrValues === undefined ? [] : [`acr_values="${acrValues}"`]),
+    ...(maxAgeSeconds === undefined ? [] : [`max_age="${maxAgeSeconds}"`]),
+  ].join(', ')
 }

@@ -11,6 +11,7 @@ import { idempotencyKeyOf, requestHashOf, type Idempotency } from './idempotency
 import type { Lanes } from './lanes.ts'
 import type { Parts } from './parts.ts'
 import { reply, type Reply, type RouteContext, type RouteSpec } from './route.ts'
+import { requireLogin, stepUpRuleFor } from './step-up.ts'
 import type { Trace } from './trace.ts'
 
 const empty = z.strictObject({})
@@ -31,9 +32,10 @@ export async function runRoute<P, Q, B, F>(
   const caller = await tools.authenticate(request, trace, certificate)
   const input = readInput(spec, incoming, text)
   const idempotency = spec.idempotent ? identify(tools.parts, spec, caller.userId, input, request) : undefined
-  const { principal, found } = await inAccount(db, caller.accountId, async (trx) => {
+  const { principal, found, stepUp } = await inAccount(db, caller.accountId, async (trx) => {
     const reader = await readPrincipal(trx, caller.userId)
-    return { principal: reader, found: reader && (await find(trx, spec, { principal: reader, ...input, idempotency })) }
+    const resource = reader && (await find(trx, spec, { principal: reader, ...input, idempotency }))
+    return { principal: reader, found: resource, stepUp: resource && (await stepUpRuleFor(trx, tools.parts.config, spec.action, resource.organizationId)) }
   })
   if (principal === undefined) {
     await recordDenial(db, caller, spec.action, {}, 'forbidden')
@@ -42,6 +44,7 @@ export async function runRoute<P, Q, B, F>(
   if (found === undefined) throw new LeaseholdError('not-found')
   await authorize(db, { ...caller, principal }, spec.action, found)
   try {
+    requireLogin(stepUp, caller.token, tools.parts.config)
     return await handler({
       principal,
       actor: caller.actor,
@@ -54,8 +57,9 @@ export async function runRoute<P, Q, B, F>(
       inAccount: inLane(tools.lanes, spec, found, (decide) => inAccount(db, caller.accountId, decide)),
     })
   } catch (error) {
-    // Authority is read again behind the locks; what is denied there is a denial like any other.
-    if (error instanceof LeaseholdError && errors[error.code].status === 403) await recordDenial(db, caller, spec.action, found, error.code)
+    // Authority is read again behind the locks; what is denied there is a denial like any other, and so is a weak login.
+    if (error instanceof LeaseholdError && (errors[error.code].status === 403 || errors[error.code].status === 401))
+      await recordDenial(db, caller, spec.action, found, error.code)
     throw error
   }
 }

@@ -1,4 +1,5 @@
 import { permissions, type GrantLevel, type Permission } from '#schemas/principal.ts'
+import type { StepUpClass } from '#schemas/step-up.ts'
 
 /** What one action needs. A part that is absent asks for nothing; an action without a rule is denied. */
 export interface Rule {
@@ -14,6 +15,8 @@ export interface Rule {
   readonly mapping?: true
   /** A collection: permitted when there is anything that the caller may see; the query then filters by `scopeOf`. */
   readonly collection?: true
+  /** Which rule about the strength and age of the login it is held to besides. */
+  readonly stepUp?: StepUpClass
   /** Who is denied this may still know that the resource exists when this other action is permitted; else it is not found. */
   readonly visible?: string
 }
@@ -21,7 +24,7 @@ export interface Rule {
 const view = { anyOf: ['pam_vaults.view', 'pam_vaults.manage'], orGrant: 'view_vault' } as const satisfies Rule
 const manage = { anyOf: ['pam_vaults.manage'], visible: 'vault.read' } as const satisfies Rule
 const anyRole = { anyOf: permissions } as const satisfies Rule
-const organizations = { anyOf: ['organizations.manage'], visible: 'organization.read' } as const satisfies Rule
+const organizations = { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'organization.read' } as const satisfies Rule
 
 /** Every action of the API (S2 "Permissions reference", and who may administer what). */
 export const rules = {
@@ -29,11 +32,12 @@ export const rules = {
 
   'organization.list': { ...anyRole, collection: true },
   'organization.read': anyRole,
-  'organization.create': { anyOf: ['organizations.manage'] },
+  'organization.create': { anyOf: ['organizations.manage'], stepUp: 'admin' },
   'organization.update': organizations,
   'organization.delete': organizations,
   'organization.set-secret': organizations,
   'organization.rotate-secret': organizations,
+  'organization.set-step-up': organizations,
 
   'vault.list': { ...view, collection: true },
   'vault.read': view,
@@ -47,20 +51,20 @@ export const rules = {
   'principal.search': { anyOf: ['pam_vaults.manage', 'organizations.manage', 'pam_audit.view'], collection: true },
 
   'user.list': { anyOf: ['organizations.manage', 'pam_audit.view'], collection: true },
-  'user.update': { anyOf: ['organizations.manage'], visible: 'user.list' },
+  'user.update': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'user.list' },
 
   'identity.list': { ...view, collection: true },
   'identity.read': view,
   'identity.create': manage,
   'identity.update': manage,
   'identity.delete': manage,
-  'identity.reveal': { anyOf: ['pam_vaults.view'], andGrant: 'view_credentials', mapping: true, visible: 'vault.read' },
-  'identity.checkout': { anyOf: ['pam_vaults.view'], andGrant: 'checkout', mapping: true, visible: 'vault.read' },
+  'identity.reveal': { anyOf: ['pam_vaults.view'], andGrant: 'view_credentials', mapping: true, stepUp: 'reveal', visible: 'vault.read' },
+  'identity.checkout': { anyOf: ['pam_vaults.view'], andGrant: 'checkout', mapping: true, stepUp: 'checkout', visible: 'vault.read' },
   'identity.rotate': manage,
 
   'lease.list': { ...view, collection: true },
   'lease.read': { anyOf: ['pam_vaults.view', 'pam_vaults.manage'], holder: 'instead' },
-  'lease.read-credential': { anyOf: ['pam_vaults.view'], andGrant: 'checkout', mapping: true, holder: 'only', visible: 'lease.read' },
+  'lease.read-credential': { anyOf: ['pam_vaults.view'], andGrant: 'checkout', mapping: true, holder: 'only', stepUp: 'checkout', visible: 'lease.read' },
   'lease.checkin': { holder: 'only', visible: 'lease.read' },
   'lease.extend': { holder: 'only', visible: 'lease.read' },
   'lease.force-checkin': { anyOf: ['pam_vaults.manage'], visible: 'lease.read' },

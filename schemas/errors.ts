@@ -106,8 +106,9 @@ export interface ErrorFacts {
   readonly hostIds?: readonly string[]
   /** Whole seconds, sent as Retry-After. */
   readonly retryAfterSeconds?: number
-  /** RFC 9470 challenge. */
+  /** RFC 9470 challenge: what the next login must be. */
   readonly acrValues?: string
+  readonly maxAgeSeconds?: number
   /** What is missing, for a denied caller: a permission or a grant level. */
   readonly missing?: string
 }

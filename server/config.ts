@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { StepUpRules } from '#schemas/step-up.ts'
 
 /** Everything that a role process is told from outside. Passwords and keys come from the credentials file, never from here. */
 const port = z.coerce.number().int().min(1).max(65_535)
@@ -28,6 +29,10 @@ const Environment = z.object({
   LEASEHOLD_API_URL: url('http:', 'https:'),
   LEASEHOLD_AUDIENCE_FALLBACK: z.stringbool().optional(),
   LEASEHOLD_DPOP_NONCE: z.enum(['required', 'optional']).optional(),
+  LEASEHOLD_ACR_VALUES: z
+    .string()
+    .regex(/^[\w.:/-]{1,64}(,[\w.:/-]{1,64}){1,9}$/, 'must list the names, weakest first')
+    .default('pwd,mfa'),
   LEASEHOLD_API_PORT: port.default(8443),
   LEASEHOLD_API_REPLICA_PORT: port.optional(),
   LEASEHOLD_HEALTH_PORT: port.optional(),
@@ -55,6 +60,9 @@ export interface Config {
   readonly audienceFallback: boolean
   /** Default: in production. */
   readonly dpopNonceRequired: boolean
+  /** Names of authentication contexts (`acr`), weakest first. */
+  readonly acrOrder: readonly string[]
+  readonly stepUp: StepUpRules
   readonly apiPort: number
   readonly apiReplicaPort: number | undefined
   readonly healthPort: number | undefined
@@ -98,6 +106,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     apiUrl: e.LEASEHOLD_API_URL.replace(/\/$/, ''),
     audienceFallback: e.LEASEHOLD_AUDIENCE_FALLBACK ?? e.LEASEHOLD_MODE === 'dev',
     dpopNonceRequired: (e.LEASEHOLD_DPOP_NONCE ?? (e.LEASEHOLD_MODE === 'dev' ? 'optional' : 'required')) === 'required',
+    acrOrder: e.LEASEHOLD_ACR_VALUES.split(','),
+    stepUp: stepUpOf(e.LEASEHOLD_MODE, e.LEASEHOLD_ACR_VALUES.split(',').at(-1) ?? null),
     apiPort: e.LEASEHOLD_API_PORT,
     apiReplicaPort: e.LEASEHOLD_API_REPLICA_PORT,
     healthPort: e.LEASEHOLD_HEALTH_PORT,
@@ -107,6 +117,16 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const faults = modeFaults(config)
   if (faults.length > 0) throw new ConfigurationError(faults)
   return config
+}
+
+/** Break-glass and administration always ask for the strongest login; production asks for it wherever a value is shown. */
+function stepUpOf(mode: Config['mode'], strongest: string | null): StepUpRules {
+  const [strong, any] = [
+    { acr: strongest, maxAgeSeconds: null },
+    { acr: null, maxAgeSeconds: null },
+  ]
+  const shown = mode === 'production' ? strong : any
+  return { checkout: shown, reveal: shown, session: shown, break_glass: strong, admin: strong }
 }
 
 const loopback = /^(127\.\d+\.\d+\.\d+|\[::1\]|localhost)$/

@@ -31,7 +31,7 @@ export async function startIssuer(): Promise<TestIssuer> {
 
   async function sign(key: CryptoKey, sub: string, claims: JWTPayload = {}, header: Record<string, unknown> = {}): Promise<string> {
     const now = Math.floor(Date.now() / 1_000)
-    const payload = { iss: url, sub, aud: audience, client_id: 'test', jti: randomUUID(), iat: now, exp: now + 300, ...claims }
+    const payload = { iss: url, sub, aud: audience, client_id: 'test', jti: randomUUID(), iat: now, exp: now + 300, acr: 'mfa', auth_time: now, ...claims }
     return new SignJWT(payload).setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', kid: 'k1', ...header }).sign(key)
   }
   return {

@@ -40,6 +40,13 @@ const observe: NonNullable<Parts['observe']> = ({ method, path, answers }, { sta
   if (!fits) throw new Error(`the answer ${status} of ${method} ${path} is not as promised`)
 }
 
+const [strong, anyLogin] = [
+  { acr: 'mfa', maxAgeSeconds: null },
+  { acr: null, maxAgeSeconds: null },
+]
+/** As in dev mode. */
+const stepUp = { checkout: anyLogin, reveal: anyLogin, session: anyLogin, break_glass: strong, admin: strong }
+
 export const apiUrl = 'https://leasehold.example'
 /** Path of an item that nobody has. */
 export const absent = '00000000-0000-4000-8000-00000000dead'
@@ -62,6 +69,8 @@ export async function startApi(database: TestDatabase, more: Partial<Parts> = {}
       natsUrl: 'nats://127.0.0.1:4222',
       audienceFallback: true,
       dpopNonceRequired: false,
+      acrOrder: ['pwd', 'mfa'],
+      stepUp,
     },
     log: pino({ level: process.env['LEASEHOLD_TEST_LOG'] ?? 'silent' }),
     db,

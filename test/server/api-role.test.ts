@@ -13,6 +13,7 @@ import { startCutProxy, type CutProxy } from '../support/cut-proxy.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { startOpenBao, type TestOpenBao } from '../support/openbao.ts'
 
+const anyLogin = { acr: null, maxAgeSeconds: null }
 let database: TestDatabase
 let bao: TestOpenBao
 let baoLink: CutProxy
@@ -52,6 +53,8 @@ function contextOf(apiReplicaPort: number): RoleContext {
     oidcUrl: issuer.url,
     audienceFallback: true,
     dpopNonceRequired: false,
+    acrOrder: ['pwd', 'mfa'],
+    stepUp: { checkout: anyLogin, reveal: anyLogin, session: anyLogin, break_glass: anyLogin, admin: anyLogin },
     apiAudience: audience,
     apiUrl: `http://127.0.0.1:${apiPort}`,
     apiPort,
