@@ -31,7 +31,13 @@ export type Authenticate = (request: Request, trace: Trace) => Promise<Caller>
 export function createAuthenticate(parts: Parts): Authenticate {
   const { config, db } = parts
   const logins = new Map<string, Login>()
-  const check = createTokenCheck({ issuer: config.oidcIssuer, issuerUrl: config.oidcUrl, audience: config.apiAudience })
+  const check = createTokenCheck({
+    issuer: config.oidcIssuer,
+    issuerUrl: config.oidcUrl,
+    audience: config.apiAudience,
+    fetch: parts.fetch,
+    developmentProvider: config.mode === 'dev',
+  })
 
   return async function authenticate(request, trace) {
     const { scheme, token } = credentialsOf(request.headers.get('authorization'))
