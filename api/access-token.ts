@@ -43,6 +43,10 @@ export interface TokenRules {
   readonly issuer: string
   readonly issuerUrl: string
   readonly audience: string
+  /** How the issuer is reached: it decides whose certificates are believed. */
+  readonly fetch?: typeof fetch | undefined
+  /** Whether the embedded provider of a development stack is believed. */
+  readonly developmentProvider: boolean
 }
 
 /** Longest life of an access token, seconds (`exp - iat`). */
@@ -124,9 +128,10 @@ function issuerKeys(rules: TokenRules): JWTVerifyGetKey {
   }
 }
 
-async function discover({ issuer, issuerUrl }: TokenRules): Promise<JWTVerifyGetKey> {
-  const response = await fetchFromIssuer(`${issuerUrl.replace(/\/$/, '')}/.well-known/openid-configuration`)
-  const document = (await response.json().catch(() => undefined)) as { issuer?: unknown; jwks_uri?: unknown } | undefined
+async function discover({ issuer, issuerUrl, fetch: reach = fetch, developmentProvider }: TokenRules): Promise<JWTVerifyGetKey> {
+  const response = await fetchFromIssuer(reach, `${issuerUrl.replace(/\/$/, '')}/.well-known/openid-configuration`)
+  const document = (await response.json().catch(() => undefined)) as { issuer?: unknown; jwks_uri?: unknown; leasehold_development?: unknown } | undefined
+  if (document?.leasehold_development === true && !developmentProvider) throw unavailable()
   // The keys are fetched where the issuer is reached, whatever public name it gives itself.
   if (document?.issuer !== issuer || typeof document.jwks_uri !== 'string' || !document.jwks_uri.startsWith(issuer)) throw unavailable()
   const url = new URL(issuerUrl.replace(/\/$/, '') + document.jwks_uri.slice(issuer.replace(/\/$/, '').length))
@@ -134,13 +139,13 @@ async function discover({ issuer, issuerUrl }: TokenRules): Promise<JWTVerifyGet
     cooldownDuration: 30_000,
     cacheMaxAge: 600_000,
     timeoutDuration: 1_500,
-    [customFetch]: (to, init) => fetchFromIssuer(to, init),
+    [customFetch]: (to, init) => fetchFromIssuer(reach, to, init),
   })
 }
 
-async function fetchFromIssuer(url: string, init: RequestInit = {}): Promise<Response> {
+async function fetchFromIssuer(reach: typeof fetch, url: string, init: RequestInit = {}): Promise<Response> {
   try {
-    const response = await fetch(url, { ...init, redirect: 'error', signal: AbortSignal.timeout(1_500) })
+    const response = await reach(url, { ...init, redirect: 'error', signal: AbortSignal.timeout(1_500) })
     if (response.status === 200) return response
   } catch (error) {
     throw unavailable(error)

@@ -45,7 +45,13 @@ export type Authenticate = (request: Request, trace: Trace, certificate: PeerCer
 export function createAuthenticate(parts: Parts): Authenticate {
   const { config, db } = parts
   const logins = new Map<string, Login>()
-  const check = createTokenCheck({ issuer: config.oidcIssuer, issuerUrl: config.oidcUrl, audience: config.apiAudience })
+  const check = createTokenCheck({
+    issuer: config.oidcIssuer,
+    issuerUrl: config.oidcUrl,
+    audience: config.apiAudience,
+    fetch: parts.fetch,
+    developmentProvider: config.mode === 'dev',
+  })
 
   const proofRules: ProofRules = { nonces: parts.nonces, nonceRequired: config.dpopNonceRequired, remember: (digest) => rememberProof(db, digest) }
 

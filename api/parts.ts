@@ -36,6 +36,8 @@ export interface ApiSettings {
 export interface Parts {
   readonly config: ApiSettings
   readonly log: Logger
+  /** How the issuer is reached; absent: the fetch of Node. */
+  readonly fetch?: typeof fetch
   /** Pool of leasehold_api. */
   readonly db: Db
   /** Key of the hashes that tell whether two requests are the same one; the same in every process. */

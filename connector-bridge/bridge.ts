@@ -20,6 +20,8 @@ export interface BridgeParts {
   readonly transit: Transit
   readonly vaultKeys: VaultKeys
   readonly natsUrl: string
+  /** Certificate authorities of NATS, PEM; undefined: those that come with Node. */
+  readonly ca: string | undefined
   readonly log: Logger
 }
 
@@ -37,16 +39,16 @@ export interface Bridge {
 }
 
 export function createBridge(parts: BridgeParts): Bridge {
-  const { db, transit, natsUrl, log } = parts
+  const { db, transit, natsUrl, ca, log } = parts
   const system = once(async (forget) => {
     const signer = await natsKey(transit, natsKeyNames.system, 'account')
-    const connection = await logIn({ natsUrl, inboxPrefix: '_INBOX.identity', signer, rights: systemRights })
+    const connection = await logIn({ natsUrl, ca, inboxPrefix: '_INBOX.identity', signer, rights: systemRights })
     void connection.closed().then(forget)
     return Object.assign(createSystemLine(connection), { connection })
   })
   const accounts = createAccounts({ db, transit, system: (): Promise<SystemLine> => system.get() })
   const connectors = createConnectors({ db, accounts })
-  const lines = createLines({ natsUrl, accounts, greet: (connection, account) => listen({ ...parts, connectors }, connection, account) })
+  const lines = createLines({ natsUrl, ca, accounts, greet: (connection, account) => listen({ ...parts, connectors }, connection, account) })
 
   return {
     fulfil: async ({ accountId, kind, subjectId }) => {

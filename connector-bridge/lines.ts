@@ -13,19 +13,20 @@ export interface Lines {
 
 export interface LinesParts {
   readonly natsUrl: string
+  readonly ca: string | undefined
   readonly accounts: Accounts
   /** Runs once per connection, before anybody uses it. */
   readonly greet: (connection: NatsConnection, account: NatsAccount) => void
 }
 
 /** One connection per organization, because its account is a subject space of its own. */
-export function createLines({ natsUrl, accounts, greet }: LinesParts): Lines {
+export function createLines({ natsUrl, ca, accounts, greet }: LinesParts): Lines {
   const lines = new Map<OrganizationId, Promise<NatsConnection>>()
 
   async function connectTo(accountId: AccountId, organizationId: OrganizationId): Promise<NatsConnection> {
     const account = await accounts.ensure(accountId, organizationId)
     const signer = await accounts.userSigner(organizationId)
-    const connection = await logIn({ natsUrl, inboxPrefix: '_INBOX.bridge', signer, rights: (user) => bridgeRights(user, account.publicKey) })
+    const connection = await logIn({ natsUrl, ca, inboxPrefix: '_INBOX.bridge', signer, rights: (user) => bridgeRights(user, account.publicKey) })
     void connection.closed().then(() => lines.delete(organizationId))
     greet(connection, account)
     return connection

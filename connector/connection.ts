@@ -1,9 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect, jwtAuthenticator, type NatsConnection } from 'nats'
 import type { Logger } from 'pino'
+import { natsTls } from '#schemas/nats-tls.ts'
 
 export interface ConnectionParts {
   readonly natsUrl: string
+  /** Certificate authorities, PEM; undefined: those that come with Node. */
+  readonly ca: string | undefined
   readonly inboxPrefix: string
   readonly nkeySeed: string
   /** The user JWT of now; it is renewed while the process runs. */
@@ -35,7 +38,7 @@ export async function keepConnected(parts: ConnectionParts): Promise<void> {
   }
 }
 
-async function open({ natsUrl, inboxPrefix, nkeySeed, userJwt, log }: ConnectionParts): Promise<NatsConnection | undefined> {
+async function open({ natsUrl, ca, inboxPrefix, nkeySeed, userJwt, log }: ConnectionParts): Promise<NatsConnection | undefined> {
   try {
     return await connect({
       servers: natsUrl,
@@ -46,7 +49,7 @@ async function open({ natsUrl, inboxPrefix, nkeySeed, userJwt, log }: Connection
       pingInterval: 20_000,
       maxPingOut: 2,
       authenticator: jwtAuthenticator(userJwt, new TextEncoder().encode(nkeySeed)),
-      ...(natsUrl.startsWith('tls:') ? { tls: {} } : {}),
+      ...natsTls(natsUrl, ca),
     })
   } catch (error) {
     log.warn({ reason: error instanceof Error ? error.name : 'unknown' }, 'not connected')

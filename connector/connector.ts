@@ -12,6 +12,7 @@ import { createControlPlane } from './control-plane.ts'
 import { readIdentity, writeIdentity } from './identity-file.ts'
 import type { Journal } from './journal.ts'
 import { createOfferCheck } from './offer-check.ts'
+import { refusePlain } from './trust.ts'
 import { createWorker } from './worker.ts'
 
 export interface ConnectorParts {
@@ -19,6 +20,8 @@ export interface ConnectorParts {
   readonly build: string
   readonly journal: Journal
   readonly adapters: Readonly<Record<string, Adapter>>
+  /** Certificate authorities of NATS, PEM; absent: those that come with Node. */
+  readonly ca?: string | undefined
   readonly log: Logger
 }
 
@@ -37,9 +40,10 @@ const helloAgain = 1_000
  *
  * @throws Error when `home` has no finished join
  */
-export function startConnector({ home, build, journal, adapters, log }: ConnectorParts): RunningConnector {
+export function startConnector({ home, build, journal, adapters, ca, log }: ConnectorParts): RunningConnector {
   let identity = readIdentity(home)
   if (identity?.joined == null) throw new Error('this connector has not joined yet')
+  refusePlain(identity.joined.natsUrl, 'tls:')
   const { joined, encryptionKey, nkeySeed } = { ...identity, joined: identity.joined }
   const { connectorId } = joined
   const instance = randomUUID()
@@ -108,6 +112,7 @@ export function startConnector({ home, build, journal, adapters, log }: Connecto
   rmSync(ready, { force: true })
   const connected = keepConnected({
     natsUrl: joined.natsUrl,
+    ca,
     inboxPrefix: subjects.inboxPrefix(connectorId),
     nkeySeed,
     userJwt: () => identity?.joined?.userJwt ?? joined.userJwt,

@@ -4,6 +4,7 @@ import { calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose'
 import { JoinAnswer } from '#schemas/connector-message.ts'
 import { createAllowList } from './allow-list.ts'
 import { readIdentity, writeIdentity, type IdentityFile } from './identity-file.ts'
+import { createFetch, refusePlain } from './trust.ts'
 
 export interface JoinOptions {
   readonly home: string
@@ -13,6 +14,8 @@ export interface JoinOptions {
   readonly token: string
   /** `host:port` entries that this connector may dial. */
   readonly allow: readonly string[]
+  /** Certificate authorities of the API, PEM; absent: those that come with Node. */
+  readonly ca?: string | undefined
   /** ms after which joining is given up; asking again later with the same token and keys goes on. */
   readonly patienceMs?: number
 }
@@ -32,16 +35,18 @@ const pause = 500
  *
  * @throws JoinRefusedError, TypeError (allow list, plain URL outside loopback), Error when patience is over
  */
-export async function join({ home, url, token, allow, patienceMs = 120_000 }: JoinOptions): Promise<JoinAnswer> {
-  refusePlainUrl(url)
+export async function join({ home, url, token, allow, ca, patienceMs = 120_000 }: JoinOptions): Promise<JoinAnswer> {
+  refusePlain(url, 'https:')
   createAllowList(allow)
   const identity: IdentityFile = { ...(readIdentity(home) ?? (await createKeys(url))), apiUrl: url, allow: [...allow] }
   writeIdentity(home, identity)
   const body = JSON.stringify({ token, nkey: fromSeed(new TextEncoder().encode(identity.nkeySeed)).getPublicKey(), encryptionJwk: publicHalf(identity) })
+  const reach = createFetch(ca)
   const end = performance.now() + patienceMs
   for (let wait = pause; performance.now() < end; wait = Math.min(wait * 1.5, 5_000)) {
-    const joined = await ask(new URL('/v1/connectors/join', url), body)
+    const joined = await ask(reach, new URL('/v1/connectors/join', url), body)
     if (joined !== undefined) {
+      refusePlain(joined.natsUrl, 'tls:')
       writeIdentity(home, { ...identity, joined })
       return joined
     }
@@ -51,10 +56,10 @@ export async function join({ home, url, token, allow, patienceMs = 120_000 }: Jo
 }
 
 /** @returns undefined when it should be asked again */
-async function ask(url: URL, body: string): Promise<JoinAnswer | undefined> {
+async function ask(reach: typeof fetch, url: URL, body: string): Promise<JoinAnswer | undefined> {
   let response: Response
   try {
-    response = await fetch(url, {
+    response = await reach(url, {
       method: 'POST',
       body,
       redirect: 'error',
@@ -86,11 +91,4 @@ async function createKeys(apiUrl: string): Promise<IdentityFile> {
 
 function publicHalf({ encryptionKey: { kty, crv, x, kid } }: IdentityFile) {
   return { kty, crv, x, kid }
-}
-
-/** The token is a secret, and what comes back is trusted from then on. */
-function refusePlainUrl(url: string): void {
-  const { protocol, hostname } = new URL(url)
-  const loopback = /^(127\.\d+\.\d+\.\d+|\[::1\]|localhost)$/.test(hostname)
-  if (protocol !== 'https:' && !(protocol === 'http:' && loopback)) throw new TypeError('the API URL must use https outside this machine')
 }

@@ -7,12 +7,15 @@ import { startConnector } from './connector.ts'
 import { join } from './join.ts'
 import { openJournal } from './journal.ts'
 import { lockHome } from './lock.ts'
+import { readAuthorities } from './trust.ts'
 
 /**
  * The connector: an agent in a private network. It only dials out, only to its control plane and its own allow list.
  *
  *     node connector/main.ts --home DIR join --url URL --token-file FILE --allow HOST:PORT...
  *     node connector/main.ts --home DIR run
+ *
+ * LEASEHOLD_CA_FILE names the certificate authorities of the control plane.
  */
 
 const build = '0.1.0'
@@ -27,7 +30,7 @@ async function main(): Promise<void> {
   if (rest.length > 0 || (command !== 'join' && command !== 'run')) throw new Error('the command is join or run')
   if (command === 'run') return run(home)
   const token = readToken(required(values['token-file'], '--token-file'))
-  const { connectorId } = await join({ home, url: required(values.url, '--url'), token, allow: values.allow ?? [] })
+  const { connectorId } = await join({ home, url: required(values.url, '--url'), token, allow: values.allow ?? [], ca: readAuthorities(process.env) })
   process.stdout.write(`${JSON.stringify({ connectorId })}\n`)
 }
 
@@ -35,7 +38,7 @@ async function run(home: string): Promise<void> {
   const log = pino({ level: 'info', base: { role: 'connector', pid: process.pid } })
   const unlock = await lockHome(home)
   const journal = openJournal(path.join(home, 'journal.jsonl'))
-  const connector = startConnector({ home, build, journal, adapters: { postgres: postgresAdapter }, log })
+  const connector = startConnector({ home, build, journal, adapters: { postgres: postgresAdapter }, ca: readAuthorities(process.env), log })
   const stop = (): void =>
     void connector
       .stop()

@@ -19,7 +19,7 @@ interface HookOptions {
   readonly json?: unknown
 }
 
-export interface HookResponse {
+interface HookResponse {
   readonly statusCode: number
   readonly body: unknown
   readonly request: { readonly path: string }
@@ -27,29 +27,34 @@ export interface HookResponse {
 
 const timeoutMs = 1_500
 
+type StrictRequest = (options: HookOptions) => Promise<HookResponse>
+
 /**
  * The transport of node-vault instead of its own, which follows redirects with the token, waits for ever and hangs the token and
  * the payload on its errors. One attempt, 1.5 s, no redirect, and an error without any value.
  *
- * @throws LeaseholdError `dependency-unavailable` when OpenBao does not answer, is sealed, overloaded or redirects
+ * @param fetch how OpenBao is reached; it decides whose certificates are believed
+ * @returns a request that throws LeaseholdError `dependency-unavailable` when OpenBao does not answer, is sealed, overloaded or redirects
  */
-export async function strictRequest({ method, uri, headers, json }: HookOptions): Promise<HookResponse> {
-  const url = new URL(uri)
-  // A path that URL parsing changed would reach another secret than the one that was named.
-  if (uri.slice(url.origin.length) !== url.pathname) throw new Error('the path of an OpenBao request is not canonical')
-  const hasBody = typeof json === 'object' && json !== null
-  const response = await fetch(url, {
-    method,
-    redirect: 'error',
-    signal: AbortSignal.timeout(timeoutMs),
-    headers: { ...headers, ...(hasBody ? { 'content-type': 'application/json' } : {}) },
-    ...(hasBody ? { body: JSON.stringify(json) } : {}),
-  }).catch(rethrow)
-  const text = await response.text().catch(rethrow)
-  if (response.status === 429 || response.status >= 500) throw unavailable()
-  if (response.status >= 400) throw new OpenBaoRefusal(response.status)
-  return { statusCode: response.status, body: parse(text), request: { path: url.pathname } }
-}
+export const strictRequest =
+  (fetch: typeof globalThis.fetch): StrictRequest =>
+  async ({ method, uri, headers, json }) => {
+    const url = new URL(uri)
+    // A path that URL parsing changed would reach another secret than the one that was named.
+    if (uri.slice(url.origin.length) !== url.pathname) throw new Error('the path of an OpenBao request is not canonical')
+    const hasBody = typeof json === 'object' && json !== null
+    const response = await fetch(url, {
+      method,
+      redirect: 'error',
+      signal: AbortSignal.timeout(timeoutMs),
+      headers: { ...headers, ...(hasBody ? { 'content-type': 'application/json' } : {}) },
+      ...(hasBody ? { body: JSON.stringify(json) } : {}),
+    }).catch(rethrow)
+    const text = await response.text().catch(rethrow)
+    if (response.status === 429 || response.status >= 500) throw unavailable()
+    if (response.status >= 400) throw new OpenBaoRefusal(response.status)
+    return { statusCode: response.status, body: parse(text), request: { path: url.pathname } }
+  }
 
 function parse(text: string): unknown {
   if (text === '') return undefined

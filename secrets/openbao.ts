@@ -1,6 +1,7 @@
 import createClient from 'node-vault'
 import { OpenBaoRefusal, strictRequest, unavailable } from './bao-request.ts'
 import { refuseSwitches } from './environment.ts'
+import { sealType } from './seal.ts'
 
 export interface OpenBaoOptions {
   /** Base URL, without a path. */
@@ -8,6 +9,10 @@ export interface OpenBaoOptions {
   /** AppRole of this process; its policy is the least that the process role needs. */
   readonly roleId: string
   readonly secretId: string
+  /** Checks certificates as the process was told; absent: the fetch of Node. */
+  readonly fetch?: typeof fetch | undefined
+  /** A server whose seal key lies in a file is as good as none. */
+  readonly refuseStaticSeal?: boolean
 }
 
 /** Segments of a path below /v1/, e.g. `['leasehold', 'data', 'temporal', '1']`. */
@@ -40,13 +45,14 @@ interface VaultClient {
  *
  * @throws Error when the environment holds a switch that would weaken node-vault
  */
-export function createOpenBao({ url, roleId, secretId }: OpenBaoOptions): OpenBao {
+export function createOpenBao({ url, roleId, secretId, fetch: reach = fetch, refuseStaticSeal = false }: OpenBaoOptions): OpenBao {
   refuseSwitches(process.env)
-  const client = newClient(new URL(url).origin)
+  const client = newClient(new URL(url).origin, strictRequest(reach))
   let goodUntil = 0
   let login: Promise<void> | undefined
 
   async function logIn(): Promise<void> {
+    if (refuseStaticSeal && (await sealType(url, reach)) === 'static') throw unavailable({ name: 'static seal' })
     const { auth } = (await client.write('auth/approle/login', { role_id: roleId, secret_id: secretId }).catch(loginRefused)) ?? {}
     if (auth === undefined) throw unavailable()
     client.token = auth.client_token
@@ -76,12 +82,12 @@ export function createOpenBao({ url, roleId, secretId }: OpenBaoOptions): OpenBa
 }
 
 /** node-vault with our transport; it would print tokens and payloads through `debug`. */
-const newClient = (endpoint: string): VaultClient =>
+const newClient = (endpoint: string, request: ReturnType<typeof strictRequest>): VaultClient =>
   (createClient as unknown as (options: object) => VaultClient)({
     endpoint,
     token: 'none',
     debug: () => {},
-    'request-promise': { defaults: () => strictRequest },
+    'request-promise': { defaults: () => request },
   })
 
 /** Stale credentials of this process are for operators to repair; to callers it is the same as no OpenBao. */

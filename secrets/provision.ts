@@ -17,8 +17,9 @@ export async function provision(options: {
   readonly url: string
   readonly bootRoleId: string
   readonly bootSecretId: string
+  readonly fetch?: typeof fetch
 }): Promise<Record<BaoRole, AppRole>> {
-  const bao = createOpenBao({ url: options.url, roleId: options.bootRoleId, secretId: options.bootSecretId })
+  const bao = createOpenBao({ url: options.url, roleId: options.bootRoleId, secretId: options.bootSecretId, fetch: options.fetch })
   const mounted = (await bao.read<Mounts>(['sys', 'mounts'])) ?? {}
   await ensureMount(bao, mounted, 'leasehold', { type: 'kv', options: { version: '2' } })
   await ensureMount(bao, mounted, 'leasehold-transit', { type: 'transit' })

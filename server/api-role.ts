@@ -1,38 +1,41 @@
 import { createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
-import { createServer, type Server } from 'node:http'
-import { getRequestListener } from '@hono/node-server'
+import type { Server } from 'node:http'
 import { sql } from 'kysely'
-import { createApp, type App } from '#api/app.ts'
+import { createApp } from '#api/app.ts'
 import { createNonces } from '#api/dpop-nonce.ts'
 import type { Parts } from '#api/parts.ts'
-import { createOpenBao } from '#secrets/openbao.ts'
 import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
 import { createTransit } from '#secrets/transit.ts'
 import { createVaultKeys } from '#secrets/vault-keys.ts'
 import { connect, type Db } from '#store/connection.ts'
 import { notifyDuties } from '#store/duties.ts'
+import type { Config } from './config.ts'
 import { passwordOf } from './credentials.ts'
+import { listen, type Place } from './listener.ts'
+import { openBaoOf } from './openbao.ts'
 import type { RoleContext, RunningRole } from './role.ts'
 
 const poolSize = 16
 const checkLimit = 1_500
 const drainLimit = 4_000
 
-/** The HTTP API: one port that all replicas share (SO_REUSEPORT) and one of this replica's own. */
-export async function startApiRole({ config, credentials, log }: RoleContext): Promise<RunningRole> {
-  const db = connect({ url: config.postgresUrl, user: 'leasehold_api', password: passwordOf(credentials, 'leasehold_api'), max: poolSize })
-  const bao = createOpenBao({ url: config.openbaoUrl, ...credentials.openbao })
+/** The HTTP API: ports that all replicas share (SO_REUSEPORT) and one of this replica's own. */
+export async function startApiRole({ config, credentials, trust, certificate, log }: RoleContext): Promise<RunningRole> {
+  const postgres = { url: config.postgresUrl, ca: trust.ca, user: 'leasehold_api', password: passwordOf(credentials, 'leasehold_api') }
+  const db = connect({ ...postgres, max: poolSize })
+  const bao = openBaoOf({ config, credentials, trust })
   const organizationSecrets = createOrganizationSecrets(bao)
   const transit = createTransit(bao)
   const stopping = new AbortController()
   const checks = {
     postgres: async () => (await sql`select 1`.execute(db)).rows.length === 1,
     openbao: async () =>
-      (await fetch(new URL('/v1/sys/health', config.openbaoUrl), { signal: AbortSignal.timeout(checkLimit), redirect: 'error' })).status === 200,
+      (await trust.fetch(new URL('/v1/sys/health', config.openbaoUrl), { signal: AbortSignal.timeout(checkLimit), redirect: 'error' })).status === 200,
   }
   const parts: Parts = {
     config,
     log,
+    fetch: trust.fetch,
     db,
     organizationSecrets,
     vaultKeys: createVaultKeys(organizationSecrets),
@@ -44,8 +47,7 @@ export async function startApiRole({ config, credentials, log }: RoleContext): P
     checks: Object.fromEntries(Object.entries(checks).map(([name, check]) => [name, () => within(check())])),
   }
   const app = createApp(parts)
-  const servers = [await listen(app, config.apiPort, true)]
-  if (config.apiReplicaPort !== undefined) servers.push(await listen(app, config.apiReplicaPort, false))
+  const servers = await Promise.all(placesOf(config).map(({ tls, ...place }) => listen(app, place, tls ? certificate : undefined)))
   return {
     ready: async () => {
       const states = await Promise.all(Object.entries(parts.checks).map(async ([name, check]) => [name, (await check()) ? 'ok' : 'down'] as const))
@@ -57,6 +59,16 @@ export async function startApiRole({ config, credentials, log }: RoleContext): P
       await db.destroy()
     },
   }
+}
+
+/** In production everything is TLS; in dev mode TLS is there besides. A replica's own port is for this machine only. */
+function placesOf({ mode, apiHost, apiPort, apiReplicaPort, apiTlsPort }: Config): (Place & { readonly tls: boolean })[] {
+  const tls = mode === 'production'
+  return [
+    { host: apiHost, port: apiPort, shared: true, tls },
+    ...(apiReplicaPort === undefined ? [] : [{ host: '127.0.0.1', port: apiReplicaPort, shared: false, tls }]),
+    ...(apiTlsPort === undefined ? [] : [{ host: apiHost, port: apiTlsPort, shared: true, tls: true }]),
+  ]
 }
 
 /** The same in every replica and after every restart: requests and nonces are recognised again. */
@@ -74,17 +86,6 @@ function createWake(db: Db): () => void {
       notifyDuties(db).catch(() => {})
     }, 10)
   }
-}
-
-function listen(app: App, port: number, shared: boolean): Promise<Server> {
-  const server = createServer(
-    { keepAliveTimeout: 65_000, headersTimeout: 10_000, requestTimeout: 30_000 },
-    getRequestListener(app.fetch, { overrideGlobalObjects: false }),
-  )
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ port, host: '127.0.0.1', reusePort: shared }, () => resolve(server))
-  })
 }
 
 /** Takes no new connection, lets running requests end, then cuts what is left. */

@@ -2,13 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { createBridge } from '#connector-bridge/bridge.ts'
 import { startDutyLoop } from '#connector-bridge/duty-loop.ts'
-import { createOpenBao } from '#secrets/openbao.ts'
 import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
 import { createTransit } from '#secrets/transit.ts'
 import { createVaultKeys } from '#secrets/vault-keys.ts'
 import { connect } from '#store/connection.ts'
 import { listenForDuties } from '#store/duty-signal.ts'
 import { passwordOf } from './credentials.ts'
+import { openBaoOf } from './openbao.ts'
 import type { RoleContext, RunningRole } from './role.ts'
 
 const poolSize = 8
@@ -19,12 +19,12 @@ const listenEvery = 1_000
 const reconcileEvery = 60_000
 
 /** The NATS side of connectors: their identities, offers, claims and results. */
-export async function startBridgeRole({ config, credentials, log }: RoleContext): Promise<RunningRole> {
-  const login = { url: config.postgresUrl, user: 'leasehold_bridge', password: passwordOf(credentials, 'leasehold_bridge') }
+export async function startBridgeRole({ config, credentials, trust, log }: RoleContext): Promise<RunningRole> {
+  const login = { url: config.postgresUrl, ca: trust.ca, user: 'leasehold_bridge', password: passwordOf(credentials, 'leasehold_bridge') }
   const db = connect({ ...login, max: poolSize })
-  const bao = createOpenBao({ url: config.openbaoUrl, ...credentials.openbao })
+  const bao = openBaoOf({ config, credentials, trust })
   const transit = createTransit(bao)
-  const bridge = createBridge({ db, transit, vaultKeys: createVaultKeys(createOrganizationSecrets(bao)), natsUrl: config.natsUrl, log })
+  const bridge = createBridge({ db, transit, vaultKeys: createVaultKeys(createOrganizationSecrets(bao)), natsUrl: config.natsUrl, ca: trust.ca, log })
   const signal = listenForDuties(login)
   const loop = startDutyLoop({ db, fulfil: bridge.fulfil, wait: signal.wait, log })
   const stopping = new AbortController()

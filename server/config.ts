@@ -1,51 +1,24 @@
-import { z } from 'zod'
+import { Secret } from '#schemas/secret.ts'
 import type { StepUpRules } from '#schemas/step-up.ts'
+import { Environment } from './environment.ts'
+import { modeFaults } from './mode-faults.ts'
 
-/** Everything that a role process is told from outside. Passwords and keys come from the credentials file, never from here. */
-const port = z.coerce.number().int().min(1).max(65_535)
-const url = (...protocols: string[]) =>
-  z
-    .url()
-    .refine((value) => URL.canParse(value) && protocols.includes(new URL(value).protocol), { error: `must be a URL with ${protocols.join(' or ')}` })
-    .refine((value) => !URL.canParse(value) || (new URL(value).username === '' && new URL(value).password === ''), {
-      error: 'must not hold a user or a password',
-    })
+export const roleNames = ['api', 'worker', 'bridge'] as const
+export type RoleName = (typeof roleNames)[number]
 
-const Environment = z.object({
-  LEASEHOLD_MODE: z.enum(['dev', 'production']),
-  LEASEHOLD_POSTGRES_URL: url('postgres:', 'postgresql:'),
-  LEASEHOLD_CREDENTIALS_FILE: z.string().min(1),
-  LEASEHOLD_TEMPORAL_ADDRESS: z.string().regex(/^[^\s/:]+:\d+$/, 'must be host:port'),
-  LEASEHOLD_TEMPORAL_NAMESPACE: z.string().min(1).default('leasehold'),
-  LEASEHOLD_TASK_QUEUE_SUFFIX: z
-    .string()
-    .regex(/^[a-z0-9-]*$/)
-    .default(''),
-  LEASEHOLD_NATS_URL: url('nats:', 'tls:'),
-  LEASEHOLD_OPENBAO_URL: url('http:', 'https:'),
-  LEASEHOLD_OIDC_ISSUER: z.url(),
-  LEASEHOLD_OIDC_URL: url('http:', 'https:').optional(),
-  LEASEHOLD_API_AUDIENCE: z.string().min(1).default('https://leasehold.local/api'),
-  LEASEHOLD_API_URL: url('http:', 'https:'),
-  LEASEHOLD_AUDIENCE_FALLBACK: z.stringbool().optional(),
-  LEASEHOLD_DPOP_NONCE: z.enum(['required', 'optional']).optional(),
-  LEASEHOLD_ACR_VALUES: z
-    .string()
-    .regex(/^[\w.:/-]{1,64}(,[\w.:/-]{1,64}){1,9}$/, 'must list the names, weakest first')
-    .default('pwd,mfa'),
-  LEASEHOLD_API_PORT: port.default(8443),
-  LEASEHOLD_API_REPLICA_PORT: port.optional(),
-  LEASEHOLD_HEALTH_PORT: port.optional(),
-  LEASEHOLD_CACHE_DIRECTORY: z.string().min(1).optional(),
-  LEASEHOLD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
-})
-
+/** Everything that a role process is told from outside; the files that it names are read by server/start-up.ts. */
 export interface Config {
   readonly mode: 'dev' | 'production'
-  readonly postgresUrl: string
   readonly credentialsFile: string
+  /** Certificate authorities of every link of ours; undefined: those that come with Node. */
+  readonly caFile: string | undefined
+  readonly postgresUrl: string
   readonly temporalAddress: string
   readonly temporalNamespace: string
+  readonly temporalTls: boolean
+  readonly temporalServerName: string | undefined
+  readonly temporalClientCertFile: string | undefined
+  readonly temporalClientKeyFile: string | undefined
   readonly taskQueueSuffix: string
   readonly natsUrl: string
   readonly openbaoUrl: string
@@ -63,12 +36,20 @@ export interface Config {
   /** Names of authentication contexts (`acr`), weakest first. */
   readonly acrOrder: readonly string[]
   readonly stepUp: StepUpRules
+  readonly apiHost: string
+  /** TLS 1.3 in production, plain in dev mode. */
   readonly apiPort: number
   readonly apiReplicaPort: number | undefined
+  /** TLS 1.3 beside the plain listener of dev mode. */
+  readonly apiTlsPort: number | undefined
+  readonly tlsCertFile: string | undefined
+  readonly tlsKeyFile: string | undefined
   readonly healthPort: number | undefined
   /** Where a worker keeps its workflow bundle; undefined: nowhere. */
   readonly cacheDirectory: string | undefined
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
+  /** base64url; undefined: the credentials file has it. */
+  readonly tenantSalt: Secret<string> | undefined
 }
 
 /** All faults of the configuration at once: names and rules, never values. */
@@ -85,18 +66,36 @@ export class ConfigurationError extends Error {
 /**
  * Reads the configuration of a role process.
  *
+ * @param roles that the process starts; some rules hold for the API only
  * @throws ConfigurationError naming every faulty variable
  */
-export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+export function readConfig(env: Readonly<Record<string, string | undefined>>, roles: readonly RoleName[] = roleNames): Config {
   const parsed = Environment.safeParse(env)
-  if (!parsed.success) throw new ConfigurationError(parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`))
-  const e = parsed.data
-  const config: Config = {
+  const shape = parsed.success ? [] : parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+  // A faulty variable must not hide what else is wrong: the rules of the mode are asked about those that are well formed.
+  const wellFormed = parsed.success ? parsed.data : wellFormedPart(env)
+  const faults = [...shape, ...modeFaults(wellFormed, env, roles)]
+  if (faults.length > 0 || !parsed.success) throw new ConfigurationError(faults)
+  return toConfig(parsed.data)
+}
+
+function wellFormedPart(env: Readonly<Record<string, string | undefined>>): Partial<Environment> {
+  const fields = Object.entries(Environment.shape).map(([name, schema]) => [name, schema.safeParse(env[name])] as const)
+  return Object.fromEntries(fields.filter(([, field]) => field.success).map(([name, field]) => [name, field.data])) as Partial<Environment>
+}
+
+function toConfig(e: Environment): Config {
+  return {
     mode: e.LEASEHOLD_MODE,
-    postgresUrl: e.LEASEHOLD_POSTGRES_URL,
     credentialsFile: e.LEASEHOLD_CREDENTIALS_FILE,
+    caFile: e.LEASEHOLD_CA_FILE,
+    postgresUrl: e.LEASEHOLD_POSTGRES_URL,
     temporalAddress: e.LEASEHOLD_TEMPORAL_ADDRESS,
     temporalNamespace: e.LEASEHOLD_TEMPORAL_NAMESPACE,
+    temporalTls: e.LEASEHOLD_TEMPORAL_TLS,
+    temporalServerName: e.LEASEHOLD_TEMPORAL_SERVER_NAME,
+    temporalClientCertFile: e.LEASEHOLD_TEMPORAL_CLIENT_CERT_FILE,
+    temporalClientKeyFile: e.LEASEHOLD_TEMPORAL_CLIENT_KEY_FILE,
     taskQueueSuffix: e.LEASEHOLD_TASK_QUEUE_SUFFIX,
     natsUrl: e.LEASEHOLD_NATS_URL,
     openbaoUrl: e.LEASEHOLD_OPENBAO_URL,
@@ -108,15 +107,17 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     dpopNonceRequired: (e.LEASEHOLD_DPOP_NONCE ?? (e.LEASEHOLD_MODE === 'dev' ? 'optional' : 'required')) === 'required',
     acrOrder: e.LEASEHOLD_ACR_VALUES.split(','),
     stepUp: stepUpOf(e.LEASEHOLD_MODE, e.LEASEHOLD_ACR_VALUES.split(',').at(-1) ?? null),
+    apiHost: e.LEASEHOLD_API_HOST,
     apiPort: e.LEASEHOLD_API_PORT,
     apiReplicaPort: e.LEASEHOLD_API_REPLICA_PORT,
+    apiTlsPort: e.LEASEHOLD_API_TLS_PORT,
+    tlsCertFile: e.LEASEHOLD_TLS_CERT_FILE,
+    tlsKeyFile: e.LEASEHOLD_TLS_KEY_FILE,
     healthPort: e.LEASEHOLD_HEALTH_PORT,
     cacheDirectory: e.LEASEHOLD_CACHE_DIRECTORY,
     logLevel: e.LEASEHOLD_LOG_LEVEL,
+    tenantSalt: e.TENANT_SALT === undefined ? undefined : Secret.of(e.TENANT_SALT),
   }
-  const faults = modeFaults(config)
-  if (faults.length > 0) throw new ConfigurationError(faults)
-  return config
 }
 
 /** Break-glass and administration always ask for the strongest login; production asks for it wherever a value is shown. */
@@ -127,24 +128,4 @@ function stepUpOf(mode: Config['mode'], strongest: string | null): StepUpRules {
   ]
   const shown = mode === 'production' ? strong : any
   return { checkout: shown, reveal: shown, session: shown, break_glass: strong, admin: strong }
-}
-
-const loopback = /^(127\.\d+\.\d+\.\d+|\[::1\]|localhost)$/
-
-/** Plain connections may exist in dev mode and on loopback only. */
-function modeFaults(config: Config): string[] {
-  const links: [name: string, address: string, encrypted: boolean][] = [
-    ['LEASEHOLD_POSTGRES_URL', config.postgresUrl, new URL(config.postgresUrl).searchParams.get('sslmode') === 'verify-full'],
-    ['LEASEHOLD_NATS_URL', config.natsUrl, config.natsUrl.startsWith('tls:')],
-    ['LEASEHOLD_OPENBAO_URL', config.openbaoUrl, config.openbaoUrl.startsWith('https:')],
-    ['LEASEHOLD_OIDC_URL', config.oidcUrl, config.oidcUrl.startsWith('https:')],
-    ['LEASEHOLD_API_URL', config.apiUrl, config.apiUrl.startsWith('https:')],
-  ]
-  return links
-    .filter(([, , encrypted]) => !encrypted)
-    .flatMap(([name, address]) => {
-      if (config.mode === 'production') return [`${name}: production refuses connections that are not encrypted and checked`]
-      const host = new URL(address).hostname
-      return host === '' || loopback.test(host) ? [] : [`${name}: a plain connection must stay on loopback`]
-    })
 }

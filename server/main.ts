@@ -1,25 +1,27 @@
 import { parseArgs } from 'node:util'
 import { startApiRole } from './api-role.ts'
 import { startBridgeRole } from './bridge-role.ts'
-import { ConfigurationError, readConfig } from './config.ts'
-import { readCredentials } from './credentials.ts'
+import { ConfigurationError, roleNames, type RoleName } from './config.ts'
 import { listenForHealth } from './health.ts'
 import { createLog } from './log.ts'
 import type { RunningRole, StartRole } from './role.ts'
+import { readStartUp } from './start-up.ts'
+import { refuseDevelopmentServers } from './surroundings.ts'
 import { startWorkerRole } from './worker-role.ts'
 
 /** `node server/main.ts --roles api,worker,bridge`: starts the roles in this process and drains them on SIGTERM or SIGINT. */
 
-const starts: Readonly<Record<string, StartRole>> = { api: startApiRole, worker: startWorkerRole, bridge: startBridgeRole }
+const starts: Readonly<Record<RoleName, StartRole>> = { api: startApiRole, worker: startWorkerRole, bridge: startBridgeRole }
 const drainLimit = 5_000
 
 async function main(): Promise<void> {
   const names = rolesOf(process.argv.slice(2))
-  const config = readConfig(process.env)
-  const credentials = await readCredentials(config.credentialsFile)
+  const startUp = await readStartUp(process.env, names)
+  await refuseDevelopmentServers(startUp, names)
+  const { config } = startUp
   const log = createLog(config, names.join(','))
   const roles: RunningRole[] = []
-  for (const name of names) roles.push(await (starts[name] as StartRole)({ config, credentials, log }))
+  for (const name of names) roles.push(await starts[name]({ ...startUp, log }))
   if (config.healthPort !== undefined) listenForHealth(config.healthPort, roles)
   log.info('ready')
   const stop = (signal: string) => void drain(roles, () => log.info({ signal }, 'draining'))
@@ -27,12 +29,12 @@ async function main(): Promise<void> {
   process.once('SIGINT', stop)
 }
 
-function rolesOf(argv: string[]): string[] {
+function rolesOf(argv: string[]): RoleName[] {
   const { values } = parseArgs({ args: argv, options: { roles: { type: 'string' } } })
   const names = (values.roles ?? '').split(',').filter((name) => name !== '')
-  const unknown = names.filter((name) => !Object.hasOwn(starts, name))
-  if (names.length === 0 || unknown.length > 0) throw new ConfigurationError([`--roles: must list some of ${Object.keys(starts).join(', ')}`])
-  return names
+  const known = names.filter((name): name is RoleName => Object.hasOwn(starts, name))
+  if (names.length === 0 || known.length < names.length) throw new ConfigurationError([`--roles: must list some of ${roleNames.join(', ')}`])
+  return known
 }
 
 async function drain(roles: readonly RunningRole[], announce: () => void): Promise<void> {
@@ -44,6 +46,8 @@ async function drain(roles: readonly RunningRole[], announce: () => void): Promi
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : 'start failed'}\n`)
+  // A fault of the configuration is for operators: where in our code it was found says nothing to them.
+  const words = error instanceof ConfigurationError ? error.message : error instanceof Error ? (error.stack ?? error.message) : 'start failed'
+  process.stderr.write(`${words}\n`)
   process.exit(1)
 })

@@ -1,11 +1,8 @@
 import type { Logger } from 'pino'
-import type { Config } from './config.ts'
-import type { Credentials } from './credentials.ts'
+import type { StartUp } from './start-up.ts'
 
 /** What every role is started with. */
-export interface RoleContext {
-  readonly config: Config
-  readonly credentials: Credentials
+export interface RoleContext extends StartUp {
   readonly log: Logger
 }
 

@@ -9,6 +9,7 @@ import { startLoop, type Loop } from './loop.ts'
 import { reconcile } from './reconcile.ts'
 import { startRelay } from './relay.ts'
 import { createTemporalWorker, installRuntime, type Activities } from './temporal-worker.ts'
+import { nativeLink, type TemporalAddress, type TemporalTls } from './temporal-link.ts'
 import { connectTemporal, type Temporal } from './temporal.ts'
 import { workflowBundle } from './workflow-bundle.ts'
 
@@ -22,6 +23,7 @@ export interface TemporalSide {
 
 export interface TemporalSideOptions {
   readonly config: Config
+  readonly temporalTls: TemporalTls | undefined
   readonly log: Logger
   readonly bao: OpenBao
   /** Pool of leasehold_relay. */
@@ -32,7 +34,7 @@ export interface TemporalSideOptions {
 interface Running {
   readonly worker: Worker
   readonly ended: Promise<void>
-  readonly native: NativeConnection
+  readonly native: { close(): Promise<void> }
   readonly temporal: Temporal
   readonly relay: Loop
   readonly reconciling: Loop
@@ -89,19 +91,20 @@ export function startTemporalSide(options: TemporalSideOptions): TemporalSide {
   }
 }
 
-async function start({ config, log, bao, relay, activities }: TemporalSideOptions): Promise<Running> {
+async function start({ config, temporalTls, log, bao, relay, activities }: TemporalSideOptions): Promise<Running> {
   const dataConverter = await createDataConverter(bao)
   const bundle = await workflowBundle(config.cacheDirectory)
-  const temporal = await connectTemporal(config, dataConverter)
+  const address = { address: config.temporalAddress, tls: temporalTls }
+  const temporal = await connectTemporal(address, config.temporalNamespace, dataConverter)
   installRuntime(log)
-  const native = await NativeConnection.connect({ address: config.temporalAddress })
+  const native = await connectNative(address)
   const restore = () => reconcile({ config, db: relay, temporal, log })
   try {
     // Before the worker, because workflows write search attributes.
     await restore()
     const { temporalNamespace: namespace, taskQueueSuffix } = config
     const worker = await createTemporalWorker({
-      connection: native,
+      connection: native.connection,
       namespace,
       taskQueue: taskQueueOf(taskQueueSuffix),
       workflowBundle: bundle,
@@ -113,6 +116,18 @@ async function start({ config, log, bao, relay, activities }: TemporalSideOption
     return { worker, ended: worker.run(), native, temporal, relay: relaying, reconciling }
   } catch (error) {
     await Promise.all([native.close(), temporal.close()])
+    throw error
+  }
+}
+
+/** @throws Error when Temporal does not answer, or not as `address` asks for */
+export async function connectNative(address: TemporalAddress): Promise<{ readonly connection: NativeConnection; close(): Promise<void> }> {
+  const link = await nativeLink(address)
+  try {
+    const connection = await NativeConnection.connect(link.options)
+    return { connection, close: () => connection.close().finally(link.close) }
+  } catch (error) {
+    link.close()
     throw error
   }
 }

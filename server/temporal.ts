@@ -1,6 +1,6 @@
 import { Client, Connection } from '@temporalio/client'
 import type { DataConverter } from '@temporalio/common'
-import type { Config } from './config.ts'
+import { clientLink, type TemporalAddress } from './temporal-link.ts'
 
 /** How the relay and the schedules talk to Temporal. */
 export interface Temporal {
@@ -14,10 +14,9 @@ export interface Temporal {
   close(): Promise<void>
 }
 
-/** @throws Error when Temporal does not answer within 2 s */
-export async function connectTemporal(config: Config, dataConverter: DataConverter): Promise<Temporal> {
-  const connection = await Connection.connect({ address: config.temporalAddress, connectTimeout: 2_000 })
-  const namespace = config.temporalNamespace
+/** @throws Error when Temporal does not answer within 2 s, or not as `address` asks for */
+export async function connectTemporal(address: TemporalAddress, namespace: string, dataConverter: DataConverter): Promise<Temporal> {
+  const connection = await Connection.connect({ ...clientLink(address), connectTimeout: 2_000 })
   const client = new Client({ connection, namespace, dataConverter })
   return {
     client,

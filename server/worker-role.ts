@@ -2,7 +2,6 @@ import { sql } from 'kysely'
 import { createLeaseActivities } from '#activities/lease.ts'
 import { createRotationActivities } from '#activities/rotation.ts'
 import { createSweepActivities } from '#activities/sweep.ts'
-import { createOpenBao } from '#secrets/openbao.ts'
 import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
 import { createVaultKeys } from '#secrets/vault-keys.ts'
 import { connect, type Db } from '#store/connection.ts'
@@ -12,6 +11,7 @@ import { passwordOf } from './credentials.ts'
 import { startExpirer } from './expirer.ts'
 import { startHousekeeping } from './housekeeping.ts'
 import { startLoop } from './loop.ts'
+import { openBaoOf } from './openbao.ts'
 import type { RoleContext, RunningRole } from './role.ts'
 import { startTemporalSide } from './temporal-side.ts'
 
@@ -23,17 +23,18 @@ const poolSizes = { leasehold_worker: 12, leasehold_relay: 4, leasehold_expirer:
  * Everything that takes time: Temporal's workflows and activities, the relay of duties, and the expirer, which goes on
  * while Temporal or OpenBao are down.
  */
-export async function startWorkerRole({ config, credentials, log }: RoleContext): Promise<RunningRole> {
-  const open = (user: keyof typeof poolSizes): Db => connect({ url: config.postgresUrl, user, password: passwordOf(credentials, user), max: poolSizes[user] })
+export async function startWorkerRole({ config, credentials, trust, temporalTls, log }: RoleContext): Promise<RunningRole> {
+  const postgres = { url: config.postgresUrl, ca: trust.ca }
+  const open = (user: keyof typeof poolSizes): Db => connect({ ...postgres, user, password: passwordOf(credentials, user), max: poolSizes[user] })
   const worker = open('leasehold_worker')
   const relay = open('leasehold_relay')
   const expirer = open('leasehold_expirer')
-  const bao = createOpenBao({ url: config.openbaoUrl, ...credentials.openbao })
+  const bao = openBaoOf({ config, credentials, trust })
   const vaultKeys = createVaultKeys(createOrganizationSecrets(bao))
   const activities = { ...createLeaseActivities(worker), ...createRotationActivities({ db: worker, vaultKeys }), ...createSweepActivities({ expirer, worker }) }
-  const temporalSide = startTemporalSide({ config, log, bao, relay, activities })
+  const temporalSide = startTemporalSide({ config, temporalTls, log, bao, relay, activities })
   const reviewing = startAccessReview({ queue: relay, worker, log, onEnded: temporalSide.wake })
-  const signal = listenForDuties({ url: config.postgresUrl, user: 'leasehold_relay', password: passwordOf(credentials, 'leasehold_relay') })
+  const signal = listenForDuties({ ...postgres, user: 'leasehold_relay', password: passwordOf(credentials, 'leasehold_relay') })
   const listening = startLoop({
     name: 'duty news',
     everyMs: 0,

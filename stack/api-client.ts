@@ -19,13 +19,14 @@ export interface ApiClient {
 /**
  * @param apiUrl base URL without trailing slash
  * @param token access token
+ * @param reach how the API is reached
  */
-export function apiClient(apiUrl: string, token: string): ApiClient {
+export function apiClient(apiUrl: string, token: string, reach = fetch): ApiClient {
   async function call<T>(method: string, path: string, body?: unknown, key?: string): Promise<ApiAnswer<T>> {
     const headers: Record<string, string> = { authorization: `Bearer ${token}` }
     if (body !== undefined) headers['content-type'] = 'application/json'
     if (method === 'POST') headers['idempotency-key'] = key ?? randomUUID()
-    const response = await fetch(apiUrl + path, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+    const response = await reach(apiUrl + path, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
     const text = await response.text()
     return { status: response.status, headers: response.headers, body: (text === '' ? {} : JSON.parse(text)) as T }
   }

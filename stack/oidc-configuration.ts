@@ -13,6 +13,8 @@ const lifetimes = { AccessToken: 900, AuthorizationCode: 60, Session: 3_600, Gra
 
 export function issuerConfiguration(home: Home, { signingKey, cookieKey, dpopNonceKey }: IssuerFile): Configuration {
   return {
+    // Production asks for this and refuses a provider that says it, whatever stands in front of it.
+    discovery: { leasehold_development: true },
     jwks: { keys: [signingKey] },
     clients: [
       {

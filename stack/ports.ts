@@ -14,12 +14,13 @@ const preferred = {
   openbaoCluster: 7407,
   postgres: 7408,
   target: 7409,
+  apiTls: 7410,
 } as const
 export type PortName = keyof typeof preferred
 export type Ports = Readonly<Record<PortName, number>>
 
 /** Others remember these: tokens and logins the issuer, connectors the API, NATS and the target. They never move. */
-const pinned: readonly PortName[] = ['issuer', 'api', 'nats', 'target']
+const pinned: readonly PortName[] = ['issuer', 'api', 'apiTls', 'nats', 'target']
 
 /**
  * The ports of this home: those of its last run where they are free, else the preferred ones, else any.

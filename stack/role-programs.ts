@@ -1,4 +1,5 @@
 import path from 'node:path'
+import { certificateFiles, writeCertificates } from './certificates.ts'
 import { apiAudience } from './oidc-configuration.ts'
 import { freePort } from './ports.ts'
 import type { Program } from './process.ts'
@@ -17,12 +18,14 @@ export async function startRoles(context: ServerContext, { apis, workers, roleEn
     ...Array.from({ length: workers }, (_, index): [RoleName, string] => ['worker', `worker-${index + 1}`]),
     ['bridge', 'bridge'],
   ]
+  await writeCertificates(context.home)
   const programs = await Promise.all(names.map(async ([role, name]) => roleProgram(context, role, name, await freePort(), roleEnvironment)))
   await Promise.all(programs.map((program) => context.add(program).up()))
 }
 
 function roleProgram({ home, ports }: ServerContext, role: RoleName, name: string, port: number, replaced: Readonly<Record<string, string>>): Program {
   const urls = stackUrls(ports)
+  const { certFile, keyFile } = certificateFiles(home)
   return {
     name,
     role,
@@ -45,7 +48,14 @@ function roleProgram({ home, ports }: ServerContext, role: RoleName, name: strin
       LEASEHOLD_API_PORT: String(ports.api),
       LEASEHOLD_CACHE_DIRECTORY: home.file('cache'),
       LEASEHOLD_LOG_LEVEL: process.env['LEASEHOLD_LOG_LEVEL'] ?? 'info',
-      ...(role === 'api' ? { LEASEHOLD_API_REPLICA_PORT: String(port) } : { LEASEHOLD_HEALTH_PORT: String(port) }),
+      ...(role === 'api'
+        ? {
+            LEASEHOLD_API_REPLICA_PORT: String(port),
+            LEASEHOLD_API_TLS_PORT: String(ports.apiTls),
+            LEASEHOLD_TLS_CERT_FILE: certFile,
+            LEASEHOLD_TLS_KEY_FILE: keyFile,
+          }
+        : { LEASEHOLD_HEALTH_PORT: String(port) }),
       ...replaced,
     },
     ready: async () => {

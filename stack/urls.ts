@@ -3,6 +3,8 @@ import type { Ports } from './ports.ts'
 export interface StackUrls {
   /** Base URL without trailing slash. */
   readonly api: string
+  /** The same API over TLS 1.3, with the certificate of the stack's own authority. */
+  readonly apiTls: string
   /** Null until there is one. */
   readonly console: string | null
   readonly issuer: string
@@ -37,6 +39,7 @@ export function stackUrls(ports: Ports | undefined, env: Readonly<Record<string,
   const given = (name: keyof typeof externalVariables): string | undefined => env[externalVariables[name]]
   return {
     api: `http://${at('api')}`,
+    apiTls: `https://${at('apiTls')}`,
     console: null,
     issuer: given('issuer') ?? `http://${at('issuer')}`,
     temporal: given('temporal') ?? at('temporal'),

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { Kysely, PostgresDialect, sql, type PostgresPool } from 'kysely'
 import pg from 'pg'
 import type { AccountId } from '#schemas/ids.ts'
+import { clientOptions, type PostgresAddress } from './address.ts'
 import type { Database } from './database.ts'
 import { createGate, type Gate } from './gate.ts'
 import { translateError } from './postgres-error.ts'
@@ -13,9 +14,7 @@ declare const inTransaction: unique symbol
 /** A Db inside a transaction whose account is set: row-level security and the default of account_id follow from it. */
 export type Transaction = Db & { readonly [inTransaction]: AccountId }
 
-export interface ConnectionOptions {
-  /** postgres://host:port/database[?sslmode=verify-full]; the user comes from `user`. */
-  readonly url: string
+export interface ConnectionOptions extends PostgresAddress {
   readonly user: string
   readonly password: string
   /** Upper limit of open connections. */
@@ -84,12 +83,8 @@ function namingPool(pool: pg.Pool, gate: Gate): PostgresPool {
 
 /** Opens a pool. The caller ends it with `db.destroy()`. */
 export function connect(options: ConnectionOptions): Db {
-  const url = new URL(options.url)
-  // A user in the connection string, even an empty one, wins over the driver's own options.
-  url.username = options.user
-  url.password = encodeURIComponent(options.password)
   const pool = new pg.Pool({
-    connectionString: url.href,
+    ...clientOptions(options, options),
     max: options.max,
     connectionTimeoutMillis: 1_500,
     query_timeout: answerLimit,

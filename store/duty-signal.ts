@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { clientOptions } from './address.ts'
 import type { ConnectionOptions } from './connection.ts'
 
 export interface DutySignal {
@@ -10,7 +11,7 @@ export interface DutySignal {
 const pause = 2_000
 
 /** Hears the notification that `notifyDuties` sends, over a connection of its own that is made anew when it breaks. */
-export function listenForDuties({ url, user, password }: Omit<ConnectionOptions, 'max'>): DutySignal {
+export function listenForDuties(login: Omit<ConnectionOptions, 'max'>): DutySignal {
   let client: pg.Client | undefined
   let closed = false
   let raised = false
@@ -21,10 +22,8 @@ export function listenForDuties({ url, user, password }: Omit<ConnectionOptions,
   }
 
   async function connect(): Promise<void> {
-    const address = new URL(url)
-    address.username = user
-    address.password = encodeURIComponent(password)
-    const next = new pg.Client({ connectionString: address.href, connectionTimeoutMillis: 1_500, application_name: `${user} listening`, keepAlive: true })
+    const name = `${login.user} listening`
+    const next = new pg.Client({ ...clientOptions(login, login), connectionTimeoutMillis: 1_500, application_name: name, keepAlive: true })
     next
       .on('error', () => {})
       .on('notification', raise)

@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { clientOptions } from './address.ts'
 
 /** Login roles of PostgreSQL, one per loop or process role; none may bypass row-level security. */
 export const databaseRoles = ['leasehold_owner', 'leasehold_api', 'leasehold_worker', 'leasehold_relay', 'leasehold_expirer', 'leasehold_bridge'] as const
@@ -13,9 +14,10 @@ const guardRails = { lock_timeout: '300ms', transaction_timeout: '2s', idle_in_t
  * @param superuserUrl connection URL of the maintenance database
  * @param passwords SCRAM verifiers or passwords per role
  * @param database name of the database to create
+ * @param ca certificate authorities, PEM
  */
-export async function ensureRoles(superuserUrl: string, passwords: Record<DatabaseRole, string>, database = 'leasehold'): Promise<void> {
-  const client = new pg.Client({ connectionString: superuserUrl })
+export async function ensureRoles(superuserUrl: string, passwords: Record<DatabaseRole, string>, database = 'leasehold', ca?: string): Promise<void> {
+  const client = new pg.Client(clientOptions({ url: superuserUrl, ca }))
   await client.connect()
   try {
     for (const role of databaseRoles) await ensureRole(client, role, passwords[role])

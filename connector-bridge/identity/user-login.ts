@@ -1,10 +1,13 @@
 import { createUser } from '@nats-io/nkeys'
 import { connect, jwtAuthenticator, type NatsConnection } from 'nats'
+import { natsTls } from '#schemas/nats-tls.ts'
 import { mintUser, userLife, type UserRights } from './claims.ts'
 import type { NatsKey } from './nats-key.ts'
 
 export interface LoginOptions {
   readonly natsUrl: string
+  /** Certificate authorities, PEM; undefined: those that come with Node. */
+  readonly ca: string | undefined
   readonly inboxPrefix: string
   /** Signs the user. */
   readonly signer: NatsKey
@@ -16,7 +19,7 @@ export interface LoginOptions {
  *
  * @throws Error of the driver when the server does not answer or refuses
  */
-export async function logIn({ natsUrl, inboxPrefix, signer, rights }: LoginOptions): Promise<NatsConnection> {
+export async function logIn({ natsUrl, ca, inboxPrefix, signer, rights }: LoginOptions): Promise<NatsConnection> {
   const user = createUser()
   const mint = (): Promise<string> => mintUser(signer, rights(user.getPublicKey()))
   let jwt = await mint()
@@ -32,7 +35,7 @@ export async function logIn({ natsUrl, inboxPrefix, signer, rights }: LoginOptio
     reconnectJitter: 250,
     ignoreAuthErrorAbort: true,
     authenticator: jwtAuthenticator(() => jwt, user.getSeed()),
-    ...(natsUrl.startsWith('tls:') ? { tls: {} } : {}),
+    ...natsTls(natsUrl, ca),
   })
   // The server ends the connection with its rights; the driver then comes back with the newer ones.
   const renewal = setInterval(

@@ -16,15 +16,19 @@ export interface TestIssuer {
   stop(): Promise<void>
 }
 
-/** An OpenID provider as far as a resource server sees one: discovery and keys. */
-export async function startIssuer(): Promise<TestIssuer> {
+/**
+ * An OpenID provider as far as a resource server sees one: discovery and keys.
+ *
+ * @param metadata more of what its discovery document says
+ */
+export async function startIssuer(metadata: object = {}): Promise<TestIssuer> {
   const [own, foreign] = await Promise.all([generateKeyPair('ES256'), generateKeyPair('ES256')])
   const keys = [{ ...(await exportJWK(own.publicKey)), kid: 'k1', alg: 'ES256', use: 'sig' }]
   let fetches = 0
   const server = createServer((request, response) => {
     const discovery = request.url === '/.well-known/openid-configuration'
     if (!discovery) fetches += 1
-    response.setHeader('content-type', 'application/json').end(JSON.stringify(discovery ? { issuer: url, jwks_uri: `${url}/jwks` } : { keys }))
+    response.setHeader('content-type', 'application/json').end(JSON.stringify(discovery ? { issuer: url, jwks_uri: `${url}/jwks`, ...metadata } : { keys }))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`

@@ -19,6 +19,7 @@ import { createVaultKeys, keyVersionOf } from '#secrets/vault-keys.ts'
 import { startBridgeRole } from '#server/bridge-role.ts'
 import type { Config } from '#server/config.ts'
 import type { RunningRole } from '#server/role.ts'
+import { createTrust } from '#server/trust.ts'
 import { acme } from '#stack/people.ts'
 import { beginRotation } from '#store/begin-rotation.ts'
 import { inAccount, type Transaction } from '#store/connection.ts'
@@ -77,6 +78,9 @@ export async function createBridgeWorld(): Promise<BridgeWorld> {
   const bridge = await startBridgeRole({
     config: { postgresUrl: database.url, openbaoUrl: openBao.url, natsUrl: nats.url } as Config,
     credentials: { postgres: { leasehold_bridge: database.password }, openbao: openBao.login('leasehold-bridge'), tenantSalt: 'AA' },
+    trust: createTrust(),
+    certificate: undefined,
+    temporalTls: undefined,
     log: pino({ level: process.env['LEASEHOLD_TEST_DEBUG'] ? 'debug' : 'silent' }),
   })
   const worker = database.as('leasehold_worker')

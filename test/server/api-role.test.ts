@@ -2,30 +2,37 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { request, type IncomingMessage } from 'node:http'
 import { createServer, type AddressInfo } from 'node:net'
+import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startApiRole } from '#server/api-role.ts'
-import type { Config } from '#server/config.ts'
+import { readConfig } from '#server/config.ts'
 import type { RoleContext, RunningRole } from '#server/role.ts'
+import { createTrust } from '#server/trust.ts'
+import { createAuthority, issue, type Authority, type Issued } from '#stack/certificates.ts'
 import { seedPeople } from '#stack/seed-people.ts'
 import { audience, startIssuer, type TestIssuer } from '../api/issuer.ts'
 import { startCutProxy, type CutProxy } from '../support/cut-proxy.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { startOpenBao, type TestOpenBao } from '../support/openbao.ts'
 
-const anyLogin = { acr: null, maxAgeSeconds: null }
 let database: TestDatabase
 let bao: TestOpenBao
 let baoLink: CutProxy
 let issuer: TestIssuer
 let apiPort: number
+let apiTlsPort: number
+let authority: Authority
+let certificate: Issued
 const replicas: { readonly role: RunningRole; readonly port: number }[] = []
 
 beforeAll(async () => {
   ;[database, bao, issuer] = await Promise.all([createTestDatabase(), startOpenBao(), startIssuer()])
   baoLink = await startCutProxy({ host: '127.0.0.1', port: Number(new URL(bao.url).port) })
   await seedPeople(database.ownerUrl, issuer.url)
-  apiPort = await freePort()
+  ;[apiPort, apiTlsPort] = [await freePort(), await freePort()]
+  authority = await createAuthority('test')
+  certificate = await issue(authority, ['localhost', '127.0.0.1'])
   for (let index = 0; index < 2; index += 1) {
     const port = await freePort()
     replicas.push({ role: await startApiRole(contextOf(port)), port })
@@ -40,33 +47,29 @@ afterAll(async () => {
 })
 
 function contextOf(apiReplicaPort: number): RoleContext {
-  const config: Config = {
-    mode: 'dev',
-    postgresUrl: database.url,
-    credentialsFile: '',
-    temporalAddress: '127.0.0.1:1',
-    temporalNamespace: 'leasehold',
-    taskQueueSuffix: '',
-    natsUrl: 'nats://127.0.0.1:1',
-    openbaoUrl: `http://127.0.0.1:${baoLink.port}`,
-    oidcIssuer: issuer.url,
-    oidcUrl: issuer.url,
-    audienceFallback: true,
-    dpopNonceRequired: false,
-    acrOrder: ['pwd', 'mfa'],
-    stepUp: { checkout: anyLogin, reveal: anyLogin, session: anyLogin, break_glass: anyLogin, admin: anyLogin },
-    apiAudience: audience,
-    apiUrl: `http://127.0.0.1:${apiPort}`,
-    apiPort,
-    apiReplicaPort,
-    healthPort: undefined,
-    cacheDirectory: undefined,
-    logLevel: 'error',
-  }
+  const config = readConfig({
+    LEASEHOLD_MODE: 'dev',
+    LEASEHOLD_POSTGRES_URL: database.url,
+    LEASEHOLD_CREDENTIALS_FILE: '/nowhere',
+    LEASEHOLD_TEMPORAL_ADDRESS: '127.0.0.1:1',
+    LEASEHOLD_NATS_URL: 'nats://127.0.0.1:1',
+    LEASEHOLD_OPENBAO_URL: `http://127.0.0.1:${baoLink.port}`,
+    LEASEHOLD_OIDC_ISSUER: issuer.url,
+    LEASEHOLD_API_AUDIENCE: audience,
+    LEASEHOLD_API_URL: `http://127.0.0.1:${apiPort}`,
+    LEASEHOLD_API_PORT: String(apiPort),
+    LEASEHOLD_API_REPLICA_PORT: String(apiReplicaPort),
+    LEASEHOLD_API_TLS_PORT: String(apiTlsPort),
+    LEASEHOLD_TLS_CERT_FILE: '/nowhere',
+    LEASEHOLD_TLS_KEY_FILE: '/nowhere',
+  })
   const openbao = bao.login('leasehold-api')
   return {
     config,
     credentials: { postgres: { leasehold_api: database.password }, openbao, tenantSalt: randomBytes(32).toString('base64url') },
+    trust: createTrust(),
+    certificate,
+    temporalTls: undefined,
     log: pino({ level: 'silent' }),
   }
 }
@@ -88,6 +91,26 @@ test('two replicas answer on one port and each on its own', async () => {
     expect((await get(port, '/healthz')).status).toBe(200)
     expect((await get(port, '/v1/me', token)).status).toBe(200)
   }
+})
+
+test('the same API answers over TLS 1.3 and over nothing less, to callers with a certificate and without', async () => {
+  const handshake = async (options: ConnectionOptions): Promise<TLSSocket> => {
+    const socket = connect({ host: '127.0.0.1', port: apiTlsPort, ca: authority.cert, ...options })
+    await once(socket, 'secureConnect')
+    return socket
+  }
+  const own = await issue(await createAuthority('somebody'), ['caller'])
+  for (const options of [{}, own]) {
+    const socket = await handshake(options)
+    expect(socket.getProtocol()).toBe('TLSv1.3')
+    socket.write('GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n')
+    const [answer] = (await once(socket, 'data')) as [Buffer]
+    expect(answer.toString()).toMatch(/^HTTP\/1.1 200/)
+    socket.destroy()
+  }
+  await expect(handshake({ maxVersion: 'TLSv1.2' })).rejects.toThrow(/protocol version/)
+  await expect(createTrust(authority.cert).fetch(`https://127.0.0.1:${apiTlsPort}/healthz`)).resolves.toMatchObject({ status: 200 })
+  await expect(createTrust().fetch(`https://127.0.0.1:${apiTlsPort}/healthz`)).rejects.toThrow()
 })
 
 test('an organization secret is kept in OpenBao, once', async () => {

@@ -1,7 +1,11 @@
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
 import pg from 'pg'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { expectStatus } from '#stack/api-client.ts'
+import { createTrust } from '#server/trust.ts'
+import { apiClient, expectStatus } from '#stack/api-client.ts'
+import { accessToken } from '#stack/login.ts'
 import { startStack, type Stack } from '#stack/test-stack.ts'
 import { runTour } from '#stack/run-tour.ts'
 import { readHome, type Home } from '#stack/home.ts'
@@ -23,6 +27,13 @@ describe('the main job', () => {
     await runTour(readHome(stack.home) as Home, (line) => lines.push(line))
     expect(lines).toHaveLength(10)
   }, 90_000)
+
+  test('the API answers over TLS 1.3 too, with a certificate of the authority of this stack', async () => {
+    const { fetch: reach } = createTrust(readFileSync(path.join(stack.home, 'tls/ca.pem'), 'utf8'))
+    const secure = apiClient(stack.urls.apiTls, await accessToken({ home: stack.home, user: 'sam' }), reach)
+    expect((await secure.get<{ user: { sub: string } }>('/v1/me')).status).toBe(200)
+    await expect(fetch(`${stack.urls.apiTls}/healthz`)).rejects.toThrow()
+  })
 
   test('200 parallel checkouts of an exclusive identity through 2 replicas: one lease, 199 refusals, and a checkin under that load', async () => {
     const answers = await Promise.all(Array.from({ length: 200 }, () => product.place('reports-db')))

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { OperatorConfiguration } from '#connector-bridge/identity/operator.ts'
+import type { Issued } from '#stack/certificates.ts'
 
 /** A real nats-server in operator mode. */
 export interface TestNats {
@@ -16,15 +17,22 @@ export interface TestNats {
   readonly stop: () => Promise<void>
 }
 
-/** @throws Error when it does not come up within 10 s; LEASEHOLD_TEST_NATS names the binary (else `nats-server` on PATH) */
-export async function startNats(configuration: OperatorConfiguration): Promise<TestNats> {
+/**
+ * @param certificate with one it speaks TLS 1.3 only
+ * @throws Error when it does not come up within 10 s; LEASEHOLD_TEST_NATS names the binary (else `nats-server` on PATH)
+ */
+export async function startNats(configuration: OperatorConfiguration, certificate?: Issued): Promise<TestNats> {
   const folder = await mkdtemp(path.join(tmpdir(), 'leasehold-nats-'))
   const port = await freePort()
   const file = path.join(folder, 'nats.conf')
-  await writeFile(file, format(folder, port, configuration))
+  await writeFile(file, format(folder, port, configuration) + (certificate === undefined ? '' : tls(folder)))
+  if (certificate !== undefined) {
+    await writeFile(path.join(folder, 'server.pem'), certificate.cert)
+    await writeFile(path.join(folder, 'server.key'), certificate.key, { mode: 0o600 })
+  }
   let server: ChildProcess | undefined
   const nats: TestNats = {
-    url: `nats://127.0.0.1:${port}`,
+    url: `${certificate === undefined ? 'nats' : 'tls'}://127.0.0.1:${port}`,
     start: async () => {
       server = spawn(process.env['LEASEHOLD_TEST_NATS'] ?? 'nats-server', ['--config', file], {
         stdio: process.env['LEASEHOLD_TEST_DEBUG'] ? 'inherit' : 'ignore',
@@ -58,6 +66,9 @@ resolver_preload: { ${Object.entries(resolverPreload)
   .join('\n')} }
 max_payload: 131072
 no_fast_producer_stall: true
+`
+
+const tls = (folder: string): string => `tls { cert_file: "${folder}/server.pem", key_file: "${folder}/server.key", min_version: "1.3" }
 `
 
 async function untilListening(port: number): Promise<void> {
