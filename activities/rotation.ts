@@ -47,9 +47,11 @@ export function createRotationActivities({ db, vaultKeys }: { readonly db: Db; r
       const sealed = seal(key, { identityId: material.identityId, version: material.nextVersion, purpose: 'credential' }, value)
       const staged = { version: material.nextVersion, sealed, hash: passwordHash(key, value) }
       await inTransaction(subject, (trx, id) => stageVersion(trx, id, staged, actorOf(subject)))
+      // crash point: value staged
     },
     async openRotationJobs(subject) {
       await inTransaction(subject, openJobs)
+      // crash point: jobs opened
       await wakeBridge()
     },
     async lapseClaim(subject, jobId, epoch) {

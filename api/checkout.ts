@@ -59,6 +59,7 @@ export function checkoutRoutes(route: DefineRoute, { vaultKeys, wakeLoops }: Par
         open: ring.openValue,
       }
       const { lease, credential, replayed } = await decideWhenFree(inAccount, request)
+      // crash point: checkout committed
       wakeLoops()
       const shown = presentLease(leaseId, lease, { holder: principal.name ?? principal.sub, reason: body.reason, endedBy: null })
       return reply(

@@ -77,6 +77,7 @@ export function grantRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
     },
     async ({ params: { id: vaultId, grantId }, actor, inAccount }) => {
       await inAccount((trx) => revokeGrant(trx, vaultId, grantId, actor))
+      // crash point: grant revoked
       await reviewLeases(inAccount, { vaultId }, actor)
       wakeLoops()
       return reply(204, null)

@@ -68,7 +68,10 @@ export function startConnector({ home, build, journal, adapters, ca, log }: Conn
     const open = left()
     const answer = await controlPlane.hello({ v: 1, instance, build, adapters: Object.keys(adapters), open })
     // They know now, and whatever must happen with these jobs comes as a new offer.
-    for (const { jobId, epoch } of open) journal.append({ jobId, epoch, instance, state: 'reported' })
+    for (const { jobId, epoch, state } of open) {
+      // What was only received was perhaps never granted, and then comes again with the same epoch.
+      journal.append({ jobId, epoch, instance, state: 'reported', ...(state === 'received' ? { unclaimed: true } : {}) })
+    }
     clockAhead = answer.now - Date.now()
     if (answer.userJwt !== undefined && identity?.joined != null) {
       identity = { ...identity, joined: { ...identity.joined, userJwt: answer.userJwt } }

@@ -39,12 +39,15 @@ export async function runJob(job: SealedJob, tools: JobTools): Promise<JobOutcom
   const beforeSend = (): number => {
     if (tools.remaining() <= 0) return 0
     tools.step('applying')
+    // crash point: job applying
     // Writing that down took time too.
     return tools.remaining()
   }
   const change = await adapter.change(job.target, { as, username: job.account.username, password: job.staged, beforeSend })
   if (change.change === 'unchanged') return unchanged(change.reasonClass)
+  // crash point: job changed
   if (change.change === 'applied') tools.step('applied')
+  // crash point: job applied
   if (change.change === 'applied') return prove(job, adapter, 'verify-failed')
   const outcome = await prove(job, adapter, change.reasonClass)
   // What was sent may still arrive: that the known value logs in now does not mean that it will in a second.

@@ -84,6 +84,7 @@ async function doJob(parts: WorkerParts, { jobId, epoch }: Offer): Promise<void>
   const { journal, controlPlane, instance, log } = parts
   const step: Step = { jobId, epoch, instance }
   journal.append({ ...step, state: 'received' })
+  // crash point: job received
   const elapsed = stopwatch()
   const answer = await claim(controlPlane, { v: 1, ...step })
   if ('refused' in answer) {
@@ -91,6 +92,7 @@ async function doJob(parts: WorkerParts, { jobId, epoch }: Offer): Promise<void>
     return log.info({ jobId, epoch, refused: answer.refused }, 'claim refused')
   }
   journal.append({ ...step, state: 'claimed' })
+  // crash point: job claimed
   const job = await openSealedJob(parts, answer.jwe, step)
   const remaining = (): number => job.deadlineMs - margin - elapsed()
   const outcome = await runJob(job, {
@@ -130,11 +132,13 @@ function finish({ connectorId, journal }: WorkerParts, job: SealedJob, step: Ste
   const mac = createHmac('sha256', Buffer.from(job.macKey, 'base64url')).update(resultText(connectorId, open)).digest('base64url')
   const result = { ...open, mac }
   journal.append({ ...step, state: 'verified', result })
+  // crash point: job verified
   return result
 }
 
 async function report({ controlPlane, journal, log }: WorkerParts, result: JobResult): Promise<void> {
   const answer = await controlPlane.report(result)
+  // crash point: job acknowledged
   const { jobId, epoch, instance } = result
   if ('refused' in answer) log.error({ jobId, epoch, refused: answer.refused }, 'result refused')
   journal.append({ jobId, epoch, instance, state: 'reported' })

@@ -49,6 +49,7 @@ async function endLease(worker: Db, accountId: AccountId, leaseId: LeaseId): Pro
   const lease = await inAccount(worker, accountId, (trx) => releaseLease(trx, { leaseId, cause: 'expired', actor: { kind: 'system', id: 'expirer' } })).catch(
     () => undefined,
   )
+  // crash point: lease expired
   return lease?.state === 'ended'
 }
 

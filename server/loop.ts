@@ -16,10 +16,13 @@ export interface LoopOptions {
   readonly log: Logger
 }
 
+/** Longest pause after failures, ms, unless the pause between good turns is longer. */
 const longestPause = 5_000
 
+const pauseAfter = (failures: number, everyMs: number): number => Math.min(Math.max(longestPause, everyMs), everyMs * 2 ** Math.min(failures, 10))
+
 /**
- * Turns one after the other, never two at once. After failures the pause doubles, up to 5 s, and news does not shorten it; the
+ * Turns one after the other, never two at once. After failures the pause doubles, up to 5 s or `everyMs`, and news does not shorten it; the
  * first failure and every tenth is logged.
  */
 export function startLoop({ name, everyMs, turn, log }: LoopOptions): Loop {
@@ -42,7 +45,7 @@ export function startLoop({ name, everyMs, turn, log }: LoopOptions): Loop {
     while (running) {
       news = false
       const more = await turn().then(succeeded, failed)
-      if (running && !more && !(news && failures === 0)) await pause(Math.min(longestPause, everyMs * 2 ** Math.min(failures, 10)))
+      if (running && !more && !(news && failures === 0)) await pause(pauseAfter(failures, everyMs))
     }
   }
 

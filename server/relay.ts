@@ -43,6 +43,7 @@ export function startRelay({ db, temporal, taskQueueSuffix, log, onNewNamespace 
   async function deliver(duty: Duty): Promise<void> {
     try {
       await poke(temporal, taskQueueSuffix, duty)
+      // crash point: duty delivered
       await recordDelivered(db, duty)
     } catch (error) {
       if (isUnavailable(error)) {

@@ -9,7 +9,7 @@ export type ControlRequest =
   | { readonly do: 'stop' }
   | { readonly do: 'kill'; readonly name: string; readonly signal: NodeJS.Signals }
   | { readonly do: 'hold'; readonly name: string; readonly signal: NodeJS.Signals }
-  | { readonly do: 'restart'; readonly name: string }
+  | { readonly do: 'restart'; readonly name: string; readonly once?: Readonly<Record<string, string>> }
 
 export type ControlAnswer = { readonly ok: true; readonly status: StackStatus } | { readonly ok: false; readonly error: string }
 

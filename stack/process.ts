@@ -27,13 +27,20 @@ export interface ProcessFacts {
   readonly role: string
   readonly pid: number | null
   readonly port: number | null
+  /** How often it was started. */
+  readonly starts: number
   readonly state: 'starting' | 'ready' | 'held' | 'waiting' | 'stopped'
 }
 
 export interface Process {
   readonly facts: () => ProcessFacts
-  /** Starts it when it is down and waits until it is ready. @throws Error with the end of its log */
-  up(limitMs?: number): Promise<void>
+  /**
+   * Starts it when it is down and waits until it is ready.
+   *
+   * @param once variables of this one start; when it is started again, they are gone
+   * @throws Error with the end of its log
+   */
+  up(once?: Readonly<Record<string, string>>, limitMs?: number): Promise<void>
   /** Sends a signal to the process; it is started again when it ends. */
   kill(signal: NodeJS.Signals): void
   /** Ends it and keeps it down until `up`. */
@@ -53,18 +60,20 @@ export function createProcess(program: Program, { guardian, logs, home }: { guar
   let wanted: 'up' | 'held' | 'stopped' = 'stopped'
   let ready = false
   let failures = 0
+  let starts = 0
   let restart: NodeJS.Timeout | undefined
 
-  function launch(): void {
+  function launch(once: Readonly<Record<string, string>> = {}): void {
     clearTimeout(restart)
     ready = false
+    starts += 1
     const output = openLog(log)
     const started = Date.now()
     const next = spawn(program.command, program.args, {
       detached: true,
       cwd: '/',
       stdio: ['ignore', output, output],
-      env: { PATH: process.env['PATH'] ?? '', HOME: home, TZ: 'UTC', ...program.env },
+      env: { PATH: process.env['PATH'] ?? '', HOME: home, TZ: 'UTC', ...program.env, ...once },
       ...program.user,
     })
     closeSync(output)
@@ -80,7 +89,7 @@ export function createProcess(program: Program, { guardian, logs, home }: { guar
       child = undefined
       ready = false
       failures = Date.now() - started > 10_000 ? 1 : failures + 1
-      if (wanted === 'up') restart = setTimeout(launch, Math.min(100 * 2 ** (failures - 1), longestPause))
+      if (wanted === 'up') restart = setTimeout(() => launch(), Math.min(100 * 2 ** (failures - 1), longestPause))
     }
     next.once('exit', onEnd)
     next.once('error', onEnd)
@@ -116,12 +125,13 @@ export function createProcess(program: Program, { guardian, logs, home }: { guar
       role,
       pid: child?.pid ?? null,
       port: port ?? null,
+      starts,
       state: wanted === 'held' ? 'held' : wanted === 'stopped' ? 'stopped' : child === undefined ? 'waiting' : ready ? 'ready' : 'starting',
     }),
-    async up(limitMs = patience) {
+    async up(once = {}, limitMs = patience) {
       wanted = 'up'
       failures = 0
-      if (child === undefined) launch()
+      if (child === undefined) launch(once)
       const deadline = Date.now() + limitMs
       while (!ready) {
         if (failures > 2 || Date.now() > deadline) throw new Error(`${name} did not become ready; the end of its log:\n${lastLines(log)}`)

@@ -124,8 +124,8 @@ const seconds = (began: number): string => ((performance.now() - began) / 1_000)
 
 function supervisorFacts(guardianPid: number | undefined): ProcessFacts[] {
   return [
-    { name: 'supervisor', role: 'supervisor', pid: process.pid, port: null, state: 'ready' },
-    { name: 'guardian', role: 'guardian', pid: guardianPid ?? null, port: null, state: 'ready' },
+    { name: 'supervisor', role: 'supervisor', pid: process.pid, port: null, starts: 1, state: 'ready' },
+    { name: 'guardian', role: 'guardian', pid: guardianPid ?? null, port: null, starts: 1, state: 'ready' },
   ]
 }
 
@@ -137,5 +137,5 @@ async function obey(request: ControlRequest, processes: ReadonlyMap<string, Proc
   if (request.do === 'kill') return found.kill(request.signal)
   if (request.do === 'hold') return found.hold(request.signal)
   if (found.facts().state !== 'held') await found.hold()
-  await found.up()
+  await found.up(request.once)
 }

@@ -39,8 +39,12 @@ export interface Stack {
   kill(name: string, signal?: NodeJS.Signals): Promise<void>
   /** Ends a process and keeps it down until `restart`. */
   hold(name: string, signal?: NodeJS.Signals): Promise<void>
-  /** Returns when the process is ready again. */
-  restart(name: string): Promise<void>
+  /**
+   * Returns when the process is ready again.
+   *
+   * @param crashPoint name of a `// crash point:` of its code, where it dies when it comes there the next time
+   */
+  restart(name: string, crashPoint?: string): Promise<void>
   /** Returns when no process of the stack is left. */
   stop(): Promise<void>
 }
@@ -114,10 +118,15 @@ export async function connectStack(folder: string): Promise<Stack> {
     processes: async () => (await askSupervisor(home, { do: 'status' })).processes,
     kill: (name, signal = 'SIGKILL') => order({ do: 'kill', name, signal }),
     hold: (name, signal = 'SIGTERM') => order({ do: 'hold', name, signal }),
-    restart: (name) => order({ do: 'restart', name }),
+    restart: (name, crashPoint) => order({ do: 'restart', name, ...(crashPoint === undefined ? {} : { once: crashAt(crashPoint) }) }),
     stop: async () => untilGone(await askSupervisor(home, { do: 'stop' })),
   }
 }
+
+const crashAt = (point: string): Record<string, string> => ({
+  LEASEHOLD_CRASH_POINT: `${point}:1`,
+  NODE_OPTIONS: `--import ${path.join(import.meta.dirname, 'crash-loader.mjs')}`,
+})
 
 function openKnown(folder: string): Home {
   const home = readHome(folder)

@@ -21,7 +21,7 @@ export async function rememberProof(db: Db, digest: Uint8Array): Promise<boolean
  */
 export async function forgetProofs(db: Db, limit: number): Promise<number> {
   const { numAffectedRows } = await sql`delete from dpop_proof where digest in (
-    select digest from dpop_proof where forget_at <= clock_timestamp() order by forget_at limit ${limit}::int for update skip locked)`
+    select digest from dpop_proof where forget_at <= clock_timestamp() order by forget_at limit ${limit}::int)`
     .execute(db)
     .catch(rethrow)
   return Number(numAffectedRows ?? 0)

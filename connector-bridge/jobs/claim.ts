@@ -26,6 +26,7 @@ export async function answerClaim(
   const { jobId, epoch, instance } = request
   const facts = await inAccount(parts.db, accountId, (trx) => claimJob(trx, { jobId, epoch, instance, connectorId }))
   if ('refused' in facts) return { v: 1, refused: facts.refused }
+  // crash point: claim committed
   return { v: 1, jwe: await sealJob(parts.vaultKeys, facts, instance) }
 }
 

@@ -27,6 +27,7 @@ export async function takeResult(parts: { readonly db: Db; readonly vaultKeys: V
   const { jobId, epoch, instance, outcome, reasonClass, stagedLogsIn, knownLogsIn } = result
   const report: JobReport = { jobId, epoch, instance, connectorId, outcome, reasonClass, stagedLogsIn, knownLogsIn }
   const { stale } = await inAccount(parts.db, accountId, (trx) => reportJob(trx, report))
+  // crash point: result committed
   return { v: 1, ack: true, stale }
 }
 

@@ -25,6 +25,8 @@ export interface Product {
   readonly place: (name: string, minutes?: number) => Promise<ApiAnswer<Checkout>>
   /** Checks out, once the rotation that the last use owed is through. */
   readonly takeWhenFree: (name: string, minutes?: number) => Promise<Checkout>
+  /** Returns when nothing keeps the identity from being checked out. */
+  readonly untilFree: (name: string) => Promise<void>
   readonly checkin: (lease: Lease) => Promise<ApiAnswer<{ lease: Lease }>>
   readonly reveal: (name: string) => Promise<Credential>
   /** @returns undefined when the target lets the credential in, else its SQLSTATE */
@@ -47,6 +49,17 @@ export async function useProduct(stack: Stack): Promise<Product> {
   const place = (name: string, minutes = 30) =>
     sam.post<Checkout>(`/v1/identities/${identityId(name)}/checkout`, { reason: 'A test', durationMinutes: minutes })
 
+  const sql: Product['sql'] = async (text, values) => {
+    const client = new pg.Client(stack.superuserUrl.replace(/postgres$/, 'leasehold'))
+    await client.connect()
+    return client.query(text, values).finally(() => client.end())
+  }
+  const busy = (name: string) =>
+    sql(
+      `select not exists (select from rotation where identity_id = $1 and state = 'pending') and not exists (select from lease where identity_id = $1 and state = 'active') as free`,
+      [identityId(name)],
+    )
+
   return {
     sam,
     clientOf,
@@ -58,6 +71,15 @@ export async function useProduct(stack: Stack): Promise<Product> {
         const answer = await place(name, minutes)
         if (answer.status === 201 || Date.now() > limit) return expectStatus(answer, 201)
         await sleep(200)
+      }
+    },
+    untilFree: async (name) => {
+      const limit = Date.now() + 60_000
+      for (;;) {
+        const { rows } = await busy(name)
+        if (rows[0].free) return
+        if (Date.now() > limit) throw new Error(`${name} does not become free`)
+        await sleep(100)
       }
     },
     checkin: (lease) => sam.post(`/v1/leases/${lease.id}/checkin`, {}),
@@ -81,10 +103,6 @@ export async function useProduct(stack: Stack): Promise<Product> {
         await sleep(100)
       }
     },
-    sql: async (text, values) => {
-      const client = new pg.Client(stack.superuserUrl.replace(/postgres$/, 'leasehold'))
-      await client.connect()
-      return client.query(text, values).finally(() => client.end())
-    },
+    sql,
   }
 }
