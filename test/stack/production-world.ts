@@ -1,20 +1,14 @@
-import { randomBytes, randomUUID } from 'node:crypto'
-import { chownSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { exportJWK, generateKeyPair } from 'jose'
 import pg from 'pg'
-import { operatorConfiguration } from '#connector-bridge/identity/operator.ts'
-import { createOpenBao } from '#secrets/openbao.ts'
-import { provision } from '#secrets/provision.ts'
-import { createTransit } from '#secrets/transit.ts'
+import type { RoleName } from '#server/config.ts'
 import { createTrust } from '#server/trust.ts'
 import { cacheFolders, resolveProgram, serverPrograms } from '#stack/binaries.ts'
 import { createAuthority, issue, type Authority, type Issued } from '#stack/certificates.ts'
-import { stackCredentials } from '#stack/credentials.ts'
 import { readHome, writePrivate, type Home } from '#stack/home.ts'
-import { credentialsFile, writeRoleCredentials, type RoleName } from '#stack/role-credentials.ts'
-import { seedAccount } from '#stack/seed-people.ts'
 import { startStack, type Stack } from '#stack/test-stack.ts'
 import { freePort } from '../support/free-port.ts'
 import { startNats } from '../support/nats.ts'
@@ -73,25 +67,45 @@ async function build(authority: Authority, stack: Stack, ends: (() => Promise<un
 
   const bao = await startShamirOpenBao({ program: find('openbao'), certificate: server, fetch: reach })
   ends.push(bao.stop)
-  const logins = await provision({ url: bao.url, ...bao.boot, fetch: reach })
-  writeRoleCredentials(home, stackCredentials(home), logins)
-  const bridgeBao = createOpenBao({ url: bao.url, ...logins['leasehold-bridge'], fetch: reach })
-  const nats = await startNats(await operatorConfiguration(createTransit(bridgeBao)), server)
-  ends.push(nats.stop)
   const temporal = await startTlsProxy({ port: Number(stack.urls.temporal.split(':')[1]), ...server, protocols: ['h2'] })
   ends.push(temporal.end)
   await securePostgres(stack, home, server)
   const issuer = await startIssuer(home, server, reach)
   ends.push(issuer.stop)
-  await makeOwner(stack, issuer)
+  const postgresUrl = `${stack.urls.postgres.replace(/leasehold$/, 'installed')}?sslmode=verify-full`
+  const install = home.file('production', 'install')
+  const installation = {
+    LEASEHOLD_CA_FILE: caFile,
+    LEASEHOLD_POSTGRES_URL: postgresUrl,
+    LEASEHOLD_OPENBAO_URL: bao.url,
+    LEASEHOLD_OIDC_ISSUER: issuer.url,
+    LEASEHOLD_INSTALL_SECRETS_FILE: home.file('production', 'secrets.json'),
+    LEASEHOLD_INSTALL_FOLDER: install,
+    LEASEHOLD_ACCOUNT_NAME: 'prod',
+    LEASEHOLD_OWNER_SUB: 'mia',
+    LEASEHOLD_OWNER_EMAIL: 'mia@prod.example',
+    LEASEHOLD_OWNER_NAME: 'Mia',
+  }
+  const { password } = new URL(stack.superuserUrl)
+  writePrivate(installation.LEASEHOLD_INSTALL_SECRETS_FILE, {
+    postgres: { user: 'postgres', password: decodeURIComponent(password) },
+    openbao: { roleId: bao.boot.bootRoleId, secretId: bao.boot.bootSecretId },
+  })
+  // Twice, because an upgrade is an installation too.
+  for (let time = 0; time < 2; time += 1) {
+    const installing = startProgram(process.execPath, [path.join(root, 'server/install.ts')], installation)
+    if ((await installing.ended) !== 0) throw new Error(`the installation failed: ${installing.output()}`)
+  }
+  const nats = await startNats(readFileSync(path.join(install, 'operator.conf'), 'utf8'), server)
+  ends.push(nats.stop)
 
   const apiPort = await freePort()
   const apiUrl = `https://127.0.0.1:${apiPort}`
   const environment = (role: RoleName, port: number): Record<string, string> => ({
     LEASEHOLD_MODE: 'production',
-    LEASEHOLD_CREDENTIALS_FILE: credentialsFile(home, role),
+    LEASEHOLD_CREDENTIALS_FILE: path.join(install, `${role}.json`),
     LEASEHOLD_CA_FILE: caFile,
-    LEASEHOLD_POSTGRES_URL: `${stack.urls.postgres}?sslmode=verify-full`,
+    LEASEHOLD_POSTGRES_URL: postgresUrl,
     LEASEHOLD_TEMPORAL_ADDRESS: `127.0.0.1:${temporal.port}`,
     LEASEHOLD_TEMPORAL_TLS: 'true',
     LEASEHOLD_NATS_URL: nats.url,
@@ -205,13 +219,4 @@ async function startIssuer(home: Home, server: Issued, reach: typeof fetch): Pro
       return ((await response.json()) as { access_token: string }).access_token
     },
   }
-}
-
-/** The first owner of an account of an installation; nothing of it is seeded. */
-async function makeOwner(stack: Stack, issuer: RunningIssuer): Promise<void> {
-  const client = new pg.Client(stack.superuserUrl.replace(/postgres$/, 'leasehold'))
-  await client.connect()
-  const role = { id: randomUUID(), name: 'Owner', owner: true, permissions: [] }
-  const mia = { id: randomUUID(), idpId: randomUUID(), sub: 'mia', name: 'Mia', email: 'mia@prod.example', role }
-  await seedAccount(client, { id: randomUUID(), name: 'prod', users: [mia] }, issuer.url).finally(() => client.end())
 }
