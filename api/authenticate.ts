@@ -23,7 +23,8 @@ const rememberedLogins = 10_000
 export type Authenticate = (request: Request, trace: Trace) => Promise<Caller>
 
 /**
- * Finds the caller by the access token in `Authorization`: `DPoP` with a proof when the token is bound to a key, else `Bearer`.
+ * Finds the caller by the access token in `Authorization`: `DPoP` with a proof when the token is bound to a key, else `Bearer`,
+ * where the configuration lets such tokens in.
  * A refusal of a known person's token is written to the log of that account.
  *
  * @throws LeaseholdError `invalid-token`, `invalid-dpop-proof`, `forbidden` (nobody of ours), `dependency-unavailable`
@@ -68,7 +69,10 @@ export function createAuthenticate(parts: Parts): Authenticate {
 
   async function checkBinding(scheme: string, token: string, claims: AccessToken, request: Request): Promise<void> {
     if ((scheme === 'dpop') !== (claims.jkt !== undefined)) throw new RefusedLoginError(claims)
-    if (claims.jkt === undefined) return
+    if (claims.jkt === undefined) {
+      if (!config.bearerTokens) throw new RefusedLoginError(claims)
+      return
+    }
     const url = config.apiUrl.replace(/\/$/, '') + new URL(request.url).pathname
     await checkProof(request.headers.get('dpop'), { token, jkt: claims.jkt, method: request.method, url }).catch((cause: unknown) => {
       throw new RefusedLoginError(claims, cause, 'invalid-dpop-proof')

@@ -18,6 +18,8 @@ export interface ApiSettings {
   readonly apiAudience: string
   /** Public base URL without trailing slash, the base of `htu` in DPoP proofs. */
   readonly apiUrl: string
+  /** Whether tokens that are bound to no key are accepted: whoever finds one may use it. */
+  readonly bearerTokens: boolean
   /** Where connectors find NATS. */
   readonly natsUrl: string
 }

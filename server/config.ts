@@ -28,6 +28,8 @@ export interface Config {
   readonly apiAudience: string
   /** Public base URL without trailing slash; the base of `htu` in DPoP proofs. */
   readonly apiUrl: string
+  /** Whether access tokens that are bound to no key are accepted. */
+  readonly bearerTokens: boolean
   readonly apiHost: string
   /** TLS 1.3 in production, plain in dev mode. */
   readonly apiPort: number
@@ -95,6 +97,7 @@ function toConfig(e: Environment): Config {
     oidcUrl: e.LEASEHOLD_OIDC_URL ?? e.LEASEHOLD_OIDC_ISSUER,
     apiAudience: e.LEASEHOLD_API_AUDIENCE,
     apiUrl: e.LEASEHOLD_API_URL.replace(/\/$/, ''),
+    bearerTokens: e.LEASEHOLD_BEARER_TOKENS ?? e.LEASEHOLD_MODE === 'dev',
     apiHost: e.LEASEHOLD_API_HOST,
     apiPort: e.LEASEHOLD_API_PORT,
     apiReplicaPort: e.LEASEHOLD_API_REPLICA_PORT,

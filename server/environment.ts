@@ -39,6 +39,7 @@ export const Environment = z.object({
   LEASEHOLD_OIDC_URL: url('http:', 'https:').optional(),
   LEASEHOLD_API_AUDIENCE: z.string().min(1).default('https://leasehold.local/api'),
   LEASEHOLD_API_URL: url('http:', 'https:'),
+  LEASEHOLD_BEARER_TOKENS: flag.optional(),
   LEASEHOLD_API_HOST: z.string().min(1).default('127.0.0.1'),
   LEASEHOLD_API_PORT: port.default(8443),
   LEASEHOLD_API_REPLICA_PORT: port.optional(),

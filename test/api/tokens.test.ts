@@ -127,6 +127,17 @@ describe('tokens bound to a key (RFC 9449)', () => {
     expect((await withProof(key.proof(token, 'GET', `${apiUrl}/v1/me`), 'Bearer')).body.code).toBe('invalid-token')
   })
 
+  test('where only bound tokens are let in, one that is bound to nothing is refused, and a bound one passes', async () => {
+    const { config } = api.parts
+    const strict = await startApi(database, { config: { ...config, bearerTokens: false } })
+    const ask = (headers: Record<string, string>) => strict.call(null, 'GET', '/v1/me', { headers })
+    const bearer = await ask({ authorization: `Bearer ${await api.issuer.token('sam')}` })
+    expect([bearer.status, bearer.body.code]).toEqual([401, 'invalid-token'])
+    const proof = await key.proof(token, 'GET', `${apiUrl}/v1/me`)
+    expect((await ask({ authorization: `DPoP ${token}`, dpop: proof })).status).toBe(200)
+    await strict.stop()
+  })
+
   const url = `${apiUrl}/v1/me`
   const bad: readonly (readonly [string, () => Promise<string>])[] = [
     ['for another method', () => key.proof(token, 'POST', url)],

@@ -122,6 +122,12 @@ describe('production refuses to start with', () => {
   })
 })
 
+test('tokens that are bound to no key are let in by dev mode, and by production only when it is told to', () => {
+  const bearer = (env: Variables) => readConfig(env).bearerTokens
+  expect([bearer(dev), bearer(production)]).toEqual([true, false])
+  expect([bearer({ ...dev, LEASEHOLD_BEARER_TOKENS: 'false' }), bearer({ ...production, LEASEHOLD_BEARER_TOKENS: 'true' })]).toEqual([false, true])
+})
+
 test('only the API needs a certificate of its own', () => {
   const { LEASEHOLD_TLS_CERT_FILE: _cert, LEASEHOLD_TLS_KEY_FILE: _key, ...without } = production
   expect(faultsOf(without, ['worker', 'bridge'])).toEqual([])

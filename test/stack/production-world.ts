@@ -3,6 +3,7 @@ import { chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'nod
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { exportJWK, generateKeyPair } from 'jose'
+import * as oauth from 'oauth4webapi'
 import pg from 'pg'
 import type { RoleName } from '#server/config.ts'
 import { createTrust } from '#server/trust.ts'
@@ -30,8 +31,10 @@ export interface ProductionWorld {
   readonly bao: ShamirOpenBao
   readonly apiUrl: string
   readonly reach: typeof fetch
-  /** A token of the owner of the account. */
-  readonly ownerToken: () => Promise<string>
+  /** Calls as the owner of the account, with a token that is bound to a key. */
+  readonly asOwner: typeof fetch
+  /** The same token, without the key. */
+  readonly ownerToken: string
   readonly roles: Readonly<Record<RoleName, RunningProgram & { readonly healthPort: number }>>
   /** The environment of a role in production mode. */
   readonly environment: (role: RoleName, port: number) => Record<string, string>
@@ -151,7 +154,7 @@ async function build(authority: Authority, stack: Stack, ends: (() => Promise<un
     bao,
     apiUrl,
     reach,
-    ownerToken: issuer.token,
+    ...(await issuer.logIn()),
     roles: { api, worker, bridge },
     environment,
     startRole,
@@ -161,7 +164,7 @@ async function build(authority: Authority, stack: Stack, ends: (() => Promise<un
 }
 
 async function untilReady(program: RunningProgram, port: number): Promise<void> {
-  const limit = performance.now() + 40_000
+  const limit = performance.now() + 60_000
   let gone = false
   void program.ended.then(() => (gone = true))
   for (;;) {
@@ -193,7 +196,7 @@ async function securePostgres(stack: Stack, home: Home, { cert, key }: Issued): 
 
 interface RunningIssuer {
   readonly url: string
-  readonly token: () => Promise<string>
+  readonly logIn: () => Promise<Pick<ProductionWorld, 'asOwner' | 'ownerToken'>>
   readonly stop: () => Promise<void>
 }
 
@@ -210,13 +213,18 @@ async function startIssuer(home: Home, server: Issued, reach: typeof fetch): Pro
   return {
     url,
     stop: program.stop,
-    token: async () => {
-      const response = await reach(`${url}/token`, {
-        method: 'POST',
-        headers: { authorization: `Basic ${Buffer.from(`${owner.id}:${owner.secret}`).toString('base64')}` },
-        body: new URLSearchParams({ grant_type: 'client_credentials', scope: 'leasehold' }),
-      })
-      return ((await response.json()) as { access_token: string }).access_token
+    logIn: async () => {
+      const client: oauth.Client = { client_id: owner.id }
+      const server: oauth.AuthorizationServer = { issuer: url, token_endpoint: `${url}/token` }
+      const options = { DPoP: oauth.DPoP(client, await oauth.generateKeyPair('ES256')), [oauth.customFetch]: (to: string, init: object) => reach(to, init) }
+      const answer = await oauth.clientCredentialsGrantRequest(server, client, oauth.ClientSecretBasic(owner.secret), { scope: 'leasehold' }, options)
+      const { access_token: ownerToken } = (await answer.json()) as { access_token: string }
+      const asOwner: typeof fetch = (input, { method = 'GET', headers, body } = {}) => {
+        const others = new Headers(headers)
+        others.delete('authorization')
+        return oauth.protectedResourceRequest(ownerToken, method, new URL(String(input)), others, body as string | undefined, options)
+      }
+      return { asOwner, ownerToken }
     },
   }
 }

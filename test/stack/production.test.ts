@@ -14,8 +14,8 @@ let identityId: string
 
 beforeAll(async () => {
   world = await startProduction()
-  mia = apiClient(world.apiUrl, await world.ownerToken(), world.reach)
-}, 90_000)
+  mia = apiClient(world.apiUrl, world.ownerToken, world.asOwner)
+}, 150_000)
 afterAll(() => world?.end(), 60_000)
 
 interface Checkout {
@@ -83,6 +83,12 @@ async function databaseLinks(): Promise<Record<string, string>> {
   await client.end()
   return Object.fromEntries(rows.map(({ usename, version }) => [usename, version ?? 'plain']))
 }
+
+test('a token without the key that it is bound to opens nothing', async () => {
+  const thief = apiClient(world.apiUrl, world.ownerToken, world.reach)
+  expect((await mia.get('/v1/me')).status).toBe(200)
+  expect((await thief.get('/v1/me')).status).toBe(401)
+})
 
 test('a sealed OpenBao is named by readiness, and works again after it is unsealed, without a restart', async () => {
   const dependencies = async (role: 'api' | 'bridge' | 'worker') => {
