@@ -29,7 +29,8 @@ const layers: Readonly<Record<string, Layer>> = {
   console: { own: ['schemas'] },
   // `leasehold dev` and `leasehold status` ask the stack of this machine; nothing else of the stack is the command's.
   cli: { own: ['schemas', 'proofs', 'stack/home.ts', 'stack/login.ts', 'stack/print-status.ts'] },
-  server: { own: ['schemas', 'proofs', 'store', 'secrets', 'policy', 'workflows', 'activities', 'api', 'connector-bridge'] },
+  // Of the connector only how PostgreSQL stores a password: an installation sends verifiers, as the connector does.
+  server: { own: ['schemas', 'proofs', 'store', 'secrets', 'policy', 'workflows', 'activities', 'api', 'connector-bridge', 'connector/scram.ts'] },
   stack: { own: anything },
   bench: { own: anything },
   test: { own: anything },

@@ -7,7 +7,16 @@ import { killCases } from '../chaos/kill-cases.ts'
 
 const root = path.join(import.meta.dirname, '../..')
 const product = ['activities', 'api', 'connector', 'connector-bridge', 'server', 'store', 'workflows'].map((folder) => `${folder}/**/*.ts`)
-const sources = globSync(product, { cwd: root })
+const sources = globSync(product, { cwd: root }).map((file) => readFileSync(path.join(root, file), 'utf8'))
+
+test('every crash point has one place, and every one that a case names is there', () => {
+  const points = sources.flatMap((text) => [...text.matchAll(/^ *\/\/ crash point: (.+)$/gm)].map(([, name]) => name as string))
+  expect(points.length).toBeGreaterThan(12)
+  expect(new Set(points).size).toBe(points.length)
+  const used = killCases(0).flatMap(({ name }) => / dies at: (.+)$/.exec(name)?.slice(1) ?? [])
+  expect(used.length).toBeGreaterThan(10)
+  expect(used.filter((name) => !points.includes(name))).toEqual([])
+})
 
 test('is a comment, and nothing else, unless the loader of tests is there and the point is the one that is armed', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'leasehold-crash-'))

@@ -4,6 +4,7 @@ import path from 'node:path'
 import { inspect } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ConfigurationError, readConfig, roleNames, type RoleName } from '#server/config.ts'
+import { InstallEnvironment } from '#server/install-environment.ts'
 import { readStartUp } from '#server/start-up.ts'
 import { createAuthority, issue } from '#stack/certificates.ts'
 
@@ -121,6 +122,12 @@ describe('production refuses to start with', () => {
   })
 })
 
+test('tokens that are bound to no key are let in by dev mode, and by production only when it is told to', () => {
+  const bearer = (env: Variables) => readConfig(env).audienceFallback
+  expect([bearer(dev), bearer(production)]).toEqual([true, false])
+  expect([bearer({ ...dev, LEASEHOLD_AUDIENCE_FALLBACK: 'false' }), bearer({ ...production, LEASEHOLD_AUDIENCE_FALLBACK: 'true' })]).toEqual([false, true])
+})
+
 test('only the API needs a certificate of its own', () => {
   const { LEASEHOLD_TLS_CERT_FILE: _cert, LEASEHOLD_TLS_KEY_FILE: _key, ...without } = production
   expect(faultsOf(without, ['worker', 'bridge'])).toEqual([])
@@ -140,6 +147,31 @@ describe('dev mode refuses to start with', () => {
     ['a server name for a connection without TLS', 'LEASEHOLD_TEMPORAL_SERVER_NAME', 'temporal'],
   ])('%s', (_what, variable, value) => {
     expect(faultsOf({ ...dev, [variable]: value })).toHaveLength(1)
+  })
+})
+
+describe('the installation refuses', () => {
+  const complete = {
+    LEASEHOLD_POSTGRES_URL: 'postgres://db.example/leasehold?sslmode=verify-full',
+    LEASEHOLD_OPENBAO_URL: 'https://openbao.example:8200',
+    LEASEHOLD_OIDC_ISSUER: 'https://login.example/realms/main',
+    LEASEHOLD_CA_FILE: '/ca.pem',
+    LEASEHOLD_INSTALL_SECRETS_FILE: '/secrets.json',
+    LEASEHOLD_INSTALL_FOLDER: '/install',
+    LEASEHOLD_ACCOUNT_NAME: 'main',
+    LEASEHOLD_OWNER_SUB: 'mia',
+    LEASEHOLD_OWNER_EMAIL: 'mia@example.com',
+    LEASEHOLD_OWNER_NAME: 'Mia',
+  }
+  test.each<[what: string, changes: Variables]>([
+    ['an unchecked PostgreSQL', { LEASEHOLD_POSTGRES_URL: 'postgres://db.example/leasehold' }],
+    ['a plain OpenBao', { LEASEHOLD_OPENBAO_URL: 'http://openbao.example:8200' }],
+    ['an issuer without TLS', { LEASEHOLD_OIDC_ISSUER: 'http://login.example' }],
+    ['nobody as the owner', { LEASEHOLD_OWNER_SUB: '' }],
+  ])('%s', (_what, changes) => {
+    expect(InstallEnvironment.safeParse(complete).success).toBe(true)
+    const parsed = InstallEnvironment.safeParse({ ...complete, ...changes })
+    expect(parsed.error?.issues.map((issue) => issue.path.join())).toEqual(Object.keys(changes))
   })
 })
 

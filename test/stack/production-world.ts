@@ -1,20 +1,15 @@
-import { randomBytes, randomUUID } from 'node:crypto'
-import { chownSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { exportJWK, generateKeyPair } from 'jose'
+import * as oauth from 'oauth4webapi'
 import pg from 'pg'
-import { operatorConfiguration } from '#connector-bridge/identity/operator.ts'
-import { createOpenBao } from '#secrets/openbao.ts'
-import { provision } from '#secrets/provision.ts'
-import { createTransit } from '#secrets/transit.ts'
+import type { RoleName } from '#server/config.ts'
 import { createTrust } from '#server/trust.ts'
 import { cacheFolders, resolveProgram, serverPrograms } from '#stack/binaries.ts'
 import { createAuthority, issue, type Authority, type Issued } from '#stack/certificates.ts'
-import { stackCredentials } from '#stack/credentials.ts'
 import { readHome, writePrivate, type Home } from '#stack/home.ts'
-import { credentialsFile, writeRoleCredentials, type RoleName } from '#stack/role-credentials.ts'
-import { seedAccount } from '#stack/seed-people.ts'
 import { startStack, type Stack } from '#stack/test-stack.ts'
 import { freePort } from '../support/free-port.ts'
 import { startNats } from '../support/nats.ts'
@@ -36,8 +31,10 @@ export interface ProductionWorld {
   readonly bao: ShamirOpenBao
   readonly apiUrl: string
   readonly reach: typeof fetch
-  /** A token of the owner of the account. */
-  readonly ownerToken: () => Promise<string>
+  /** Calls as the owner of the account, with a token that is bound to a key. */
+  readonly asOwner: typeof fetch
+  /** The same token, without the key. */
+  readonly ownerToken: string
   readonly roles: Readonly<Record<RoleName, RunningProgram & { readonly healthPort: number }>>
   /** The environment of a role in production mode. */
   readonly environment: (role: RoleName, port: number) => Record<string, string>
@@ -73,33 +70,51 @@ async function build(authority: Authority, stack: Stack, ends: (() => Promise<un
 
   const bao = await startShamirOpenBao({ program: find('openbao'), certificate: server, fetch: reach })
   ends.push(bao.stop)
-  const logins = await provision({ url: bao.url, ...bao.boot, fetch: reach })
-  writeRoleCredentials(home, stackCredentials(home), logins)
-  const bridgeBao = createOpenBao({ url: bao.url, ...logins['leasehold-bridge'], fetch: reach })
-  const nats = await startNats(await operatorConfiguration(createTransit(bridgeBao)), server)
-  ends.push(nats.stop)
   const temporal = await startTlsProxy({ port: Number(stack.urls.temporal.split(':')[1]), ...server, protocols: ['h2'] })
   ends.push(temporal.end)
   await securePostgres(stack, home, server)
   const issuer = await startIssuer(home, server, reach)
   ends.push(issuer.stop)
-  await makeOwner(stack, issuer)
+  const postgresUrl = `${stack.urls.postgres.replace(/leasehold$/, 'installed')}?sslmode=verify-full`
+  const install = home.file('production', 'install')
+  const installation = {
+    LEASEHOLD_CA_FILE: caFile,
+    LEASEHOLD_POSTGRES_URL: postgresUrl,
+    LEASEHOLD_OPENBAO_URL: bao.url,
+    LEASEHOLD_OIDC_ISSUER: issuer.url,
+    LEASEHOLD_INSTALL_SECRETS_FILE: home.file('production', 'secrets.json'),
+    LEASEHOLD_INSTALL_FOLDER: install,
+    LEASEHOLD_ACCOUNT_NAME: 'prod',
+    LEASEHOLD_OWNER_SUB: 'mia',
+    LEASEHOLD_OWNER_EMAIL: 'mia@prod.example',
+    LEASEHOLD_OWNER_NAME: 'Mia',
+  }
+  const { password } = new URL(stack.superuserUrl)
+  writePrivate(installation.LEASEHOLD_INSTALL_SECRETS_FILE, {
+    postgres: { user: 'postgres', password: decodeURIComponent(password) },
+    openbao: { roleId: bao.boot.bootRoleId, secretId: bao.boot.bootSecretId },
+  })
+  // Twice, because an upgrade is an installation too.
+  for (let time = 0; time < 2; time += 1) {
+    const installing = startProgram(process.execPath, [path.join(root, 'server/install.ts')], installation)
+    if ((await installing.ended) !== 0) throw new Error(`the installation failed: ${installing.output()}`)
+  }
+  const nats = await startNats(readFileSync(path.join(install, 'operator.conf'), 'utf8'), server)
+  ends.push(nats.stop)
 
   const apiPort = await freePort()
   const apiUrl = `https://127.0.0.1:${apiPort}`
   const environment = (role: RoleName, port: number): Record<string, string> => ({
     LEASEHOLD_MODE: 'production',
-    LEASEHOLD_CREDENTIALS_FILE: credentialsFile(home, role),
+    LEASEHOLD_CREDENTIALS_FILE: path.join(install, `${role}.json`),
     LEASEHOLD_CA_FILE: caFile,
-    LEASEHOLD_POSTGRES_URL: `${stack.urls.postgres}?sslmode=verify-full`,
+    LEASEHOLD_POSTGRES_URL: postgresUrl,
     LEASEHOLD_TEMPORAL_ADDRESS: `127.0.0.1:${temporal.port}`,
     LEASEHOLD_TEMPORAL_TLS: 'true',
     LEASEHOLD_NATS_URL: nats.url,
     LEASEHOLD_OPENBAO_URL: bao.url,
     LEASEHOLD_OIDC_ISSUER: issuer.url,
     LEASEHOLD_API_AUDIENCE: audience,
-    // The owner of this test has a token that is bound to no key.
-    LEASEHOLD_AUDIENCE_FALLBACK: 'true',
     LEASEHOLD_API_URL: apiUrl,
     LEASEHOLD_API_PORT: String(apiPort),
     LEASEHOLD_TLS_CERT_FILE: home.file('production', 'server.pem'),
@@ -139,7 +154,7 @@ async function build(authority: Authority, stack: Stack, ends: (() => Promise<un
     bao,
     apiUrl,
     reach,
-    ownerToken: issuer.token,
+    ...(await issuer.logIn()),
     roles: { api, worker, bridge },
     environment,
     startRole,
@@ -149,7 +164,7 @@ async function build(authority: Authority, stack: Stack, ends: (() => Promise<un
 }
 
 async function untilReady(program: RunningProgram, port: number): Promise<void> {
-  const limit = performance.now() + 40_000
+  const limit = performance.now() + 60_000
   let gone = false
   void program.ended.then(() => (gone = true))
   for (;;) {
@@ -181,7 +196,7 @@ async function securePostgres(stack: Stack, home: Home, { cert, key }: Issued): 
 
 interface RunningIssuer {
   readonly url: string
-  readonly token: () => Promise<string>
+  readonly logIn: () => Promise<Pick<ProductionWorld, 'asOwner' | 'ownerToken'>>
   readonly stop: () => Promise<void>
 }
 
@@ -198,22 +213,23 @@ async function startIssuer(home: Home, server: Issued, reach: typeof fetch): Pro
   return {
     url,
     stop: program.stop,
-    token: async () => {
-      const response = await reach(`${url}/token`, {
-        method: 'POST',
-        headers: { authorization: `Basic ${Buffer.from(`${owner.id}:${owner.secret}`).toString('base64')}` },
-        body: new URLSearchParams({ grant_type: 'client_credentials', scope: 'leasehold' }),
-      })
-      return ((await response.json()) as { access_token: string }).access_token
+    logIn: async () => {
+      const client: oauth.Client = { client_id: owner.id }
+      const server: oauth.AuthorizationServer = { issuer: url, token_endpoint: `${url}/token` }
+      const options = { DPoP: oauth.DPoP(client, await oauth.generateKeyPair('ES256')), [oauth.customFetch]: (to: string, init: object) => reach(to, init) }
+      const answer = await oauth.clientCredentialsGrantRequest(server, client, oauth.ClientSecretBasic(owner.secret), { scope: 'leasehold' }, options)
+      const { access_token: ownerToken } = (await answer.json()) as { access_token: string }
+      const asOwner: typeof fetch = (input, { method = 'GET', headers, body } = {}) => {
+        const others = new Headers(headers)
+        others.delete('authorization')
+        const ask = () => oauth.protectedResourceRequest(ownerToken, method, new URL(String(input)), others, body as string | undefined, options)
+        // The first answer brings the nonce (RFC 9449 section 8), and so does the first one of another minute.
+        return ask().catch((error: unknown) => {
+          if (!oauth.isDPoPNonceError(error)) throw error
+          return ask()
+        })
+      }
+      return { asOwner, ownerToken }
     },
   }
-}
-
-/** The first owner of an account of an installation; nothing of it is seeded. */
-async function makeOwner(stack: Stack, issuer: RunningIssuer): Promise<void> {
-  const client = new pg.Client(stack.superuserUrl.replace(/postgres$/, 'leasehold'))
-  await client.connect()
-  const role = { id: randomUUID(), name: 'Owner', owner: true, permissions: [] }
-  const mia = { id: randomUUID(), idpId: randomUUID(), sub: 'mia', name: 'Mia', email: 'mia@prod.example', role }
-  await seedAccount(client, { id: randomUUID(), name: 'prod', users: [mia] }, issuer.url).finally(() => client.end())
 }

@@ -14,8 +14,8 @@ let identityId: string
 
 beforeAll(async () => {
   world = await startProduction()
-  mia = apiClient(world.apiUrl, await world.ownerToken(), world.reach)
-}, 90_000)
+  mia = apiClient(world.apiUrl, world.ownerToken, world.asOwner)
+}, 150_000)
 afterAll(() => world?.end(), 60_000)
 
 interface Checkout {
@@ -61,6 +61,9 @@ test('in production mode a credential is checked out, checked in and rotated, ov
   expect(await refused(credential)).toBe('28P01')
   const shown = expectStatus(await mia.post<Checkout['credential']>(`/v1/identities/${identityId}/reveal`, { reason: 'Proof' }), 200)
   expect(await refused(shown)).toBeUndefined()
+  const { items } = expectStatus(await mia.get<{ items: { action: string }[] }>('/v1/audit/events?limit=100'), 200)
+  // The log begins with the installation.
+  expect(items.map(({ action }) => action)).toEqual(expect.arrayContaining(['account.created', 'lease.granted', 'rotation.confirmed']))
   expect(await databaseLinks()).toEqual({
     leasehold_api: 'TLSv1.3',
     leasehold_bridge: 'TLSv1.3',
@@ -80,6 +83,12 @@ async function databaseLinks(): Promise<Record<string, string>> {
   await client.end()
   return Object.fromEntries(rows.map(({ usename, version }) => [usename, version ?? 'plain']))
 }
+
+test('a token without the key that it is bound to opens nothing', async () => {
+  const thief = apiClient(world.apiUrl, world.ownerToken, world.reach)
+  expect((await mia.get('/v1/me')).status).toBe(200)
+  expect((await thief.get('/v1/me')).status).toBe(401)
+})
 
 test('a sealed OpenBao is named by readiness, and works again after it is unsealed, without a restart', async () => {
   const dependencies = async (role: 'api' | 'bridge' | 'worker') => {
@@ -101,7 +110,7 @@ test('a sealed OpenBao is named by readiness, and works again after it is unseal
 
 test('production refuses to start on the servers of a development stack, each named, whatever stands in front of them', async () => {
   const { stack, authority, home } = world
-  await seedPeople(stack.superuserUrl.replace(/postgres$/, 'leasehold'), 'https://issuer.example')
+  await seedPeople(stack.superuserUrl.replace(/postgres$/, 'installed'), 'https://issuer.example')
   const server = await issue(authority, ['127.0.0.1'])
   const [bao, oidc] = await Promise.all([stack.urls.openbao, stack.urls.issuer].map((url) => startTlsProxy({ port: Number(new URL(url).port), ...server })))
   const program = world.startRole('api', {

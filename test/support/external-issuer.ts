@@ -32,6 +32,7 @@ const provider = new Provider(settings.issuer, {
   features: {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
+    dPoP: { enabled: true, nonceSecret: Buffer.alloc(32, 1), requireNonce: () => false },
     resourceIndicators: {
       enabled: true,
       defaultResource: () => settings.audience,

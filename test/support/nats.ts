@@ -18,10 +18,11 @@ export interface TestNats {
 }
 
 /**
+ * @param configuration the operator, or what an installation wrote of it
  * @param certificate with one it speaks TLS 1.3 only
  * @throws Error when it does not come up within 10 s; LEASEHOLD_TEST_NATS names the binary (else `nats-server` on PATH)
  */
-export async function startNats(configuration: OperatorConfiguration, certificate?: Issued): Promise<TestNats> {
+export async function startNats(configuration: OperatorConfiguration | string, certificate?: Issued): Promise<TestNats> {
   const folder = await mkdtemp(path.join(tmpdir(), 'leasehold-nats-'))
   const port = await freePort()
   const file = path.join(folder, 'nats.conf')
@@ -56,14 +57,18 @@ export async function startNats(configuration: OperatorConfiguration, certificat
   return nats
 }
 
-const format = (folder: string, port: number, { operatorJwt, systemAccount, resolverPreload }: OperatorConfiguration): string => `
-listen: "127.0.0.1:${port}"
+const trust = ({ operatorJwt, systemAccount, resolverPreload }: OperatorConfiguration): string => `
 operator: ${operatorJwt}
 system_account: ${systemAccount}
-resolver: { type: full, dir: "${folder}/jwt", allow_delete: true, interval: "2m" }
 resolver_preload: { ${Object.entries(resolverPreload)
   .map(([key, jwt]) => `${key}: ${jwt}`)
   .join('\n')} }
+`
+
+const format = (folder: string, port: number, configuration: OperatorConfiguration | string): string => `
+listen: "127.0.0.1:${port}"
+${typeof configuration === 'string' ? configuration : trust(configuration)}
+resolver: { type: full, dir: "${folder}/jwt", allow_delete: true, interval: "2m" }
 max_payload: 131072
 no_fast_producer_stall: true
 `
