@@ -10,7 +10,12 @@ import { createTransit } from '#secrets/transit.ts'
 import { createVaultKeys } from '#secrets/vault-keys.ts'
 import { connect, type Db } from '#store/connection.ts'
 import { notifyDuties } from '#store/duties.ts'
+import { temporalSilence } from '#store/relay-state.ts'
 import { passwordOf } from './credentials.ts'
+import { apiMeter } from './metrics/api.ts'
+import { heartbeatGauge } from './metrics/duties.ts'
+import { contentType, type Metrics } from './metrics/metrics.ts'
+import { watchPools } from './metrics/pools.ts'
 import type { RoleContext, RunningRole } from './role.ts'
 
 const poolSize = 16
@@ -18,7 +23,7 @@ const checkLimit = 1_500
 const drainLimit = 4_000
 
 /** The HTTP API: one port that all replicas share (SO_REUSEPORT) and one of this replica's own. */
-export async function startApiRole({ config, credentials, log }: RoleContext): Promise<RunningRole> {
+export async function startApiRole({ config, credentials, log, metrics }: RoleContext): Promise<RunningRole> {
   const db = connect({ url: config.postgresUrl, user: 'leasehold_api', password: passwordOf(credentials, 'leasehold_api'), max: poolSize })
   const bao = createOpenBao({ url: config.openbaoUrl, ...credentials.openbao })
   const organizationSecrets = createOrganizationSecrets(bao)
@@ -29,6 +34,8 @@ export async function startApiRole({ config, credentials, log }: RoleContext): P
     openbao: async () =>
       (await fetch(new URL('/v1/sys/health', config.openbaoUrl), { signal: AbortSignal.timeout(checkLimit), redirect: 'error' })).status === 200,
   }
+  watchPools(metrics.registry, { leasehold_api: db })
+  metrics.readAtScrape('leasehold_api', () => temporalSilence(db), heartbeatGauge(metrics.registry))
   const parts: Parts = {
     config,
     log,
@@ -38,12 +45,13 @@ export async function startApiRole({ config, credentials, log }: RoleContext): P
     requestHashKey: requestHashKey(credentials.tenantSalt),
     signingKeys: () => transit.jwks('connector-signing'),
     wakeLoops: createWake(db),
+    meter: apiMeter(metrics.registry),
     stopping: stopping.signal,
     checks: Object.fromEntries(Object.entries(checks).map(([name, check]) => [name, () => within(check())])),
   }
   const app = createApp(parts)
-  const servers = [await listen(app, config.apiPort, true)]
-  if (config.apiReplicaPort !== undefined) servers.push(await listen(app, config.apiReplicaPort, false))
+  const servers = [await listen(app.fetch, config.apiPort, true)]
+  if (config.apiReplicaPort !== undefined) servers.push(await listen(besideMetrics(app, metrics), config.apiReplicaPort, false))
   return {
     ready: async () => {
       const states = await Promise.all(Object.entries(parts.checks).map(async ([name, check]) => [name, (await check()) ? 'ok' : 'down'] as const))
@@ -74,10 +82,18 @@ function createWake(db: Db): () => void {
   }
 }
 
-function listen(app: App, port: number, shared: boolean): Promise<Server> {
+/** Figures are for operators: the replica's own port gives them, the port that callers share does not. */
+function besideMetrics(app: App, metrics: Metrics): App['fetch'] {
+  return async (request, env, context) => {
+    if (request.method !== 'GET' || new URL(request.url).pathname !== '/metrics') return app.fetch(request, env, context)
+    return new Response(await metrics.render(), { headers: { 'content-type': contentType, 'cache-control': 'no-store' } })
+  }
+}
+
+function listen(fetch: App['fetch'], port: number, shared: boolean): Promise<Server> {
   const server = createServer(
     { keepAliveTimeout: 65_000, headersTimeout: 10_000, requestTimeout: 30_000 },
-    getRequestListener(app.fetch, { overrideGlobalObjects: false }),
+    getRequestListener(fetch, { overrideGlobalObjects: false }),
   )
   return new Promise((resolve, reject) => {
     server.once('error', reject)

@@ -29,6 +29,7 @@ const Environment = z.object({
   LEASEHOLD_API_PORT: port.default(8443),
   LEASEHOLD_API_REPLICA_PORT: port.optional(),
   LEASEHOLD_HEALTH_PORT: port.optional(),
+  LEASEHOLD_TEMPORAL_SILENCE_MINUTES: z.coerce.number().int().min(1).max(1_440).default(15),
   LEASEHOLD_CACHE_DIRECTORY: z.string().min(1).optional(),
   LEASEHOLD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 })
@@ -52,6 +53,8 @@ export interface Config {
   readonly apiPort: number
   readonly apiReplicaPort: number | undefined
   readonly healthPort: number | undefined
+  /** Standard checkouts stop when the relay has heard nothing from Temporal for so long. */
+  readonly temporalSilenceMinutes: number
   /** Where a worker keeps its workflow bundle; undefined: nowhere. */
   readonly cacheDirectory: string | undefined
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
@@ -93,6 +96,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     apiPort: e.LEASEHOLD_API_PORT,
     apiReplicaPort: e.LEASEHOLD_API_REPLICA_PORT,
     healthPort: e.LEASEHOLD_HEALTH_PORT,
+    temporalSilenceMinutes: e.LEASEHOLD_TEMPORAL_SILENCE_MINUTES,
     cacheDirectory: e.LEASEHOLD_CACHE_DIRECTORY,
     logLevel: e.LEASEHOLD_LOG_LEVEL,
   }

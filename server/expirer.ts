@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { AccountId, LeaseId } from '#schemas/ids.ts'
+import type { ExpirerMeter } from '#schemas/meters.ts'
 import { inAccount, type Db } from '#store/connection.ts'
 import { endDueLeases } from '#store/release-lease.ts'
 import { listOverdueLeases, type OverdueLease } from '#store/sweep.ts'
@@ -19,6 +20,7 @@ export interface ExpirerOptions {
   /** Pool of leasehold_worker. */
   readonly worker: Db
   readonly log: Logger
+  readonly meter?: ExpirerMeter
   readonly onEnded: () => void
 }
 
@@ -26,7 +28,7 @@ export interface ExpirerOptions {
  * Ends overdue leases by PostgreSQL's clock alone, whatever Temporal does: the workflow's timer is the other clock, and
  * whichever comes second finds the lease ended. A lease whose identity is busy right now is found again in a second.
  */
-export function startExpirer({ expirer, worker, log, onEnded }: ExpirerOptions): Loop {
+export function startExpirer({ expirer, worker, log, meter, onEnded }: ExpirerOptions): Loop {
   async function endBatch({ accountId, leaseIds }: Batch): Promise<number> {
     try {
       return await inAccount(worker, accountId, (trx) => endDueLeases(trx, leaseIds, actor))
@@ -47,6 +49,7 @@ export function startExpirer({ expirer, worker, log, onEnded }: ExpirerOptions):
     everyMs: 1_000,
     log,
     turn: async () => {
+      const began = performance.now()
       let last: OverdueLease | undefined
       let missed = 0
       let found = 0
@@ -61,6 +64,7 @@ export function startExpirer({ expirer, worker, log, onEnded }: ExpirerOptions):
         missed += due.length - ended
         last = due.length === page ? due.at(-1) : undefined
       } while (last !== undefined)
+      meter?.turned(found, (performance.now() - began) / 1_000)
       // Another batch may have held the lock of the same identity.
       return found > 0 && missed > 0
     },

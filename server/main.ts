@@ -5,6 +5,7 @@ import { ConfigurationError, readConfig } from './config.ts'
 import { readCredentials } from './credentials.ts'
 import { listenForHealth } from './health.ts'
 import { createLog } from './log.ts'
+import { createMetrics } from './metrics/metrics.ts'
 import type { RunningRole, StartRole } from './role.ts'
 import { startWorkerRole } from './worker-role.ts'
 
@@ -18,9 +19,10 @@ async function main(): Promise<void> {
   const config = readConfig(process.env)
   const credentials = await readCredentials(config.credentialsFile)
   const log = createLog(config, names.join(','))
+  const metrics = createMetrics()
   const roles: RunningRole[] = []
-  for (const name of names) roles.push(await (starts[name] as StartRole)({ config, credentials, log }))
-  if (config.healthPort !== undefined) listenForHealth(config.healthPort, roles)
+  for (const name of names) roles.push(await (starts[name] as StartRole)({ config, credentials, log, metrics }))
+  if (config.healthPort !== undefined) listenForHealth(config.healthPort, roles, metrics)
   log.info('ready')
   const stop = (signal: string) => void drain(roles, () => log.info({ signal }, 'draining'))
   process.once('SIGTERM', stop)

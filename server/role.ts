@@ -1,12 +1,14 @@
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
 import type { Credentials } from './credentials.ts'
+import type { Metrics } from './metrics/metrics.ts'
 
 /** What every role is started with. */
 export interface RoleContext {
   readonly config: Config
   readonly credentials: Credentials
   readonly log: Logger
+  readonly metrics: Metrics
 }
 
 export type Readiness = Readonly<Record<string, 'ok' | 'down'>>

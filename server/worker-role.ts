@@ -7,7 +7,13 @@ import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
 import { createVaultKeys } from '#secrets/vault-keys.ts'
 import { connect, type Db } from '#store/connection.ts'
 import { listenForDuties } from '#store/duty-signal.ts'
+import { readDutyFigures } from '#store/duty-figures.ts'
+import { temporalSilence } from '#store/relay-state.ts'
+import { readOverdueFigures } from '#store/sweep.ts'
 import { passwordOf } from './credentials.ts'
+import { dutyGauges, dutyMeter, heartbeatGauge } from './metrics/duties.ts'
+import { expirerMeter, overdueGauges, reconcileMeter } from './metrics/expirer.ts'
+import { watchPools } from './metrics/pools.ts'
 import { startExpirer } from './expirer.ts'
 import { startLoop } from './loop.ts'
 import type { RoleContext, RunningRole } from './role.ts'
@@ -21,7 +27,7 @@ const poolSizes = { leasehold_worker: 12, leasehold_relay: 4, leasehold_expirer:
  * Everything that takes time: Temporal's workflows and activities, the relay of duties, and the expirer, which goes on
  * while Temporal or OpenBao are down.
  */
-export async function startWorkerRole({ config, credentials, log }: RoleContext): Promise<RunningRole> {
+export async function startWorkerRole({ config, credentials, log, metrics: { registry, readAtScrape } }: RoleContext): Promise<RunningRole> {
   const open = (user: keyof typeof poolSizes): Db => connect({ url: config.postgresUrl, user, password: passwordOf(credentials, user), max: poolSizes[user] })
   const worker = open('leasehold_worker')
   const relay = open('leasehold_relay')
@@ -29,7 +35,14 @@ export async function startWorkerRole({ config, credentials, log }: RoleContext)
   const bao = createOpenBao({ url: config.openbaoUrl, ...credentials.openbao })
   const vaultKeys = createVaultKeys(createOrganizationSecrets(bao))
   const activities = { ...createLeaseActivities(worker), ...createRotationActivities({ db: worker, vaultKeys }), ...createSweepActivities({ expirer, worker }) }
-  const temporalSide = startTemporalSide({ config, log, bao, relay, activities })
+  const temporalSide = startTemporalSide({
+    config,
+    log,
+    bao,
+    relay,
+    activities,
+    meters: { duties: dutyMeter(registry), reconcile: reconcileMeter(registry) },
+  })
   const signal = listenForDuties({ url: config.postgresUrl, user: 'leasehold_relay', password: passwordOf(credentials, 'leasehold_relay') })
   const listening = startLoop({
     name: 'duty news',
@@ -41,7 +54,11 @@ export async function startWorkerRole({ config, credentials, log }: RoleContext)
       return true
     },
   })
-  const expiring = startExpirer({ expirer, worker, log, onEnded: temporalSide.wake })
+  const expiring = startExpirer({ expirer, worker, log, meter: expirerMeter(registry), onEnded: temporalSide.wake })
+  watchPools(registry, { leasehold_worker: worker, leasehold_relay: relay, leasehold_expirer: expirer })
+  readAtScrape('leasehold_relay', () => readDutyFigures(relay, ['lease', 'rotation']), dutyGauges(registry))
+  readAtScrape('leasehold_worker', () => temporalSilence(worker), heartbeatGauge(registry))
+  readAtScrape('leasehold_expirer', () => readOverdueFigures(expirer), overdueGauges(registry))
   return {
     ready: async () => ({
       postgres: await sql`select 1`.execute(worker).then(

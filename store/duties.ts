@@ -113,7 +113,7 @@ export async function returnDuty(db: Db, duty: Duty, delayMs: number): Promise<v
 }
 
 /** Owes every subject that is not final once more. @returns how many */
-export async function reopenDuties(db: Db, kinds: readonly ObligationKind[]): Promise<number> {
+export async function reopenDuties(db: Db | Transaction, kinds: readonly ObligationKind[]): Promise<number> {
   const { numAffectedRows } = await sql`update obligation set version = version + 1, next_at = clock_timestamp(), due_since = clock_timestamp()
     where kind = any(${kinds}::text[]) and not closed and delivered >= version`
     .execute(db)

@@ -52,7 +52,15 @@ export async function startApi(database: TestDatabase, more: Partial<Parts> = {}
     throw new LeaseholdError('dependency-unavailable', { role: 'openbao' })
   }
   const parts: Parts = {
-    config: { mode: 'dev', oidcIssuer: issuer.url, oidcUrl: issuer.url, apiAudience: audience, apiUrl, natsUrl: 'nats://127.0.0.1:4222' },
+    config: {
+      mode: 'dev',
+      oidcIssuer: issuer.url,
+      oidcUrl: issuer.url,
+      apiAudience: audience,
+      apiUrl,
+      natsUrl: 'nats://127.0.0.1:4222',
+      temporalSilenceMinutes: 15,
+    },
     log: pino({ level: process.env['LEASEHOLD_TEST_LOG'] ?? 'silent' }),
     db,
     requestHashKey: createSecretKey(randomBytes(32)),

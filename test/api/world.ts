@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import type { Parts } from '#api/parts.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { Secret } from '#schemas/secret.ts'
 import type { OrganizationSecrets } from '#secrets/organization-secret.ts'
@@ -46,11 +47,11 @@ function memorySecrets(): OrganizationSecrets & { up: boolean } {
   return store
 }
 
-export async function createApiWorld(): Promise<ApiWorld> {
+export async function createApiWorld(more: Partial<Parts> = {}): Promise<ApiWorld> {
   const database = await createTestDatabase()
   const organizationSecrets = memorySecrets()
   // Nothing is cached, so that an absence of OpenBao is felt at once.
-  const api = await startApi(database, { organizationSecrets, vaultKeys: createVaultKeys(organizationSecrets, { refresh: 0, hardStop: 0, size: 10 }) })
+  const api = await startApi(database, { organizationSecrets, vaultKeys: createVaultKeys(organizationSecrets, { refresh: 0, hardStop: 0, size: 10 }), ...more })
   await recordTemporalCall(database.as('leasehold_relay'), randomUUID())
   const make = async (path: string, body: Record<string, unknown>): Promise<string> => {
     const answer = await api.call('mia', 'POST', path, { body })

@@ -6,6 +6,7 @@ import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startApiRole } from '#server/api-role.ts'
 import type { Config } from '#server/config.ts'
+import { createMetrics } from '#server/metrics/metrics.ts'
 import type { RoleContext, RunningRole } from '#server/role.ts'
 import { seedPeople } from '#stack/seed-people.ts'
 import { audience, startIssuer, type TestIssuer } from '../api/issuer.ts'
@@ -55,6 +56,7 @@ function contextOf(apiReplicaPort: number): RoleContext {
     apiPort,
     apiReplicaPort,
     healthPort: undefined,
+    temporalSilenceMinutes: 15,
     cacheDirectory: undefined,
     logLevel: 'error',
   }
@@ -63,6 +65,7 @@ function contextOf(apiReplicaPort: number): RoleContext {
     config,
     credentials: { postgres: { leasehold_api: database.password }, openbao, tenantSalt: randomBytes(32).toString('base64url') },
     log: pino({ level: 'silent' }),
+    metrics: createMetrics(),
   }
 }
 
@@ -83,6 +86,16 @@ test('two replicas answer on one port and each on its own', async () => {
     expect((await get(port, '/healthz')).status).toBe(200)
     expect((await get(port, '/v1/me', token)).status).toBe(200)
   }
+})
+
+test('figures are given on the port of a replica and not on the one that callers share', async () => {
+  const [replica] = replicas
+  const answer = await get(replica?.port ?? 0, '/metrics')
+  expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'text/plain; version=0.0.4; charset=utf-8'])
+  const text = await answer.text()
+  expect(text).toMatch(/^leasehold_database_up{role="leasehold_api"} 1$/m)
+  expect(text).toMatch(/^leasehold_http_request_duration_seconds_count{method="GET",route="\/healthz",status="200"} \d+$/m)
+  for (let index = 0; index < 8; index += 1) expect((await get(apiPort, '/metrics')).status).toBe(404)
 })
 
 test('an organization secret is kept in OpenBao, once', async () => {
