@@ -1,10 +1,12 @@
 import type { HttpBindings } from '@hono/node-server'
-import { Hono } from 'hono'
+import { Hono, type Context } from 'hono'
+import { matchedRoutes } from 'hono/route'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { auditEventRoutes } from './audit-events.ts'
 import { createAuthenticate } from './authenticate.ts'
 import { checkoutRoutes } from './checkout.ts'
 import { connectorRoutes } from './connectors.ts'
+import { dutyRoutes } from './duties.ts'
 import { grantRoutes } from './grants.ts'
 import { healthRoutes } from './health.ts'
 import { hostRoutes } from './hosts.ts'
@@ -23,7 +25,7 @@ import { principalRoutes } from './principals.ts'
 import { problemOf } from './problem.ts'
 import { revealRoutes } from './reveal.ts'
 import { rotationRoutes } from './rotations.ts'
-import type { DefineRoute } from './route.ts'
+import type { DefineRoute, Reply } from './route.ts'
 import { respond, runRoute } from './run-route.ts'
 import { scrubError } from './scrub-error.ts'
 import { stepUpRoutes } from './step-up.ts'
@@ -49,6 +51,7 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   leaseRoutes,
   rotationRoutes,
   jobRoutes,
+  dutyRoutes,
   auditEventRoutes,
   organizationRoutes,
   organizationSecretRoutes,
@@ -70,13 +73,21 @@ export function createApp(parts: Parts): App {
 
   app.use(async (context, next) => {
     context.set('trace', traceOf(context.req.raw.headers, context.env?.incoming?.socket.remoteAddress))
+    const began = performance.now()
+    const answered = (status: number) => parts.meter?.answered({ ...templateOf(context), status }, (performance.now() - began) / 1_000)
     refuseRepeatedHeaders(context.env?.incoming)
-    await next()
+    await next().catch((error: unknown) => {
+      // Of a path that there is none at: what a route throws is an answer by now.
+      answered(problemOf(error, context.get('trace')).status)
+      throw error
+    })
+    answered(context.res.status)
     if (parts.config.dpopNonceRequired && context.req.raw.headers.has('dpop')) context.header('dpop-nonce', parts.nonces.current())
   })
   app.onError((error, context) => {
     const trace = context.get('trace')
     const problem = problemOf(error, trace)
+    if (problem.body['code'] === 'decryption-failed') parts.meter?.decryptionFailed()
     const level = problem.status === 503 ? 'warn' : 'error'
     if (problem.status >= 500)
       parts.log[level]({ ...trace, method: context.req.method, path: context.req.routePath, error: scrubError(error) }, 'request failed')
@@ -90,12 +101,14 @@ export function createApp(parts: Parts): App {
     specs.push(spec as unknown as AnyRouteSpec)
     app.on(spec.method.toUpperCase(), spec.path, async (context) => {
       const trace = context.get('trace')
-      const answer = await runRoute(tools, spec, handler, {
-        request: context.req.raw,
-        params: context.req.param(),
-        trace,
-        certificate: () => peerCertificate(context.env?.incoming),
-      })
+      const decide = () =>
+        runRoute(tools, spec, handler, {
+          request: context.req.raw,
+          params: context.req.param(),
+          trace,
+          certificate: () => peerCertificate(context.env?.incoming),
+        })
+      const answer = await (spec.counted === 'checkout' ? countCheckout(parts, decide) : decide())
       if (!(answer instanceof Response)) parts.observe?.(spec as unknown as AnyRouteSpec, answer)
       return respond(answer, trace)
     })
@@ -104,4 +117,23 @@ export function createApp(parts: Parts): App {
   joinRoutes(app, parts)
   healthRoutes(app, parts, () => openApiOf(specs, parts.config.apiUrl))
   return app
+}
+
+/** The route that answered, as it was defined: what callers send makes no labels. */
+function templateOf(context: Context<Environment>): { method: string; route: string } {
+  const found = matchedRoutes(context).findLast((route) => !route.path.endsWith('*'))
+  return found === undefined ? { method: 'any', route: 'none' } : { method: found.method, route: found.path }
+}
+
+async function countCheckout(parts: Parts, decide: () => Promise<Reply | Response>): Promise<Reply | Response> {
+  const began = performance.now()
+  const count = (outcome: string) => parts.meter?.checkedOut(outcome, (performance.now() - began) / 1_000)
+  try {
+    const answer = await decide()
+    count('idempotent-replayed' in answer.headers ? 'replayed' : 'granted')
+    return answer
+  } catch (error) {
+    count(error instanceof LeaseholdError ? error.code : 'internal')
+    throw error
+  }
 }

@@ -16,13 +16,11 @@ import type { Parts } from './parts.ts'
 import { presentLease } from './present-lease.ts'
 import { reply, type DefineRoute, type RouteContext } from './route.ts'
 
-/** Standard checkouts stop when nobody has promised to end leases for so long, ms. */
-const longestSilence = 15 * 60_000
-
 /** A retry of the same caller with the same key finds the lease that it made. */
 const leaseIdOf = ({ accountId, userId }: Principal, { key }: Idempotency): LeaseId => LeaseId.parse(uuidv5(`lease:${userId}:${key}`, accountId))
 
-export function checkoutRoutes(route: DefineRoute, { vaultKeys, wakeLoops }: Parts): void {
+export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoops }: Parts): void {
+  const longestSilence = config.temporalSilenceMinutes * 60_000
   route(
     {
       method: 'post',
@@ -33,10 +31,17 @@ export function checkoutRoutes(route: DefineRoute, { vaultKeys, wakeLoops }: Par
       body: CheckoutBody,
       answers: { 201: CheckoutAnswer },
       idempotent: true,
+      counted: 'checkout',
       find: async (trx, { principal, params, body, idempotency }) => {
         const leaseId = leaseIdOf(principal, idempotency as Idempotency)
         const facts = await readCheckoutFacts(trx, params.id, leaseId)
-        return { organizationId: facts.organizationId, vaultId: facts.vaultId, identityId: facts.identityId, leaseId, ...(await lookAhead(trx, facts, body)) }
+        return {
+          organizationId: facts.organizationId,
+          vaultId: facts.vaultId,
+          identityId: facts.identityId,
+          leaseId,
+          ...(await lookAhead(trx, facts, body, longestSilence)),
+        }
       },
     },
     async ({ principal, actor, body, found, idempotency, inAccount }) => {
@@ -74,11 +79,16 @@ export function checkoutRoutes(route: DefineRoute, { vaultKeys, wakeLoops }: Par
   )
 }
 
-/** What can be refused without the lock: losers of a race need not wait for it. The winner is decided again behind it. */
+/**
+ * What can be refused without the lock: losers of a race need not wait for it. The winner is decided again behind it.
+ *
+ * @param longestSilence ms without a good call to Temporal, after which nobody is there to promise the end of a new lease to
+ */
 async function lookAhead(
   trx: Transaction,
   facts: CheckoutFacts,
   body: z.infer<typeof CheckoutBody>,
+  longestSilence: number,
 ): Promise<{ readonly facts: CheckoutFacts; readonly refusal: Refusal | undefined }> {
   if (facts.replayOf !== null) return { facts, refusal: undefined }
   const refusal = checkoutRefusal(facts, body.hostId ?? null, facts.now)

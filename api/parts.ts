@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import type { Logger } from 'pino'
+import type { ApiMeter } from '#schemas/meters.ts'
 import type { OrganizationSecrets } from '#secrets/organization-secret.ts'
 import type { Transit } from '#secrets/transit.ts'
 import type { VaultKeys } from '#secrets/vault-keys.ts'
@@ -30,6 +31,8 @@ export interface ApiSettings {
   readonly stepUp: StepUpRules
   /** Where connectors find NATS. */
   readonly natsUrl: string
+  /** Standard checkouts stop when the relay has heard nothing from Temporal for so long. */
+  readonly temporalSilenceMinutes: number
 }
 
 /** What the routes work with; made by the role, one per process. */
@@ -51,6 +54,7 @@ export interface Parts {
   readonly wakeLoops: () => void
   /** Sees every answer beside the route that promised it; tests hold the two against each other. */
   readonly observe?: (route: AnyRouteSpec, answer: Reply) => void
+  readonly meter?: ApiMeter
   /** Aborted when the process stops: streams end. */
   readonly stopping: AbortSignal
   /** State of each server that the API needs, for /readyz; each answers within 2 s. */

@@ -27,6 +27,8 @@ export interface RouteSpec<Params, Query, Body, Found> {
   readonly body?: z.ZodType<Body>
   /** Status -> schema of the answer; null: no content. */
   readonly answers: Readonly<Record<number, z.ZodType | null>>
+  /** Every outcome is counted, a denial too. */
+  readonly counted?: 'checkout'
   /** The request needs an Idempotency-Key; `context.idempotency` is there. */
   readonly idempotent?: true
   /**

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import { ConnectorId, JobId } from '#schemas/ids.ts'
+import type { JobMeter } from '#schemas/meters.ts'
 import type { Transit } from '#secrets/transit.ts'
 import type { VaultKeys } from '#secrets/vault-keys.ts'
 import type { Db } from '#store/connection.ts'
@@ -23,6 +24,7 @@ export interface BridgeParts {
   /** Certificate authorities of NATS, PEM; undefined: those that come with Node. */
   readonly ca: string | undefined
   readonly log: Logger
+  readonly meter?: JobMeter
 }
 
 /** The NATS side of the control plane. */

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import { LeaseholdError } from '#schemas/errors.ts'
+import type { DutyMeter } from '#schemas/meters.ts'
 import type { Db } from '#store/connection.ts'
 import { claimDuties, recordDelivered, recordFailure, returnDuty, type Duty } from '#store/duties.ts'
 
@@ -9,6 +10,7 @@ export interface DutyLoopParts {
   /** Waits until there may be news, at most so many ms. */
   readonly wait: (limit: number) => Promise<void>
   readonly log: Logger
+  readonly meter?: DutyMeter
 }
 
 export interface DutyLoop {
@@ -23,18 +25,21 @@ const pollEvery = 250
 const outagePause = 1_000
 
 /** Fulfils the bridge's duties as long as it runs. Several loops share them. */
-export function startDutyLoop({ db, fulfil, wait, log }: DutyLoopParts): DutyLoop {
+export function startDutyLoop({ db, fulfil, wait, log, meter }: DutyLoopParts): DutyLoop {
   let stopped = false
   const inHand = new Set<Promise<void>>()
 
   async function attend(duty: Duty): Promise<void> {
+    const began = performance.now()
     try {
       await fulfil(duty)
       await recordDelivered(db, duty)
+      meter?.delivered(duty.kind, (performance.now() - began) / 1_000)
     } catch (error) {
       log.warn({ err: error, kind: duty.kind, subjectId: duty.subjectId, attempts: duty.attempts }, 'duty not fulfilled')
-      if (isOutage(error)) await returnDuty(db, duty, outagePause)
-      else if (await recordFailure(db, duty, nameOf(error))) log.error({ kind: duty.kind, subjectId: duty.subjectId }, 'duty quarantined')
+      if (isOutage(error)) return returnDuty(db, duty, outagePause)
+      meter?.failed(duty.kind)
+      if (await recordFailure(db, duty, nameOf(error))) log.error({ kind: duty.kind, subjectId: duty.subjectId }, 'duty quarantined')
     }
   }
 

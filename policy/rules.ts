@@ -88,6 +88,10 @@ export const rules = {
   'connector.update': { anyOf: ['connectors.manage'], visible: 'connector.read' },
   'connector.delete': { anyOf: ['connectors.manage'], visible: 'connector.read' },
 
+  'duty.list': { anyOf: ['organizations.manage'] },
+  'duty.retry': { anyOf: ['organizations.manage'], visible: 'duty.list' },
+  'duty.reconcile': { anyOf: ['organizations.manage'], visible: 'duty.list' },
+
   'audit.list': { anyOf: ['pam_audit.view'], collection: true },
 } as const satisfies Record<string, Rule>
 

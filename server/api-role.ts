@@ -1,7 +1,7 @@
 import { createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
 import type { Server } from 'node:http'
 import { sql } from 'kysely'
-import { createApp } from '#api/app.ts'
+import { createApp, type App } from '#api/app.ts'
 import { createNonces } from '#api/dpop-nonce.ts'
 import type { Parts } from '#api/parts.ts'
 import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
@@ -9,10 +9,15 @@ import { createTransit } from '#secrets/transit.ts'
 import { createVaultKeys } from '#secrets/vault-keys.ts'
 import { connect, type Db } from '#store/connection.ts'
 import { notifyDuties } from '#store/duties.ts'
+import { temporalSilence } from '#store/relay-state.ts'
 import type { Config } from './config.ts'
 import { passwordOf } from './credentials.ts'
 import { listen, type Place } from './listener.ts'
 import { openBaoOf } from './openbao.ts'
+import { apiMeter } from './metrics/api.ts'
+import { heartbeatGauge } from './metrics/duties.ts'
+import { contentType, type Metrics } from './metrics/metrics.ts'
+import { watchPools } from './metrics/pools.ts'
 import type { RoleContext, RunningRole } from './role.ts'
 
 const poolSize = 16
@@ -20,7 +25,7 @@ const checkLimit = 1_500
 const drainLimit = 4_000
 
 /** The HTTP API: ports that all replicas share (SO_REUSEPORT) and one of this replica's own. */
-export async function startApiRole({ config, credentials, trust, certificate, log }: RoleContext): Promise<RunningRole> {
+export async function startApiRole({ config, credentials, trust, certificate, log, metrics }: RoleContext): Promise<RunningRole> {
   const postgres = { url: config.postgresUrl, ca: trust.ca, user: 'leasehold_api', password: passwordOf(credentials, 'leasehold_api') }
   const db = connect({ ...postgres, max: poolSize })
   const bao = openBaoOf({ config, credentials, trust })
@@ -32,6 +37,8 @@ export async function startApiRole({ config, credentials, trust, certificate, lo
     openbao: async () =>
       (await trust.fetch(new URL('/v1/sys/health', config.openbaoUrl), { signal: AbortSignal.timeout(checkLimit), redirect: 'error' })).status === 200,
   }
+  watchPools(metrics.registry, { leasehold_api: db })
+  metrics.readAtScrape('leasehold_api', () => temporalSilence(db), heartbeatGauge(metrics.registry))
   const parts: Parts = {
     config,
     log,
@@ -43,11 +50,14 @@ export async function startApiRole({ config, credentials, trust, certificate, lo
     nonces: createNonces(sharedKey(credentials.tenantSalt, 'leasehold/dpop-nonce')),
     signingKeys: () => transit.jwks('connector-signing'),
     wakeLoops: createWake(db),
+    meter: apiMeter(metrics.registry),
     stopping: stopping.signal,
     checks: Object.fromEntries(Object.entries(checks).map(([name, check]) => [name, () => within(check())])),
   }
   const app = createApp(parts)
-  const servers = await Promise.all(placesOf(config).map(({ tls, ...place }) => listen(app, place, tls ? certificate : undefined)))
+  const servers = await Promise.all(
+    placesOf(config).map(({ tls, ...place }) => listen(place.shared ? app.fetch : besideMetrics(app, metrics), place, tls ? certificate : undefined)),
+  )
   return {
     ready: async () => {
       const states = await Promise.all(Object.entries(parts.checks).map(async ([name, check]) => [name, (await check()) ? 'ok' : 'down'] as const))
@@ -85,6 +95,14 @@ function createWake(db: Db): () => void {
       pending = false
       notifyDuties(db).catch(() => {})
     }, 10)
+  }
+}
+
+/** Figures are for operators: the replica's own port gives them, the port that callers share does not. */
+function besideMetrics(app: App, metrics: Metrics): App['fetch'] {
+  return async (request, env, context) => {
+    if (request.method !== 'GET' || new URL(request.url).pathname !== '/metrics') return app.fetch(request, env, context)
+    return new Response(await metrics.render(), { headers: { 'content-type': contentType, 'cache-control': 'no-store' } })
   }
 }
 

@@ -7,8 +7,12 @@ import { createTransit } from '#secrets/transit.ts'
 import { createVaultKeys } from '#secrets/vault-keys.ts'
 import { connect } from '#store/connection.ts'
 import { listenForDuties } from '#store/duty-signal.ts'
+import { readDutyFigures } from '#store/duty-figures.ts'
 import { passwordOf } from './credentials.ts'
 import { openBaoOf } from './openbao.ts'
+import { dutyGauges, dutyMeter } from './metrics/duties.ts'
+import { jobMeter } from './metrics/jobs.ts'
+import { watchPools } from './metrics/pools.ts'
 import type { RoleContext, RunningRole } from './role.ts'
 
 const poolSize = 8
@@ -19,14 +23,24 @@ const listenEvery = 1_000
 const reconcileEvery = 60_000
 
 /** The NATS side of connectors: their identities, offers, claims and results. */
-export async function startBridgeRole({ config, credentials, trust, log }: RoleContext): Promise<RunningRole> {
+export async function startBridgeRole({ config, credentials, trust, log, metrics }: RoleContext): Promise<RunningRole> {
   const login = { url: config.postgresUrl, ca: trust.ca, user: 'leasehold_bridge', password: passwordOf(credentials, 'leasehold_bridge') }
   const db = connect({ ...login, max: poolSize })
   const bao = openBaoOf({ config, credentials, trust })
   const transit = createTransit(bao)
-  const bridge = createBridge({ db, transit, vaultKeys: createVaultKeys(createOrganizationSecrets(bao)), natsUrl: config.natsUrl, ca: trust.ca, log })
+  const bridge = createBridge({
+    db,
+    transit,
+    vaultKeys: createVaultKeys(createOrganizationSecrets(bao)),
+    natsUrl: config.natsUrl,
+    ca: trust.ca,
+    log,
+    meter: jobMeter(metrics.registry),
+  })
   const signal = listenForDuties(login)
-  const loop = startDutyLoop({ db, fulfil: bridge.fulfil, wait: signal.wait, log })
+  const loop = startDutyLoop({ db, fulfil: bridge.fulfil, wait: signal.wait, log, meter: dutyMeter(metrics.registry) })
+  watchPools(metrics.registry, { leasehold_bridge: db })
+  metrics.readAtScrape('leasehold_bridge', () => readDutyFigures(db, ['offer', 'connector']), dutyGauges(metrics.registry))
   const stopping = new AbortController()
   const chores = [
     every(reconcileEvery, bridge.reconcile, 'the claims of accounts could not be compared'),

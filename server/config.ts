@@ -45,6 +45,8 @@ export interface Config {
   readonly tlsCertFile: string | undefined
   readonly tlsKeyFile: string | undefined
   readonly healthPort: number | undefined
+  /** Standard checkouts stop when the relay has heard nothing from Temporal for so long. */
+  readonly temporalSilenceMinutes: number
   /** Where a worker keeps its workflow bundle; undefined: nowhere. */
   readonly cacheDirectory: string | undefined
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
@@ -114,6 +116,7 @@ function toConfig(e: Environment): Config {
     tlsCertFile: e.LEASEHOLD_TLS_CERT_FILE,
     tlsKeyFile: e.LEASEHOLD_TLS_KEY_FILE,
     healthPort: e.LEASEHOLD_HEALTH_PORT,
+    temporalSilenceMinutes: e.LEASEHOLD_TEMPORAL_SILENCE_MINUTES,
     cacheDirectory: e.LEASEHOLD_CACHE_DIRECTORY,
     logLevel: e.LEASEHOLD_LOG_LEVEL,
     tenantSalt: e.TENANT_SALT === undefined ? undefined : Secret.of(e.TENANT_SALT),

@@ -52,6 +52,7 @@ export const Environment = z.object({
   LEASEHOLD_TLS_CERT_FILE: file.optional(),
   LEASEHOLD_TLS_KEY_FILE: file.optional(),
   LEASEHOLD_HEALTH_PORT: port.optional(),
+  LEASEHOLD_TEMPORAL_SILENCE_MINUTES: z.coerce.number().int().min(1).max(1_440).default(15),
   LEASEHOLD_CACHE_DIRECTORY: z.string().min(1).optional(),
   LEASEHOLD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
   TENANT_SALT: z

@@ -1,16 +1,33 @@
 import { createServer, type Server } from 'node:http'
+import { contentType, type Metrics } from './metrics/metrics.ts'
 import type { RunningRole } from './role.ts'
 
-/** GET /healthz (the process lives) and /readyz (its servers answer) on a loopback port, for roles without a listener of their own. */
-export function listenForHealth(port: number, roles: readonly RunningRole[]): Server {
-  const server = createServer((request, response) => {
-    const path = request.url?.split('?')[0]
-    if (request.method !== 'GET' || (path !== '/healthz' && path !== '/readyz')) return void response.writeHead(404).end()
-    if (path === '/healthz') return void response.writeHead(200, { 'content-type': 'application/json' }).end('{"status":"ok"}')
-    void readiness(roles).then((dependencies) => {
+type Answer = { readonly status: number; readonly type: string; readonly body: string }
+
+const json = (status: number, body: unknown): Answer => ({ status, type: 'application/json', body: JSON.stringify(body) })
+
+/**
+ * GET /healthz (the process lives), /readyz (its servers answer) and /metrics on a loopback port: for operators, who have an
+ * account on the machine, and for nobody who only reaches the API.
+ */
+export function listenForHealth(port: number, roles: readonly RunningRole[], metrics: Metrics): Server {
+  const answers: Readonly<Record<string, () => Promise<Answer>>> = {
+    '/healthz': async () => json(200, { status: 'ok' }),
+    '/readyz': async () => {
+      const dependencies = await readiness(roles)
       const ready = Object.values(dependencies).every((state) => state === 'ok')
-      response.writeHead(ready ? 200 : 503, { 'content-type': 'application/json' }).end(JSON.stringify({ status: ready ? 'ok' : 'down', dependencies }))
-    })
+      return json(ready ? 200 : 503, { status: ready ? 'ok' : 'down', dependencies })
+    },
+    '/metrics': async () => ({ status: 200, type: contentType, body: await metrics.render() }),
+  }
+  const server = createServer((request, response) => {
+    const path = request.url?.split('?')[0] ?? ''
+    const answer = request.method === 'GET' && Object.hasOwn(answers, path) ? answers[path] : undefined
+    if (answer === undefined) return void response.writeHead(404).end()
+    answer().then(
+      ({ status, type, body }) => response.writeHead(status, { 'content-type': type }).end(body),
+      () => response.writeHead(500).end(),
+    )
   })
   return server.listen({ port, host: '127.0.0.1' })
 }

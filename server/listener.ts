@@ -24,8 +24,8 @@ const limits = { keepAliveTimeout: 65_000, headersTimeout: 10_000, requestTimeou
  *
  * @param certificate undefined: plain HTTP, for dev mode on loopback
  */
-export function listen(app: App, { host, port, shared }: Place, certificate?: Certificate): Promise<Server> {
-  const answer = getRequestListener(app.fetch, { overrideGlobalObjects: false })
+export function listen(fetch: App['fetch'], { host, port, shared }: Place, certificate?: Certificate): Promise<Server> {
+  const answer = getRequestListener(fetch, { overrideGlobalObjects: false })
   const server = certificate === undefined ? createServer(limits, answer) : createTlsServer({ ...limits, ...certificate, ...tlsRules }, answer)
   return new Promise((resolve, reject) => {
     server.once('error', reject)

@@ -4,6 +4,7 @@ import { startBridgeRole } from './bridge-role.ts'
 import { ConfigurationError, roleNames, type RoleName } from './config.ts'
 import { listenForHealth } from './health.ts'
 import { createLog } from './log.ts'
+import { createMetrics } from './metrics/metrics.ts'
 import type { RunningRole, StartRole } from './role.ts'
 import { readStartUp } from './start-up.ts'
 import { refuseDevelopmentServers } from './surroundings.ts'
@@ -20,9 +21,10 @@ async function main(): Promise<void> {
   await refuseDevelopmentServers(startUp, names)
   const { config } = startUp
   const log = createLog(config, names.join(','))
+  const metrics = createMetrics()
   const roles: RunningRole[] = []
-  for (const name of names) roles.push(await starts[name]({ ...startUp, log }))
-  if (config.healthPort !== undefined) listenForHealth(config.healthPort, roles)
+  for (const name of names) roles.push(await starts[name]({ ...startUp, log, metrics }))
+  if (config.healthPort !== undefined) listenForHealth(config.healthPort, roles, metrics)
   log.info('ready')
   const stop = (signal: string) => void drain(roles, () => log.info({ signal }, 'draining'))
   process.once('SIGTERM', stop)

@@ -1,6 +1,7 @@
 import { ScheduleAlreadyRunning, ScheduleOverlapPolicy, type Client, type ScheduleOptions } from '@temporalio/client'
 import proto from '@temporalio/proto'
 import type { Logger } from 'pino'
+import type { ReconcileMeter } from '#schemas/meters.ts'
 import type { Db } from '#store/connection.ts'
 import { reopenDuties } from '#store/duties.ts'
 import { searchAttributes, sweepSchedule, sweepWorkflow, taskQueueOf } from '#workflows/messages.ts'
@@ -18,15 +19,18 @@ export async function reconcile({
   db,
   temporal,
   log,
+  meter,
 }: {
   readonly config: Config
   readonly db: Db
   readonly temporal: Temporal
   readonly log: Logger
+  readonly meter?: ReconcileMeter
 }): Promise<void> {
   await ensureSearchAttributes(temporal.client, config.temporalNamespace)
   await ensureSweep(temporal, config.taskQueueSuffix)
   const reopened = await reopenDuties(db, ['lease', 'rotation'])
+  meter?.reconciled(reopened)
   log.info({ reopened }, 'reconciled with Temporal')
 }
 

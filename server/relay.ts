@@ -1,6 +1,7 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client'
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common'
 import type { Logger } from 'pino'
+import type { DutyMeter } from '#schemas/meters.ts'
 import type { Db } from '#store/connection.ts'
 import { claimDuties, recordDelivered, recordFailure, returnDuty, type Duty } from '#store/duties.ts'
 import { recordTemporalCall } from '#store/relay-state.ts'
@@ -23,6 +24,7 @@ export interface RelayOptions {
   readonly temporal: Temporal
   readonly taskQueueSuffix: string
   readonly log: Logger
+  readonly meter?: DutyMeter
   /** The namespace is another one than at the last call: Temporal lost everything it had. */
   readonly onNewNamespace: () => void
 }
@@ -31,7 +33,7 @@ export interface RelayOptions {
  * Carries duties from PostgreSQL to Temporal: start the subject's workflow or signal it to look. Delivering twice is harmless.
  * Each good call is the heartbeat that standard checkouts depend on.
  */
-export function startRelay({ db, temporal, taskQueueSuffix, log, onNewNamespace }: RelayOptions): Loop {
+export function startRelay({ db, temporal, taskQueueSuffix, log, meter, onNewNamespace }: RelayOptions): Loop {
   let lastBeat = 0
 
   async function beat(): Promise<void> {
@@ -41,18 +43,22 @@ export function startRelay({ db, temporal, taskQueueSuffix, log, onNewNamespace 
   }
 
   async function deliver(duty: Duty): Promise<void> {
+    const began = performance.now()
     try {
       await poke(temporal, taskQueueSuffix, duty)
       // crash point: duty delivered
       await recordDelivered(db, duty)
+      meter?.delivered(duty.kind, (performance.now() - began) / 1_000)
     } catch (error) {
       if (isUnavailable(error)) {
         await returnDuty(db, duty, 1_000)
         throw error
       }
-      const code = error instanceof Error ? error.name : 'unknown'
-      const quarantined = await recordFailure(db, duty, code)
-      log.error({ duty: { kind: duty.kind, subjectId: duty.subjectId }, quarantined, code }, 'duty not delivered')
+      const code = codeOf(error)
+      meter?.failed(duty.kind)
+      const { kind, subjectId } = duty
+      if (await recordFailure(db, duty, code)) log.error({ kind, subjectId, code }, 'duty quarantined')
+      else log.warn({ kind, subjectId, code, attempts: duty.attempts + 1 }, 'duty not delivered')
     }
   }
 
@@ -71,7 +77,8 @@ export function startRelay({ db, temporal, taskQueueSuffix, log, onNewNamespace 
   })
 }
 
-async function poke({ client }: Temporal, taskQueueSuffix: string, duty: Duty): Promise<void> {
+/** Starts the workflow of the subject, or tells it to look. */
+export async function poke({ client }: Pick<Temporal, 'client'>, taskQueueSuffix: string, duty: Duty): Promise<void> {
   const kind = duty.kind as WorkflowKind
   const of: Subject = { accountId: duty.accountId, subjectId: duty.subjectId }
   const signalArgs: [Poke] = [{ version: duty.version }]
@@ -96,7 +103,19 @@ async function poke({ client }: Temporal, taskQueueSuffix: string, duty: Duty): 
 
 /** gRPC 4 deadline exceeded, 8 resource exhausted, 14 unavailable: Temporal's trouble, not the subject's. */
 function isUnavailable(error: unknown): boolean {
+  const status = grpcStatus(error)
+  return status === 4 || status === 8 || status === 14
+}
+
+function grpcStatus(error: unknown): number | undefined {
   const { code, cause } = (error ?? {}) as { code?: unknown; cause?: { code?: unknown } }
   const status = typeof code === 'number' ? code : cause?.code
-  return status === 4 || status === 8 || status === 14
+  return typeof status === 'number' ? status : undefined
+}
+
+/** For the log and the row: a class and a status, never a message. */
+function codeOf(error: unknown): string {
+  const status = grpcStatus(error)
+  const name = error instanceof Error ? error.name : 'unknown'
+  return status === undefined ? name : `${name} ${status}`
 }

@@ -1,9 +1,11 @@
 import type { Logger } from 'pino'
+import type { Metrics } from './metrics/metrics.ts'
 import type { StartUp } from './start-up.ts'
 
 /** What every role is started with. */
 export interface RoleContext extends StartUp {
   readonly log: Logger
+  readonly metrics: Metrics
 }
 
 export type Readiness = Readonly<Record<string, 'ok' | 'down'>>

@@ -1,5 +1,6 @@
 import { NativeConnection, type Worker } from '@temporalio/worker'
 import type { Logger } from 'pino'
+import type { DutyMeter, ReconcileMeter } from '#schemas/meters.ts'
 import { createDataConverter } from '#secrets/data-converter.ts'
 import type { OpenBao } from '#secrets/openbao.ts'
 import type { Db } from '#store/connection.ts'
@@ -29,6 +30,7 @@ export interface TemporalSideOptions {
   /** Pool of leasehold_relay. */
   readonly relay: Db
   readonly activities: Activities
+  readonly meters: { readonly duties: DutyMeter; readonly reconcile: ReconcileMeter }
 }
 
 interface Running {
@@ -91,14 +93,14 @@ export function startTemporalSide(options: TemporalSideOptions): TemporalSide {
   }
 }
 
-async function start({ config, temporalTls, log, bao, relay, activities }: TemporalSideOptions): Promise<Running> {
+async function start({ config, temporalTls, log, bao, relay, activities, meters }: TemporalSideOptions): Promise<Running> {
   const dataConverter = await createDataConverter(bao)
   const bundle = await workflowBundle(config.cacheDirectory)
   const address = { address: config.temporalAddress, tls: temporalTls }
   const temporal = await connectTemporal(address, config.temporalNamespace, dataConverter)
   installRuntime(log)
   const native = await connectNative(address)
-  const restore = () => reconcile({ config, db: relay, temporal, log })
+  const restore = () => reconcile({ config, db: relay, temporal, log, meter: meters.reconcile })
   try {
     // Before the worker, because workflows write search attributes.
     await restore()
@@ -112,7 +114,7 @@ async function start({ config, temporalTls, log, bao, relay, activities }: Tempo
       dataConverter,
     })
     const reconciling = startReconciling(restore, log)
-    const relaying = startRelay({ db: relay, temporal, taskQueueSuffix, log, onNewNamespace: reconciling.wake })
+    const relaying = startRelay({ db: relay, temporal, taskQueueSuffix, log, meter: meters.duties, onNewNamespace: reconciling.wake })
     return { worker, ended: worker.run(), native, temporal, relay: relaying, reconciling }
   } catch (error) {
     await Promise.all([native.close(), temporal.close()])

@@ -7,7 +7,13 @@ import { createVaultKeys } from '#secrets/vault-keys.ts'
 import { connect, type Db } from '#store/connection.ts'
 import { listenForDuties } from '#store/duty-signal.ts'
 import { startAccessReview } from './access-review.ts'
+import { readDutyFigures } from '#store/duty-figures.ts'
+import { temporalSilence } from '#store/relay-state.ts'
+import { readOverdueFigures } from '#store/sweep.ts'
 import { passwordOf } from './credentials.ts'
+import { dutyGauges, dutyMeter, heartbeatGauge } from './metrics/duties.ts'
+import { expirerMeter, overdueGauges, reconcileMeter } from './metrics/expirer.ts'
+import { watchPools } from './metrics/pools.ts'
 import { startExpirer } from './expirer.ts'
 import { startHousekeeping } from './housekeeping.ts'
 import { startLoop } from './loop.ts'
@@ -23,7 +29,14 @@ const poolSizes = { leasehold_worker: 12, leasehold_relay: 4, leasehold_expirer:
  * Everything that takes time: Temporal's workflows and activities, the relay of duties, and the expirer, which goes on
  * while Temporal or OpenBao are down.
  */
-export async function startWorkerRole({ config, credentials, trust, temporalTls, log }: RoleContext): Promise<RunningRole> {
+export async function startWorkerRole({
+  config,
+  credentials,
+  trust,
+  temporalTls,
+  log,
+  metrics: { registry, readAtScrape },
+}: RoleContext): Promise<RunningRole> {
   const postgres = { url: config.postgresUrl, ca: trust.ca }
   const open = (user: keyof typeof poolSizes): Db => connect({ ...postgres, user, password: passwordOf(credentials, user), max: poolSizes[user] })
   const worker = open('leasehold_worker')
@@ -32,7 +45,15 @@ export async function startWorkerRole({ config, credentials, trust, temporalTls,
   const bao = openBaoOf({ config, credentials, trust })
   const vaultKeys = createVaultKeys(createOrganizationSecrets(bao))
   const activities = { ...createLeaseActivities(worker), ...createRotationActivities({ db: worker, vaultKeys }), ...createSweepActivities({ expirer, worker }) }
-  const temporalSide = startTemporalSide({ config, temporalTls, log, bao, relay, activities })
+  const temporalSide = startTemporalSide({
+    config,
+    temporalTls,
+    log,
+    bao,
+    relay,
+    activities,
+    meters: { duties: dutyMeter(registry), reconcile: reconcileMeter(registry) },
+  })
   const reviewing = startAccessReview({ queue: relay, worker, log, onEnded: temporalSide.wake })
   const signal = listenForDuties({ ...postgres, user: 'leasehold_relay', password: passwordOf(credentials, 'leasehold_relay') })
   const listening = startLoop({
@@ -46,8 +67,12 @@ export async function startWorkerRole({ config, credentials, trust, temporalTls,
       return true
     },
   })
-  const expiring = startExpirer({ expirer, worker, log, onEnded: temporalSide.wake })
+  const expiring = startExpirer({ expirer, worker, log, meter: expirerMeter(registry), onEnded: temporalSide.wake })
   const housekeeping = startHousekeeping(expirer, log)
+  watchPools(registry, { leasehold_worker: worker, leasehold_relay: relay, leasehold_expirer: expirer })
+  readAtScrape('leasehold_relay', () => readDutyFigures(relay, ['lease', 'rotation']), dutyGauges(registry))
+  readAtScrape('leasehold_worker', () => temporalSilence(worker), heartbeatGauge(registry))
+  readAtScrape('leasehold_expirer', () => readOverdueFigures(expirer), overdueGauges(registry))
   return {
     ready: async () => ({
       postgres: await sql`select 1`.execute(worker).then(

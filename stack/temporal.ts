@@ -1,5 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs'
-import path from 'node:path'
+import { existsSync, mkdirSync, statSync } from 'node:fs'
 import { readJson, writePrivate, type Home } from './home.ts'
 import type { Ports } from './ports.ts'
 import type { Program } from './process.ts'
@@ -60,12 +59,32 @@ export function temporalProgram(home: Home, command: string, ports: Ports, timeS
   }
 }
 
-/** The id of the namespace is made once, by the first start; a foreign server has another one. */
+interface KnownNamespace {
+  readonly id: string
+  /** The database file that it was made in. */
+  readonly database?: string
+}
+
+/**
+ * The id of the namespace is made once, with the database file; a foreign server has another one. So has our own after its
+ * database was lost, which Leasehold recovers from: then the file is another one too.
+ */
 async function isOurs(home: Home, httpPort: number): Promise<boolean> {
   const response = await fetch(`http://127.0.0.1:${httpPort}/api/v1/namespaces/${temporalNamespace}`, { redirect: 'error', signal: AbortSignal.timeout(1_000) })
   if (response.status !== 200) return false
   const { namespaceInfo } = (await response.json()) as { namespaceInfo: { id: string } }
-  const file = path.join(home.file('temporal'), 'namespace.json')
-  if (!existsSync(file)) writePrivate(file, { id: namespaceInfo.id })
-  return readJson<{ id: string }>(file).id === namespaceInfo.id
+  const database = fileIdentity(home.file('temporal', 'temporal.db'))
+  if (database === undefined) return false
+  const file = home.file('temporal', 'namespace.json')
+  const known = existsSync(file) ? readJson<KnownNamespace>(file) : undefined
+  if (known?.id === namespaceInfo.id && known.database === database) return true
+  if (known !== undefined && known.id !== namespaceInfo.id && known.database === database) return false
+  writePrivate(file, { id: namespaceInfo.id, database } satisfies KnownNamespace)
+  return true
+}
+
+/** Inode and time of birth: a file that was deleted and made anew often gets the same inode. */
+function fileIdentity(file: string): string | undefined {
+  const facts = statSync(file, { throwIfNoEntry: false })
+  return facts && `${facts.ino}:${facts.birthtimeMs}`
 }

@@ -81,6 +81,17 @@ function namingPool(pool: pg.Pool, gate: Gate): PostgresPool {
   } as unknown as PostgresPool
 }
 
+export interface PoolState {
+  readonly size: number
+  readonly busy: number
+  readonly waiting: number
+}
+
+const states = new WeakMap<Db, () => PoolState>()
+
+/** How full a pool of `connect` is right now. */
+export const poolState = (db: Db): PoolState => states.get(db)?.() ?? { size: 0, busy: 0, waiting: 0 }
+
 /** Opens a pool. The caller ends it with `db.destroy()`. */
 export function connect(options: ConnectionOptions): Db {
   const pool = new pg.Pool({
@@ -94,14 +105,10 @@ export function connect(options: ConnectionOptions): Db {
   pool.on('error', () => {})
   // The same for one that was taken out of the pool because it broke.
   pool.on('connect', (client) => client.on('error', () => {}))
-  return new Kysely<Database>({
-    dialect: new PostgresDialect({
-      pool: namingPool(
-        pool,
-        createGate(options.max, queueLimit, () => new Error('timeout exceeded when trying to connect')),
-      ),
-    }),
-  })
+  const gate = createGate(options.max, queueLimit, () => new Error('timeout exceeded when trying to connect'))
+  const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool: namingPool(pool, gate) }) })
+  states.set(db, () => ({ size: pool.totalCount, busy: pool.totalCount - pool.idleCount, waiting: gate.waiting() }))
+  return db
 }
 
 /**

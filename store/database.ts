@@ -358,6 +358,7 @@ interface ObligationTable {
   claimed_until: Moment
   attempts: Generated<number>
   next_at: Generated<Date>
+  due_since: Generated<Date>
   quarantined_at: Moment
   last_error: string | null
 }

@@ -25,12 +25,29 @@ export interface OweOptions {
 
 const quarantineAfter = 20
 
+/** A fact about the subject. What was owed before stays owed since then. */
+const onKnownSubject = sql`on conflict (account_id, kind, subject_id) do update
+  set version = o.version + 1, closed = excluded.closed, next_at = excluded.next_at, attempts = 0, quarantined_at = null,
+    due_since = case when o.delivered < o.version then least(o.due_since, excluded.due_since) else excluded.due_since end`
+
 /** The upsert of one duty, alone or as a CTE. */
 export function dutyUpsert(kind: ObligationKind, subjectId: string, { closed = false, delayMs = 0 }: OweOptions = {}): RawBuilder<unknown> {
-  return sql`insert into obligation as o (kind, subject_id, closed, next_at)
-    values (${kind}::text, ${subjectId}::uuid, ${closed}::boolean, clock_timestamp() + make_interval(secs => ${delayMs}::float8 / 1000))
-    on conflict (account_id, kind, subject_id) do update
-      set version = o.version + 1, closed = excluded.closed, next_at = excluded.next_at, attempts = 0, quarantined_at = null`
+  return sql`insert into obligation as o (kind, subject_id, closed, next_at, due_since)
+    select ${kind}::text, ${subjectId}::uuid, ${closed}::boolean, due.at, due.at
+    from (select clock_timestamp() + make_interval(secs => ${delayMs}::float8 / 1000) as at) due ${onKnownSubject}`
+}
+
+/** Writes down the same kind of duty for many subjects. */
+export async function oweEach(
+  trx: Transaction,
+  kind: ObligationKind,
+  subjects: readonly { readonly subjectId: string; readonly closed: boolean }[],
+): Promise<void> {
+  const ids = subjects.map(({ subjectId }) => subjectId)
+  const closed = subjects.map((subject) => subject.closed)
+  // In the order of their ids, like everybody who takes many of these rows.
+  await sql`insert into obligation as o (kind, subject_id, closed)
+    select ${kind}::text, s.id, s.closed from unnest(${ids}::uuid[], ${closed}::boolean[]) s (id, closed) order by s.id ${onKnownSubject}`.execute(trx)
 }
 
 /** Writes down, in the transaction of a fact, that its subject must be told. */
@@ -62,7 +79,8 @@ export async function claimDuties(db: Db, kinds: readonly ObligationKind[], opti
 
 /** The subject was told. What it became meanwhile (a higher version) stays owed. */
 export async function recordDelivered(db: Db, duty: Duty): Promise<void> {
-  await sql`update obligation set delivered = greatest(delivered, ${duty.version}::int), claimed_until = null, attempts = 0, last_error = null
+  await sql`update obligation set delivered = greatest(delivered, ${duty.version}::int), claimed_until = null, attempts = 0, last_error = null,
+    due_since = next_at
     where ${isDuty(duty)}`
     .execute(db)
     .catch(rethrow)
@@ -95,8 +113,8 @@ export async function returnDuty(db: Db, duty: Duty, delayMs: number): Promise<v
 }
 
 /** Owes every subject that is not final once more. @returns how many */
-export async function reopenDuties(db: Db, kinds: readonly ObligationKind[]): Promise<number> {
-  const { numAffectedRows } = await sql`update obligation set version = version + 1, next_at = clock_timestamp()
+export async function reopenDuties(db: Db | Transaction, kinds: readonly ObligationKind[]): Promise<number> {
+  const { numAffectedRows } = await sql`update obligation set version = version + 1, next_at = clock_timestamp(), due_since = clock_timestamp()
     where kind = any(${kinds}::text[]) and not closed and delivered >= version`
     .execute(db)
     .catch(rethrow)

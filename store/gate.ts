@@ -3,6 +3,8 @@ export interface Gate {
   /** @throws Error when the gate was failed meanwhile, or after `limitMs` what `late` makes */
   enter(): Promise<void>
   leave(): void
+  /** How many wait. */
+  waiting(): number
   /** Turns away everybody who waits: what is behind the gate is not there. */
   fail(error: Error): void
 }
@@ -39,6 +41,7 @@ export function createGate(size: number, limitMs: number, late: () => Error): Ga
       if (next === undefined) free += 1
       else next.let()
     },
+    waiting: () => waiting.size,
     fail: (error) => {
       for (const caller of waiting) caller.turnAway(error)
     },

@@ -11,23 +11,48 @@ import { translateError } from './postgres-error.ts'
 /** `now()` lets the index find them; shifts exist in tests only. */
 const bound = sql`now() + (select coalesce(max(shift), interval '0') from clock_shift)`
 
+/** Sorts before every id. */
+const nothing = '00000000-0000-0000-0000-000000000000'
+
+export interface OverdueLease {
+  readonly accountId: AccountId
+  readonly leaseId: LeaseId
+  /** As PostgreSQL writes it, to the microsecond: where the next page begins. */
+  readonly dueAt: string
+}
+
 /**
- * Leases of all accounts that are past their end.
+ * Leases of all accounts that are past their end, the longest overdue first.
  *
  * @param db pool of leasehold_expirer
+ * @param after the last one of the page before; those that stay (their identity is busy) do not hide the others
  */
-export async function listOverdueLeases(db: Db, limit: number): Promise<{ readonly accountId: AccountId; readonly leaseId: LeaseId }[]> {
-  const { rows } = await sql<{ accountId: AccountId; leaseId: LeaseId }>`
-    select account_id as "accountId", id as "leaseId" from lease
+export async function listOverdueLeases(db: Db, limit: number, after?: OverdueLease): Promise<OverdueLease[]> {
+  const { rows } = await sql<OverdueLease>`
+    select account_id as "accountId", id as "leaseId", expires_at::text as "dueAt" from lease
     where state = 'active' and expires_at <= ${bound} and expires_at <= app_clock(account_id)
-    order by expires_at limit ${limit}::int`
+      and (expires_at, id) > (${after?.dueAt ?? '-infinity'}::timestamptz, ${after?.leaseId ?? nothing}::uuid)
+    order by expires_at, id limit ${limit}::int`
     .execute(db)
     .catch(rethrow)
   return rows
 }
 
-/** Sorts before every id. */
-const nothing = '00000000-0000-0000-0000-000000000000'
+/** What an operator watches about ends, over all accounts. */
+export interface OverdueFigures {
+  readonly overdue: number
+  readonly oldestSeconds: number
+}
+
+/** @param db pool of leasehold_expirer */
+export async function readOverdueFigures(db: Db): Promise<OverdueFigures> {
+  const { rows } = await sql<OverdueFigures>`
+    select count(*)::int as overdue, coalesce(max(extract(epoch from app_clock(account_id) - expires_at)), 0)::float8 as "oldestSeconds"
+    from lease where state = 'active' and expires_at <= ${bound} and expires_at <= app_clock(account_id)`
+    .execute(db)
+    .catch(rethrow)
+  return rows[0] ?? { overdue: 0, oldestSeconds: 0 }
+}
 
 export interface DueIdentity {
   readonly accountId: AccountId

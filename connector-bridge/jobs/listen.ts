@@ -2,7 +2,9 @@ import type { Msg, NatsConnection } from 'nats'
 import type { Logger } from 'pino'
 import type { z } from 'zod'
 import { ClaimRequest, Hello, JobResult, subjects, type HelloAnswer } from '#schemas/connector-message.ts'
+import { LeaseholdError } from '#schemas/errors.ts'
 import { ConnectorId } from '#schemas/ids.ts'
+import type { JobMeter } from '#schemas/meters.ts'
 import type { VaultKeys } from '#secrets/vault-keys.ts'
 import { inAccount, type Db } from '#store/connection.ts'
 import { recordHello } from '#store/connector-link.ts'
@@ -16,6 +18,7 @@ export interface ListenParts {
   readonly vaultKeys: VaultKeys
   readonly connectors: Connectors
   readonly log: Logger
+  readonly meter?: JobMeter
 }
 
 type Handle<T> = (speaker: Speaker, message: T) => Promise<object>
@@ -43,6 +46,7 @@ export function listen(parts: ListenParts, connection: NatsConnection, { account
       callback: (error, message) => {
         if (error !== null) return
         answer(message).catch((cause: unknown) => {
+          if (cause instanceof LeaseholdError && cause.code === 'decryption-failed') parts.meter?.decryptionFailed()
           parts.log.warn({ err: cause, subject: message.subject }, 'a connector could not be answered')
           message.respond('{"v":1,"refused":"unavailable"}')
         })
@@ -51,8 +55,17 @@ export function listen(parts: ListenParts, connection: NatsConnection, { account
   }
 
   serve(subjects.hello('*'), Hello, sayHello)
-  serve(subjects.claim('*'), ClaimRequest, (speaker, request) => answerClaim(parts, speaker, request))
-  serve(subjects.result('*'), JobResult, (speaker, result) => takeResult(parts, speaker, result))
+  serve(subjects.claim('*'), ClaimRequest, async (speaker, request) => {
+    const answer = await answerClaim(parts, speaker, request)
+    if ('refused' in answer) parts.meter?.claimRefused(answer.refused)
+    else parts.meter?.claimGranted()
+    return answer
+  })
+  serve(subjects.result('*'), JobResult, async (speaker, result) => {
+    const answer = await takeResult(parts, speaker, result)
+    parts.meter?.resultTaken('refused' in answer ? 'altered' : answer.stale ? 'stale' : 'recorded')
+    return answer
+  })
 }
 
 function parse(message: Msg): unknown {

@@ -34,7 +34,7 @@ beforeAll(async () => {
   const { body } = await api.call(null, 'GET', '/v1/openapi.json')
   for (const [path, operations] of Object.entries(body.paths as Record<string, Record<string, Operation>>)) {
     for (const [method, operation] of Object.entries(operations)) {
-      if (operation.parameters !== undefined) routes.push({ method: method.toUpperCase(), path: path.replace(/\{\w+\}/g, absent), operation })
+      if (operation.parameters !== undefined) routes.push({ method: method.toUpperCase(), path: pathOf(path, operation), operation })
     }
   }
 })
@@ -42,6 +42,11 @@ afterAll(async () => {
   await api?.stop()
   await database?.end()
 })
+
+/** With values that the parameters allow. */
+function pathOf(path: string, { parameters }: Operation): string {
+  return path.replace(/\{(\w+)\}/g, (_, name: string) => String(parameters.find((parameter) => parameter.name === name)?.schema.enum?.[0] ?? absent))
+}
 
 const bodyOf = ({ operation }: Route): Schema | undefined => operation.requestBody?.content['application/json']?.schema
 const withBody = (): Route[] => routes.filter((route) => bodyOf(route) !== undefined)

@@ -71,6 +71,7 @@ export async function startApi(database: TestDatabase, more: Partial<Parts> = {}
       dpopNonceRequired: false,
       acrOrder: ['pwd', 'mfa'],
       stepUp,
+      temporalSilenceMinutes: 15,
     },
     log: pino({ level: process.env['LEASEHOLD_TEST_LOG'] ?? 'silent' }),
     db,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { createOpenBao } from '#secrets/openbao.ts'
 import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
+import type { Parts } from '#api/parts.ts'
 import { createVaultKeys } from '#secrets/vault-keys.ts'
 import { acme } from '#stack/people.ts'
 import { recordTemporalCall } from '#store/relay-state.ts'
@@ -25,14 +26,14 @@ export interface ApiWorld extends TestApi {
   end(): Promise<void>
 }
 
-export async function createApiWorld(): Promise<ApiWorld> {
+export async function createApiWorld(more: Partial<Parts> = {}): Promise<ApiWorld> {
   const database = await createTestDatabase()
   const { url, login } = sharedOpenBao()
   const { hostname, port } = new URL(url)
   const proxy = await startCutProxy({ host: hostname, port: Number(port) })
   const organizationSecrets = createOrganizationSecrets(createOpenBao({ url: `http://127.0.0.1:${proxy.port}`, ...login('leasehold-api') }))
   // Nothing is cached, so that an absence of OpenBao is felt at once.
-  const api = await startApi(database, { organizationSecrets, vaultKeys: createVaultKeys(organizationSecrets, { refresh: 0, hardStop: 0, size: 10 }) })
+  const api = await startApi(database, { organizationSecrets, vaultKeys: createVaultKeys(organizationSecrets, { refresh: 0, hardStop: 0, size: 10 }), ...more })
   await recordTemporalCall(database.as('leasehold_relay'), randomUUID())
   const make = async (path: string, body: Record<string, unknown>): Promise<string> => {
     const answer = await api.call('mia', 'POST', path, { body })

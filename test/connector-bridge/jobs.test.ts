@@ -24,4 +24,8 @@ test('a rotation is offered, claimed, done and proven: the vaulted value logs in
   expect(value).not.toBe(role.password)
   expect(await world.target.logsIn(role.username, value)).toBe(true)
   expect(await world.target.logsIn(role.username, role.password)).toBe(false)
+  const figures = await world.metrics.render()
+  expect(figures).toMatch(/^leasehold_job_claims_granted_total 1$/m)
+  expect(figures).toMatch(/^leasehold_job_results_total{outcome="recorded"} 1$/m)
+  expect(figures).toMatch(/^leasehold_duties_delivered_total{kind="offer"} \d+$/m)
 })

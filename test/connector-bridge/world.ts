@@ -17,6 +17,7 @@ import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
 import { createTransit, type Transit } from '#secrets/transit.ts'
 import { createVaultKeys, keyVersionOf } from '#secrets/vault-keys.ts'
 import { startBridgeRole } from '#server/bridge-role.ts'
+import { createMetrics, type Metrics } from '#server/metrics/metrics.ts'
 import type { Config } from '#server/config.ts'
 import type { RunningRole } from '#server/role.ts'
 import { createTrust } from '#server/trust.ts'
@@ -36,6 +37,7 @@ import { testTarget, type TargetRole, type TestTarget } from '../support/target.
 
 /** The whole way of a job on real servers: API, PostgreSQL, OpenBao, NATS, a bridge, and a target; connectors as a test wants them. */
 export interface BridgeWorld {
+  readonly metrics: Metrics
   readonly database: TestDatabase
   readonly nats: TestNats
   readonly transit: Transit
@@ -75,12 +77,14 @@ export async function createBridgeWorld(): Promise<BridgeWorld> {
   const http = createServer(getRequestListener(api.app.fetch)).listen(0, '127.0.0.1')
   await new Promise((resolve) => http.once('listening', resolve))
   const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`
+  const metrics = createMetrics()
   const bridge = await startBridgeRole({
     config: { postgresUrl: database.url, openbaoUrl: openBao.url, natsUrl: nats.url } as Config,
     credentials: { postgres: { leasehold_bridge: database.password }, openbao: openBao.login('leasehold-bridge'), tenantSalt: 'AA' },
     trust: createTrust(),
     certificate: undefined,
     temporalTls: undefined,
+    metrics,
     log: pino({ level: process.env['LEASEHOLD_TEST_DEBUG'] ? 'debug' : 'silent' }),
   })
   const worker = database.as('leasehold_worker')
@@ -116,6 +120,7 @@ export async function createBridgeWorld(): Promise<BridgeWorld> {
     accountId,
     organizationId,
     bridge,
+    metrics,
     run,
     call,
     createConnector: async () => {

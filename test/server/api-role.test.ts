@@ -7,6 +7,7 @@ import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startApiRole } from '#server/api-role.ts'
 import { readConfig } from '#server/config.ts'
+import { createMetrics } from '#server/metrics/metrics.ts'
 import type { RoleContext, RunningRole } from '#server/role.ts'
 import { createTrust } from '#server/trust.ts'
 import { createAuthority, issue, type Authority, type Issued } from '#stack/certificates.ts'
@@ -71,6 +72,7 @@ function contextOf(apiReplicaPort: number): RoleContext {
     certificate,
     temporalTls: undefined,
     log: pino({ level: 'silent' }),
+    metrics: createMetrics(),
   }
 }
 

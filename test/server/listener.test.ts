@@ -12,7 +12,7 @@ test('a TLS listener asks callers for a certificate, shows it to the API and jud
   const authority = await createAuthority('ours')
   const app = new Hono<{ Bindings: HttpBindings }>()
   app.get('/peer', ({ env, text }) => text((env.incoming.socket as TLSSocket).getPeerX509Certificate()?.subject ?? 'nobody'))
-  const server = await listen(app as unknown as App, { host: '127.0.0.1', port: 0, shared: false }, await issue(authority, ['127.0.0.1']))
+  const server = await listen((app as unknown as App).fetch, { host: '127.0.0.1', port: 0, shared: false }, await issue(authority, ['127.0.0.1']))
   const ask = async (own: object): Promise<string | undefined> => {
     const socket = connect({ host: '127.0.0.1', port: (server.address() as AddressInfo).port, ca: authority.cert, ...own })
     socket.write('GET /peer HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')

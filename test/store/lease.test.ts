@@ -167,7 +167,7 @@ describe('the end of a lease', () => {
     const overdue = async () => (await listOverdueLeases(expirer, 100)).filter(({ accountId }) => accountId === world.account.id)
     expect(await overdue()).toEqual([])
     await shift('5 minutes 1 second')
-    expect(await overdue()).toEqual([{ accountId: world.account.id, leaseId: lease.leaseId }])
+    expect(await overdue()).toMatchObject([{ accountId: world.account.id, leaseId: lease.leaseId }])
     const facts = await world.account.run((trx) => readCheckoutFacts(trx, identity.id, null))
     expect([facts.leases, facts.overdue]).toEqual([[], [lease.leaseId]])
     expect(await world.account.run((trx) => endOverdueLeases(trx, identity.id, clock))).toBe(1)

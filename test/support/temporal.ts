@@ -24,8 +24,11 @@ export interface TestTemporal {
 const namespace = 'leasehold'
 const upLimit = 30_000
 
-/** @throws Error when it does not come up within 30 s; LEASEHOLD_TEST_TEMPORAL names the binary (else `temporal` on PATH) */
-export async function startTemporal(): Promise<TestTemporal> {
+/**
+ * @param dynamicConfig more settings, `key=value`
+ * @throws Error when it does not come up within 30 s; LEASEHOLD_TEST_TEMPORAL names the binary (else `temporal` on PATH)
+ */
+export async function startTemporal(dynamicConfig: readonly string[] = []): Promise<TestTemporal> {
   const folder = await mkdtemp(path.join(tmpdir(), 'leasehold-temporal-'))
   const port = await freePort()
   const address = `127.0.0.1:${port}`
@@ -53,6 +56,7 @@ export async function startTemporal(): Promise<TestTemporal> {
         'synchronous=1',
         '--dynamic-config-value',
         'frontend.WorkflowTimeSkippingEnabled=true',
+        ...dynamicConfig.flatMap((setting) => ['--dynamic-config-value', setting]),
       ],
       { stdio: 'ignore', env: { PATH: process.env['PATH'], HOME: folder } },
     )

@@ -1,0 +1,41 @@
+import type { Registry } from 'prom-client'
+import type { ExpirerMeter, ReconcileMeter } from '#schemas/meters.ts'
+import type { OverdueFigures } from '#store/sweep.ts'
+import { counter, durations, gauge } from './known.ts'
+
+export function expirerMeter(registry: Registry): ExpirerMeter {
+  const ended = counter(registry, { name: 'leasehold_expirer_ended_total', help: 'Leases that the expirer ended' })
+  const turns = durations(registry, { name: 'leasehold_expirer_turn_duration_seconds', help: 'Time of one turn over all overdue leases' })
+  return {
+    turned: (count, seconds) => {
+      ended.inc(count)
+      turns.observe(seconds)
+    },
+  }
+}
+
+/** @returns takes what PostgreSQL says about overdue leases */
+export function overdueGauges(registry: Registry): (figures: OverdueFigures | undefined) => void {
+  const leases = gauge(registry, { name: 'leasehold_expirer_overdue_leases', help: 'Active leases past their end' })
+  const oldest = gauge(registry, { name: 'leasehold_expirer_oldest_overdue_seconds', help: 'How long the most overdue lease is past its end' })
+  return (figures) => {
+    if (figures === undefined) {
+      leases.remove()
+      oldest.remove()
+      return
+    }
+    leases.set(figures.overdue)
+    oldest.set(figures.oldestSeconds)
+  }
+}
+
+export function reconcileMeter(registry: Registry): ReconcileMeter {
+  const last = gauge(registry, { name: 'leasehold_reconcile_last_run_timestamp_seconds', help: 'When this process last reconciled with Temporal' })
+  const reopened = counter(registry, { name: 'leasehold_reconcile_reopened_total', help: 'Duties that reconciliation owed once more' })
+  return {
+    reconciled: (count) => {
+      last.setToCurrentTime()
+      reopened.inc(count)
+    },
+  }
+}
