@@ -244,4 +244,12 @@ describe('the files that the environment names', () => {
     expect(startUp.credentials.tenantSalt).toBe(salt)
     expect(inspect(startUp.config, { depth: null })).not.toContain(salt)
   })
+
+test('checkouts stop after 15 minutes of silence, or after what is configured', () => {
+  expect(readConfig(dev).temporalSilenceMinutes).toBe(15)
+  expect(readConfig({ ...dev, LEASEHOLD_TEMPORAL_SILENCE_MINUTES: '3' }).temporalSilenceMinutes).toBe(3)
+})
+
+test.each(['0', '1441', 'soon', '2.5'])('a silence of %s minutes is refused by name', (minutes) => {
+  expect(() => readConfig({ ...dev, LEASEHOLD_TEMPORAL_SILENCE_MINUTES: minutes })).toThrow(/LEASEHOLD_TEMPORAL_SILENCE_MINUTES/)
 })
