@@ -40,8 +40,8 @@ export type App = Hono<Environment>
 
 /** One decides and one stands ready behind its lock. */
 const laneWidth = 2
-/** Longer than a frozen process can hold an identity, ms. */
-const laneLimit = 3_000
+/** As long as for a connection of the pool, ms: a crowd on a slow machine is answered, not turned away. */
+const laneLimit = 10_000
 
 /** Every resource of the API; a new one adds its line here. */
 const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [

@@ -244,6 +244,7 @@ describe('the files that the environment names', () => {
     expect(startUp.credentials.tenantSalt).toBe(salt)
     expect(inspect(startUp.config, { depth: null })).not.toContain(salt)
   })
+})
 
 test('checkouts stop after 15 minutes of silence, or after what is configured', () => {
   expect(readConfig(dev).temporalSilenceMinutes).toBe(15)
