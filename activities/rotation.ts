@@ -1,6 +1,6 @@
 import { defaultPolicies, generatePassword } from '#secrets/password-generator.ts'
 import { passwordHash, seal } from '#secrets/envelope.ts'
-import type { VaultKey, VaultKeys } from '#secrets/vault-keys.ts'
+import { keyVersionOf, type VaultKey, type VaultKeys } from '#secrets/vault-keys.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { AccountId, JobId, RotationId } from '#schemas/ids.ts'
 import { PasswordPolicy } from '#schemas/password-policy.ts'
@@ -43,7 +43,10 @@ export function createRotationActivities({ db, vaultKeys }: { readonly db: Db; r
       const material = await inTransaction(subject, rotationMaterial)
       if (material.stagedVersion !== null) return
       const key = await vaultKeys.get(material.vaultKey)
-      const value = freshValue(material, key)
+      const older = await Promise.all(
+        [...new Set(material.history.map((old) => old.keyId))].map((keyId) => vaultKeys.get({ ...material.vaultKey, keyVersion: keyVersionOf(keyId) })),
+      )
+      const value = freshValue(material, older)
       const sealed = seal(key, { identityId: material.identityId, version: material.nextVersion, purpose: 'credential' }, value)
       const staged = { version: material.nextVersion, sealed, hash: passwordHash(key, value) }
       await inTransaction(subject, (trx, id) => stageVersion(trx, id, staged, actorOf(subject)))
@@ -65,11 +68,16 @@ export function createRotationActivities({ db, vaultKeys }: { readonly db: Db; r
   }
 }
 
-function freshValue({ credentialType, passwordPolicy, history }: RotationMaterial, key: VaultKey): Secret<string> {
+/** @param keys every key that the history names: a value that was hashed under an older one must not come back either */
+function freshValue({ credentialType, passwordPolicy, history }: RotationMaterial, keys: readonly VaultKey[]): Secret<string> {
   const policy = passwordPolicy === null ? defaultPolicies[credentialType === 'ssh_key' ? 'other' : credentialType] : PasswordPolicy.parse(passwordPolicy)
+  const isKnown = (value: Secret<string>): boolean =>
+    keys.some((key) => {
+      const hash = passwordHash(key, value)
+      return history.some((old) => old.keyId === key.keyId && hash.equals(old.hash))
+    })
   for (;;) {
     const value = generatePassword(policy)
-    const hash = passwordHash(key, value)
-    if (!history.some((old) => old.keyId === key.keyId && hash.equals(old.hash))) return value
+    if (!isKnown(value)) return value
   }
 }

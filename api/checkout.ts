@@ -63,7 +63,7 @@ export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoop
         reason,
         open: ring.openValue,
       }
-      const { lease, credential, replayed } = await decideWhenFree(inAccount, request)
+      const { lease, credential, replayed } = await decideWhenFree(inAccount, vaultKeys, request)
       // crash point: checkout committed
       wakeLoops()
       const shown = presentLease(leaseId, lease, { holder: principal.name ?? principal.sub, reason: body.reason, endedBy: null })
@@ -99,7 +99,12 @@ async function lookAhead(
 const tries = 3
 
 /** Who waited too long for the lock looks again: mostly somebody else has got the identity meanwhile, and that is the answer. */
-async function decideWhenFree(inAccount: RouteContext<unknown, unknown, unknown, unknown>['inAccount'], request: LeaseRequest): Promise<Checkout> {
+async function decideWhenFree(
+  inAccount: RouteContext<unknown, unknown, unknown, unknown>['inAccount'],
+  vaultKeys: Parts['vaultKeys'],
+  first: LeaseRequest,
+): Promise<Checkout> {
+  let request = first
   for (let left = tries; ; left -= 1) {
     try {
       return await inAccount((trx) => acquireLease(trx, request))
@@ -109,5 +114,7 @@ async function decideWhenFree(inAccount: RouteContext<unknown, unknown, unknown,
     const facts = await inAccount((trx) => readCheckoutFacts(trx, request.identityId, request.leaseId))
     const refusal = facts.replayOf === null ? checkoutRefusal(facts, request.hostId, facts.now) : undefined
     if (refusal !== undefined) throw new LeaseholdError(refusal.code, refusal.facts)
+    // The value may be sealed under another key by now.
+    request = { ...request, open: (await fetchKeyRing(vaultKeys, facts)).openValue }
   }
 }

@@ -122,10 +122,11 @@ export function organizationSecretRoutes(route: DefineRoute, parts: Parts): void
       body,
       answers: { 202: OrganizationSecret },
       find,
-      summary: 'Generate a new version of the organization secret for new values; older ones stay readable',
+      summary: 'Generate a new version of the organization secret; what is stored is sealed under it in the background',
     },
     async (context) => {
       await addVersion(parts, context, false)
+      parts.wakeLoops()
       const { id } = context.params
       return reply(202, await context.inAccount((trx) => readOrganizationSecret(trx, id)), { location: `/v1/organizations/${id}/secret` })
     },

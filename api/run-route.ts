@@ -4,8 +4,9 @@ import { errors, LeaseholdError } from '#schemas/errors.ts'
 import type { Principal } from '#schemas/principal.ts'
 import { inAccount, type Transaction } from '#store/connection.ts'
 import { readPrincipal } from '#store/principal.ts'
-import type { Authenticate, PeerCertificate } from './authenticate.ts'
-import { authorize, recordDenial } from './authorize.ts'
+import { recordTampering } from '#store/tampering.ts'
+import type { Authenticate, Caller, PeerCertificate } from './authenticate.ts'
+import { authorize, recordDenial, type Named } from './authorize.ts'
 import { parseJson, readBody, validate } from './body.ts'
 import { idempotencyKeyOf, requestHashOf, type Idempotency } from './idempotency.ts'
 import type { Lanes } from './lanes.ts'
@@ -57,11 +58,27 @@ export async function runRoute<P, Q, B, F>(
       inAccount: inLane(tools.lanes, spec, found, (decide) => inAccount(db, caller.accountId, decide)),
     })
   } catch (error) {
+    if (error instanceof LeaseholdError && error.code === 'decryption-failed') await alarmTampering(tools.parts, caller, found)
     // Authority is read again behind the locks; what is denied there is a denial like any other, and so is a weak login.
     if (error instanceof LeaseholdError && (errors[error.code].status === 403 || errors[error.code].status === 401))
       await recordDenial(db, caller, spec.action, found, error.code)
     throw error
   }
+}
+
+/** On record and in the log of the process, by a name that operators watch for. */
+async function alarmTampering({ db, log }: Parts, { accountId, actor }: Caller, found: Resource & Named): Promise<void> {
+  const { organizationId, vaultId, identityId, leaseId } = found
+  log.error({ alarm: 'decryption-failed', organizationId, vaultId, identityId, leaseId }, 'a stored value failed its integrity check')
+  await inAccount(db, accountId, (trx) =>
+    recordTampering(trx, {
+      actor,
+      organizationId: organizationId ?? null,
+      vaultId: vaultId ?? null,
+      ...(identityId === undefined ? {} : { identityId }),
+      ...(leaseId === undefined ? {} : { leaseId }),
+    }),
+  )
 }
 
 /** Whatever may wait for the lock of an identity does so in the lane of that identity. */

@@ -64,6 +64,12 @@ export const errors = {
     'Organization secret not found',
     'An administrator must set the organization secret: PUT /v1/organizations/{id}/secret.',
   ),
+  'reencryption-running': row(
+    409,
+    'Values are still being sealed under the newest organization secret',
+    'Wait until it is through: GET /v1/organizations/{id}/secret shows how far it is.',
+    true,
+  ),
   'organization-secret-exists': row(409, 'The organization secret is already set', 'Use POST /v1/organizations/{id}/secret/rotate to add a version.'),
   'host-offline': row(409, 'The host is offline', 'Check the connector of this host.', true),
   'host-required': row(409, 'The hosts of this identity hold different passwords', 'Name the host with hostId.'),

@@ -31,11 +31,16 @@ export type Organization = z.infer<typeof Organization>
 export const OrganizationSecret = z.object({
   state: z.enum(['absent', 'set']),
   version: z.number().int().nullable().meta({ description: 'New values are encrypted under this version' }),
+  reencryption: z
+    .object({ state: z.enum(['running', 'done']), toVersion: z.number().int(), resealed: z.number().int(), failed: z.number().int() })
+    .nullable()
+    .meta({ description: 'How far the newest re-encryption is; failed: values that did not open and keep their key' }),
   versions: z.array(
     z.object({
       version: z.number().int(),
       createdAt: moment,
       credentials: z.number().int().meta({ description: 'Stored credential values that still need this version' }),
+      reasons: z.number().int().meta({ description: 'Reasons of leases that still need this version; those in the audit log always keep theirs' }),
     }),
   ),
 })

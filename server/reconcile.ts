@@ -3,7 +3,7 @@ import proto from '@temporalio/proto'
 import type { Logger } from 'pino'
 import type { ReconcileMeter } from '#schemas/meters.ts'
 import type { Db } from '#store/connection.ts'
-import { reopenDuties } from '#store/duties.ts'
+import { reopenDuties, workflowDuties } from '#store/duties.ts'
 import { searchAttributes, sweepSchedule, sweepWorkflow, taskQueueOf } from '#workflows/messages.ts'
 import type { Config } from './config.ts'
 import type { Temporal } from './temporal.ts'
@@ -29,7 +29,7 @@ export async function reconcile({
 }): Promise<void> {
   await ensureSearchAttributes(temporal.client, config.temporalNamespace)
   await ensureSweep(temporal, config.taskQueueSuffix)
-  const reopened = await reopenDuties(db, ['lease', 'rotation'])
+  const reopened = await reopenDuties(db, workflowDuties)
   meter?.reconciled(reopened)
   log.info({ reopened }, 'reconciled with Temporal')
 }

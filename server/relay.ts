@@ -3,7 +3,7 @@ import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/commo
 import type { Logger } from 'pino'
 import type { DutyMeter } from '#schemas/meters.ts'
 import type { Db } from '#store/connection.ts'
-import { claimDuties, recordDelivered, recordFailure, returnDuty, type Duty } from '#store/duties.ts'
+import { claimDuties, recordDelivered, recordFailure, returnDuty, workflowDuties, type Duty } from '#store/duties.ts'
 import { recordTemporalCall } from '#store/relay-state.ts'
 import { pokeSignal, taskQueueOf, workflowIdOf, type Poke, type Subject, type WorkflowKind } from '#workflows/messages.ts'
 import { startLoop, type Loop } from './loop.ts'
@@ -68,7 +68,7 @@ export function startRelay({ db, temporal, taskQueueSuffix, log, meter, onNewNam
     log,
     turn: async () => {
       if (performance.now() - lastBeat >= idleHeartbeat) await beat()
-      const duties = await claimDuties(db, ['lease', 'rotation'], { limit: batch, holdMs })
+      const duties = await claimDuties(db, workflowDuties, { limit: batch, holdMs })
       const deliveries = await Promise.allSettled(duties.map(deliver))
       const failed = deliveries.find((delivery) => delivery.status === 'rejected')
       if (failed !== undefined) throw failed.reason

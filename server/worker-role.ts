@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { createLeaseActivities } from '#activities/lease.ts'
+import { createReencryptionActivities } from '#activities/reencryption.ts'
 import { createRotationActivities } from '#activities/rotation.ts'
 import { createSweepActivities } from '#activities/sweep.ts'
 import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
@@ -7,6 +8,7 @@ import { createVaultKeys } from '#secrets/vault-keys.ts'
 import { connect, type Db } from '#store/connection.ts'
 import { listenForDuties } from '#store/duty-signal.ts'
 import { startAccessReview } from './access-review.ts'
+import { workflowDuties } from '#store/duties.ts'
 import { readDutyFigures } from '#store/duty-figures.ts'
 import { temporalSilence } from '#store/relay-state.ts'
 import { readOverdueFigures } from '#store/sweep.ts'
@@ -44,7 +46,12 @@ export async function startWorkerRole({
   const expirer = open('leasehold_expirer')
   const bao = openBaoOf({ config, credentials, trust })
   const vaultKeys = createVaultKeys(createOrganizationSecrets(bao))
-  const activities = { ...createLeaseActivities(worker), ...createRotationActivities({ db: worker, vaultKeys }), ...createSweepActivities({ expirer, worker }) }
+  const activities = {
+    ...createLeaseActivities(worker),
+    ...createRotationActivities({ db: worker, vaultKeys }),
+    ...createSweepActivities({ expirer, worker }),
+    ...createReencryptionActivities({ db: worker, vaultKeys }),
+  }
   const temporalSide = startTemporalSide({
     config,
     temporalTls,
@@ -70,7 +77,7 @@ export async function startWorkerRole({
   const expiring = startExpirer({ expirer, worker, log, meter: expirerMeter(registry), onEnded: temporalSide.wake })
   const housekeeping = startHousekeeping(expirer, log)
   watchPools(registry, { leasehold_worker: worker, leasehold_relay: relay, leasehold_expirer: expirer })
-  readAtScrape('leasehold_relay', () => readDutyFigures(relay, ['lease', 'rotation']), dutyGauges(registry))
+  readAtScrape('leasehold_relay', () => readDutyFigures(relay, [...workflowDuties, 'vault_access', 'user_access']), dutyGauges(registry))
   readAtScrape('leasehold_worker', () => temporalSilence(worker), heartbeatGauge(registry))
   readAtScrape('leasehold_expirer', () => readOverdueFigures(expirer), overdueGauges(registry))
   return {

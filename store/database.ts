@@ -347,7 +347,7 @@ interface AuditPendingTable {
   event_id: string
 }
 
-export type ObligationKind = 'lease' | 'rotation' | 'offer' | 'connector' | 'vault_access' | 'user_access'
+export type ObligationKind = 'lease' | 'rotation' | 'offer' | 'connector' | 'vault_access' | 'user_access' | 'reencryption'
 interface ObligationTable {
   account_id: Account
   kind: ObligationKind

@@ -23,6 +23,9 @@ export interface OweOptions {
   readonly delayMs?: number
 }
 
+/** Duties that are delivered to the workflow of their subject. */
+export const workflowDuties = ['lease', 'rotation', 'reencryption'] as const satisfies readonly ObligationKind[]
+
 const quarantineAfter = 20
 
 /** A fact about the subject. What was owed before stays owed since then. */

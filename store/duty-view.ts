@@ -7,7 +7,7 @@ import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
 import type { ObligationKind } from './database.ts'
-import { reopenDuties } from './duties.ts'
+import { reopenDuties, workflowDuties } from './duties.ts'
 
 interface Row {
   kind: ObligationKind
@@ -79,7 +79,7 @@ async function retry(trx: Transaction, kind: ObligationKind, subjectId: string):
 
 /** Owes every subject of the account that is not final once more, for after a loss that nobody noticed. @returns how many */
 export async function reconcileDuties(trx: Transaction, actor: Actor): Promise<number> {
-  const reopened = await reopenDuties(trx, ['lease', 'rotation'])
+  const reopened = await reopenDuties(trx, workflowDuties)
   await appendAudit(trx, { actor, action: 'duty.reconciled', effect: 'permit', outcome: 'success', detail: { reopened } })
   return reopened
 }

@@ -5,6 +5,7 @@ import type { OrganizationId } from '#schemas/ids.ts'
 import type { OrganizationSecret } from '#schemas/organization.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
+import { beginReencryption } from './reencryption.ts'
 import { lockOrganization, readOrganization } from './organization.ts'
 
 /**
@@ -33,6 +34,7 @@ export async function recordOrganizationSecret(trx: Transaction, id: Organizatio
   if (next !== version) throw new LeaseholdError('stale-state')
   await sql`insert into organization_secret (organization_id, version) values (${id}::uuid, ${version}::int)`.execute(trx)
   await sql`update organization set secret_version = ${version}::int, version = version + 1 where id = ${id}::uuid`.execute(trx)
+  if (version > 1) await beginReencryption(trx, id, version)
   const action = version === 1 ? 'organization_secret.set' : 'organization_secret.rotated'
   await appendAudit(trx, { actor, action, effect: 'permit', outcome: 'success', organizationId: id, detail: { version } })
 }
@@ -40,12 +42,18 @@ export async function recordOrganizationSecret(trx: Transaction, id: Organizatio
 /** @throws LeaseholdError `not-found` */
 export async function readOrganizationSecret(trx: Transaction, id: OrganizationId): Promise<OrganizationSecret> {
   const { secretVersion } = await readOrganization(trx, id)
-  const { rows } = await sql<{ version: number; createdAt: Date; credentials: number }>`
+  const { rows } = await sql<{ version: number; createdAt: Date; credentials: number; reasons: number }>`
     select s.version, s.created_at as "createdAt",
       (select count(*)::int from credential_version c join identity i on i.id = c.identity_id
-        where i.organization_id = s.organization_id and c.ciphertext is not null and c.key_id = 'o' || s.version) as credentials
+        where i.organization_id = s.organization_id and c.ciphertext is not null and c.key_id = 'o' || s.version) as credentials,
+      (select count(*)::int from lease l where l.organization_id = s.organization_id and l.reason_key_id = 'o' || s.version) as reasons
     from organization_secret s where s.organization_id = ${id}::uuid order by s.version`.execute(trx)
+  const { rows: reencryptions } = await sql<NonNullable<OrganizationSecret['reencryption']>>`
+    select state, to_version as "toVersion", resealed, failed from reencryption where organization_id = ${id}::uuid order by started_at desc limit 1`.execute(
+    trx,
+  )
   return {
+    reencryption: reencryptions[0] ?? null,
     state: secretVersion === null ? 'absent' : 'set',
     version: secretVersion,
     versions: rows.map((row) => ({ ...row, createdAt: row.createdAt.toISOString() })),

@@ -1,5 +1,6 @@
 import { SealedJob, type ClaimAnswer, type ClaimRequest } from '#schemas/connector-message.ts'
 import type { AccountId, ConnectorId } from '#schemas/ids.ts'
+import { LeaseholdError } from '#schemas/errors.ts'
 import type { ClaimFacts, SealedCredential } from '#schemas/job-facts.ts'
 import { Secret } from '#schemas/secret.ts'
 import { jobMacKey, open } from '#secrets/envelope.ts'
@@ -7,6 +8,7 @@ import { sealForConnector } from '#secrets/job-sealing.ts'
 import type { VaultKeys } from '#secrets/vault-keys.ts'
 import { claimJob } from '#store/claim-job.ts'
 import { inAccount, type Db } from '#store/connection.ts'
+import { recordTampering } from '#store/tampering.ts'
 
 /** Who speaks, known from the NATS account and the subject, never from what is said. */
 export interface Speaker {
@@ -27,7 +29,15 @@ export async function answerClaim(
   const facts = await inAccount(parts.db, accountId, (trx) => claimJob(trx, { jobId, epoch, instance, connectorId }))
   if ('refused' in facts) return { v: 1, refused: facts.refused }
   // crash point: claim committed
-  return { v: 1, jwe: await sealJob(parts.vaultKeys, facts, instance) }
+  try {
+    return { v: 1, jwe: await sealJob(parts.vaultKeys, facts, instance) }
+  } catch (error) {
+    if (error instanceof LeaseholdError && error.code === 'decryption-failed') {
+      const actor = { kind: 'connector', id: connectorId } as const
+      await inAccount(parts.db, accountId, (trx) => recordTampering(trx, { actor, organizationId: facts.organizationId, identityId: facts.staged.identityId }))
+    }
+    throw error
+  }
 }
 
 async function sealJob(vaultKeys: VaultKeys, facts: ClaimFacts, instance: string): Promise<string> {

@@ -22,6 +22,8 @@ export const jobTransitions: Transitions<JobState> = {
   cancelled: [],
 }
 
+export const reencryptionTransitions: Transitions<'running' | 'done'> = { running: ['done'], done: [] }
+
 export const connectorTransitions: Transitions<'pending' | 'joining' | 'active' | 'revoked'> = {
   pending: ['joining', 'revoked'],
   joining: ['active', 'pending', 'revoked'],

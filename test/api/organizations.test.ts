@@ -87,7 +87,7 @@ describe('an organization', () => {
 describe('the organization secret', () => {
   test('is set once: 204, then 409', async () => {
     const id = await create()
-    expect((await api.call('ola', 'GET', `/v1/organizations/${id}/secret`)).body).toEqual({ state: 'absent', version: null, versions: [] })
+    expect((await api.call('ola', 'GET', `/v1/organizations/${id}/secret`)).body).toEqual({ state: 'absent', version: null, versions: [], reencryption: null })
     expect((await api.call('ola', 'POST', `/v1/organizations/${id}/secret/rotate`, { body: {} })).body.code).toBe('organization-secret-not-found')
     const first = await api.call('ola', 'PUT', `/v1/organizations/${id}/secret`, { body: {} })
     expect([first.status, first.text]).toEqual([204, ''])

@@ -1,5 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { connectorTransitions, jobTransitions, leaseTransitions, rotationTransitions, type Transitions } from '#schemas/rules/transitions.ts'
+import {
+  connectorTransitions,
+  jobTransitions,
+  leaseTransitions,
+  reencryptionTransitions,
+  rotationTransitions,
+  type Transitions,
+} from '#schemas/rules/transitions.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 let database: TestDatabase
@@ -13,6 +20,7 @@ const tables: Readonly<Record<string, Transitions<never>>> = {
   rotation: rotationTransitions,
   job: jobTransitions,
   connector: connectorTransitions,
+  reencryption: reencryptionTransitions,
 }
 
 test.each(Object.keys(tables))('the database knows the same transitions of a %s as the code', async (noun) => {

@@ -100,6 +100,9 @@ const allOf = (proxy: Activities): Activities =>
       'raiseRotationAttention',
       'settleRotation',
       'sweepDueRotations',
+      'lookAtReencryption',
+      'resealPage',
+      'finishReencryption',
     ].map((name) => [name, proxy[name as keyof Activities]]),
   ) as unknown as Activities
 

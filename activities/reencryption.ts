@@ -1,0 +1,89 @@
+import { open, seal } from '#secrets/envelope.ts'
+import { keyVersionOf, type VaultKeys } from '#secrets/vault-keys.ts'
+import { LeaseholdError } from '#schemas/errors.ts'
+import { AccountId } from '#schemas/ids.ts'
+import type { ReencryptionCursor, ReencryptionFacts, StaleValue } from '#schemas/reencryption-facts.ts'
+import type { Sealed } from '#schemas/sealed.ts'
+import { inAccount, type Db, type Transaction } from '#store/connection.ts'
+import { recordTampering } from '#store/tampering.ts'
+import { countResealed, finishReencryption, listStaleCredentials, listStaleReasons, readReencryption, reseal } from '#store/reencryption.ts'
+import { readVaultKeyRef } from '#store/vault.ts'
+import { workflowIdOf, type Subject } from '#workflows/messages.ts'
+
+export interface ReencryptionPage {
+  readonly resealed: number
+  /** Where the next page begins; null: the pass is through. */
+  readonly next: ReencryptionCursor | null
+}
+
+export interface ReencryptionActivities {
+  lookAtReencryption(subject: Subject): Promise<ReencryptionFacts>
+  resealPage(subject: Subject, after: ReencryptionCursor | null): Promise<ReencryptionPage>
+  finishReencryption(subject: Subject): Promise<void>
+}
+
+const pageSize = 50
+
+/** @param db pool of leasehold_worker */
+export function createReencryptionActivities({ db, vaultKeys }: { readonly db: Db; readonly vaultKeys: VaultKeys }): ReencryptionActivities {
+  const inTransaction = <T>(subject: Subject, decide: (trx: Transaction) => Promise<T>): Promise<T> => inAccount(db, AccountId.parse(subject.accountId), decide)
+  const actorOf = (subject: Subject) => ({ kind: 'workflow', id: workflowIdOf('reencryption', subject) }) as const
+
+  async function resealed(subject: Subject, value: StaleValue, toVersion: number): Promise<Sealed | undefined> {
+    const ref = await inTransaction(subject, (trx) => readVaultKeyRef(trx, value.vaultId, toVersion))
+    const [old, next] = await Promise.all([vaultKeys.get({ ...ref, keyVersion: keyVersionOf(value.sealed.keyId) }), vaultKeys.get(ref)])
+    const belongsTo = {
+      identityId: value.identityId,
+      ...('version' in value.of ? { version: value.of.version, purpose: 'credential' as const } : { version: 0, purpose: 'reason' as const }),
+    }
+    try {
+      return seal(next, belongsTo, open(old, belongsTo, value.sealed))
+    } catch (error) {
+      if (!(error instanceof LeaseholdError) || error.code !== 'decryption-failed') throw error
+      return undefined
+    }
+  }
+
+  return {
+    lookAtReencryption: (subject) => inTransaction(subject, (trx) => readReencryption(trx, subject.subjectId)),
+    async resealPage(subject, after) {
+      const { facts, stale } = await inTransaction(subject, async (trx) => {
+        const read = await readReencryption(trx, subject.subjectId)
+        return { facts: read, stale: await listStale(trx, read, after) }
+      })
+      const next = await Promise.all(stale.values.map((value) => resealed(subject, value, facts.toVersion)))
+      const done = await inTransaction(subject, async (trx) => {
+        let count = 0
+        for (const [index, value] of stale.values.entries()) {
+          const sealed = next[index]
+          if (sealed !== undefined && (await reseal(trx, value, sealed))) count += 1
+        }
+        const failed = next.filter((sealed) => sealed === undefined).length
+        await countResealed(trx, subject.subjectId, count, failed)
+        return count
+      })
+      // crash point: page resealed
+      for (const [index, value] of stale.values.entries()) {
+        if (next[index] === undefined) await inTransaction(subject, (trx) => recordTampering(trx, { actor: actorOf(subject), ...facts, ...value }))
+      }
+      return { resealed: done, next: stale.next }
+    },
+    finishReencryption: (subject) => inTransaction(subject, (trx) => finishReencryption(trx, subject.subjectId, actorOf(subject))),
+  }
+}
+
+/** First all credentials, then all reasons. */
+async function listStale(
+  trx: Transaction,
+  facts: ReencryptionFacts,
+  after: ReencryptionCursor | null,
+): Promise<{ readonly values: readonly StaleValue[]; readonly next: ReencryptionCursor | null }> {
+  if (after === null || after.version > 0) {
+    const values = await listStaleCredentials(trx, facts, after, pageSize)
+    const last = values.at(-1)
+    if (last !== undefined && 'version' in last.of) return { values, next: { identityId: last.identityId, version: last.of.version, leaseId: null } }
+  }
+  const values = await listStaleReasons(trx, facts, after?.version === 0 ? after.leaseId : null, pageSize)
+  const last = values.at(-1)
+  return { values, next: last !== undefined && 'leaseId' in last.of ? { identityId: last.identityId, version: 0, leaseId: last.of.leaseId } : null }
+}
