@@ -99,7 +99,17 @@ function hostKeyAlgorithms(pins: readonly HostKeyPin[]): string[] {
     .flatMap((type) => (type === 'ssh-rsa' ? ['rsa-sha2-512', 'rsa-sha2-256'] : [type]))
 }
 
+const sha1Refused = 'no signature with SHA-1'
+
+/** The driver falls back to SHA-1 signatures where a server announces nothing better. */
+export function withoutSha1(key: ParsedKey): ParsedKey {
+  const sign = key.sign.bind(key)
+  key.sign = (data, algorithm) => (algorithm === 'sha1' ? (new Error(sha1Refused) as never) : sign(data, algorithm))
+  return key
+}
+
 function reasonOf(error: Error, pins: readonly HostKeyPin[]): ReasonClass {
+  if (error.message.endsWith(sha1Refused)) return 'weak-authentication'
   if (!error.message.startsWith('Handshake failed: no matching')) return 'unreachable'
   return error.message.endsWith('host key format') && pins.every((pin) => 'type' in pin) ? 'host-key-mismatch' : 'weak-authentication'
 }
@@ -133,7 +143,7 @@ function createDialogue(username: string, credential: SshCredential, hangUp: () 
 
   const attempts: Partial<Record<AuthenticationType, () => AnyAuthMethod>> =
     'key' in credential
-      ? { publickey: () => ({ type: 'publickey', username, key: credential.key }) }
+      ? { publickey: () => ({ type: 'publickey', username, key: withoutSha1(credential.key) }) }
       : {
           password: () => ({ type: 'password', username, password: credential.password }),
           'keyboard-interactive': () => ({ type: 'keyboard-interactive', username, prompt }),

@@ -1,4 +1,4 @@
-import ssh2, { type ParsedKey } from 'ssh2'
+import ssh2 from 'ssh2'
 import type { ReasonClass } from '#schemas/connector-message.ts'
 import { isPreparedPassword } from '../scram.ts'
 import { startCommand, type SshExit } from '../ssh-command.ts'
@@ -78,17 +78,10 @@ async function logIn(target: Target, { username, password }: Login): Promise<Log
 /** chpasswd splits at the first colon and at line ends. */
 const isLineName = (username: string): boolean => /^[^:\p{Cc}\p{Zl}\p{Zp}]+$/u.test(username) && username.isWellFormed()
 
-/** @returns undefined for a private key that is encrypted, damaged, or of a kind that only signs with SHA-1 */
+/** @returns undefined for a private key that is encrypted, damaged, or of a kind (DSA) that only signs with SHA-1 */
 function credentialOf({ password }: Login): SshCredential | undefined {
   if (!/^\s*(-----BEGIN |PuTTY-User-Key-File-)/.test(password)) return { password }
   const parsed = ssh2.utils.parseKey(password)
   const key = Array.isArray(parsed) ? parsed[0] : parsed
-  return key === undefined || key instanceof Error || !key.isPrivateKey() || key.type === 'ssh-dss' ? undefined : { key: withoutSha1(key) }
-}
-
-/** The driver falls back to SHA-1 signatures where an old server announces nothing better. */
-function withoutSha1(key: ParsedKey): ParsedKey {
-  const sign = key.sign.bind(key)
-  key.sign = (data, algorithm) => (algorithm === 'sha1' ? (new Error('no signatures with SHA-1') as never) : sign(data, algorithm))
-  return key
+  return key === undefined || key instanceof Error || !key.isPrivateKey() || key.type === 'ssh-dss' ? undefined : { key }
 }

@@ -1,10 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import ssh2 from 'ssh2'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Change, ChangeOutcome, Login, Target } from '#connector/adapters/adapter.ts'
 import { sshAdapter } from '#connector/adapters/ssh.ts'
 import { runJob } from '#connector/run-job.ts'
+import { withoutSha1 } from '#connector/ssh-login.ts'
 import type { SealedJob } from '#schemas/connector-message.ts'
 import { startCutProxy, type CutProxy } from '../support/cut-proxy.ts'
 import { freePort } from '../support/free-port.ts'
@@ -273,6 +275,35 @@ describe('a login', () => {
     expect(await logIn(account.username, 'wrong', asking)).toEqual({ login: 'rejected' })
   })
 
+  test.each([
+    ['a code', [[{ prompt: 'Verification code: ', echo: false }]], []],
+    ['a password to be seen', [[{ prompt: 'Password: ', echo: true }]], []],
+    [
+      'two things at once',
+      [
+        [
+          { prompt: 'Password: ', echo: false },
+          { prompt: 'Code: ', echo: false },
+        ],
+      ],
+      [],
+    ],
+    ['the password again', [[{ prompt: 'Password: ', echo: false }], [{ prompt: 'Password: ', echo: false }]], [['canary-password']]],
+  ])('gives no answer to a question for %s, and proves nothing by it', async (_what, questions, answers) => {
+    const { target, heard } = await askingServer(questions)
+    expect(await logIn('someone', 'canary-password', target)).toEqual({ login: 'unclear', reasonClass: 'unsupported' })
+    expect(heard).toEqual(answers)
+  })
+
+  test('by an RSA key is never signed with SHA-1', () => {
+    const key = ssh2.utils.parseKey(sshd.makeKey('root', 'rsa')) as ssh2.ParsedKey
+    const data = Buffer.from('what is signed')
+    expect(key.verify(data, key.sign(data, 'sha1'), 'sha1')).toBe(true)
+    const guarded = withoutSha1(key)
+    expect(guarded.sign(data, 'sha1')).toBeInstanceOf(Error)
+    expect(guarded.verify(data, guarded.sign(data, 'sha256'), 'sha256')).toBe(true)
+  })
+
   test('proves nothing where the server takes no passwords, or takes everybody', async () => {
     const account = accounts.create({ password: '' })
     const keysOnly = targetOf(await sshdWith({ PasswordAuthentication: 'no' }))
@@ -307,6 +338,30 @@ describe('a login', () => {
     expect(await logIn(admin.username, admin.password, { ...at, port })).toEqual({ login: 'unclear', reasonClass: 'unreachable' })
   })
 })
+
+/** A server that asks what sshd would only ask with more PAM modules than there are here. */
+async function askingServer(questions: ssh2.Prompt[][]): Promise<{ target: Target; heard: string[][] }> {
+  const { private: key, public: hostKey } = ssh2.utils.generateKeyPairSync('ed25519')
+  const heard: string[][] = []
+  const server = new ssh2.Server({ hostKeys: [key] }, (client) => {
+    client.on('error', () => {})
+    client.on('authentication', (attempt) => {
+      if (attempt.method !== 'keyboard-interactive') return attempt.reject(['keyboard-interactive'])
+      const ask = ([prompts, ...rest]: ssh2.Prompt[][]): void => {
+        if (prompts === undefined) return attempt.accept()
+        attempt.prompt(prompts, (answers) => {
+          heard.push(answers)
+          ask(rest)
+        })
+      }
+      ask(questions)
+    })
+  }).listen(0, '127.0.0.1')
+  ends.push(() => server.close())
+  await new Promise<void>((resolve) => server.once('listening', () => resolve()))
+  const { port } = server.address() as { port: number }
+  return { target: { address: '127.0.0.1', port, parameters: { hostKey } }, heard }
+}
 
 const ecdsaLine =
   'ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg='
