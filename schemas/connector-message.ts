@@ -111,6 +111,7 @@ export const reasonClasses = [
   'refused',
   'unsupported',
   'weak-authentication',
+  'host-key-mismatch',
   'late',
   'unverified',
   'verify-failed',

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { ConnectorId, HostId, IdentityId, OrganizationId } from './ids.ts'
+import { HostKeys } from './ssh-host-key.ts'
 import { moment, name, text } from './text.ts'
 
 /** A host name (RFC 1123) or an IP address; the connector resolves and dials it from its own network. */
@@ -14,20 +15,41 @@ const address = z
     { error: 'must be a host name or an IP address' },
   )
 
-/** Settings of the PostgreSQL adapter. */
-export const PostgresParameters = z.strictObject({
-  database: text(1, 63).optional().meta({ description: 'Database to log in to; default: postgres' }),
+const adapters = ['postgres', 'ssh'] as const
+
+export const HostParameters = z.strictObject({
+  database: text(1, 63).optional().meta({ description: 'postgres: database to log in to; default: postgres' }),
+  hostKey: HostKeys.optional(),
 })
+type HostParameters = z.infer<typeof HostParameters>
+
+/** Which parameters belong to which adapter, and which it cannot do without. */
+const parametersOf: Readonly<Record<(typeof adapters)[number], { readonly [Name in keyof HostParameters]?: 'required' | 'optional' }>> = {
+  postgres: { database: 'optional' },
+  ssh: { hostKey: 'required' },
+}
+
+/** What is wrong with well-formed parameters on a host of this adapter. */
+export function parameterFaults(adapter: keyof typeof parametersOf, parameters: HostParameters): { path: string; message: string }[] {
+  const given: Readonly<Record<string, unknown>> = parameters
+  const known: Readonly<Record<string, string>> = parametersOf[adapter]
+  const missing = Object.keys(known).filter((key) => known[key] === 'required' && given[key] === undefined)
+  const foreign = Object.keys(given).filter((key) => given[key] !== undefined && known[key] === undefined)
+  return [
+    ...missing.map((key) => ({ path: `parameters.${key}`, message: `must be given for the adapter ${adapter}` })),
+    ...foreign.map((key) => ({ path: `parameters.${key}`, message: `is no parameter of the adapter ${adapter}` })),
+  ]
+}
 
 export const CreateHost = z.strictObject({
   organizationId: OrganizationId,
   name,
   address,
   port: z.number().int().min(1).max(65535),
-  adapter: z.enum(['postgres']),
+  adapter: z.enum(adapters),
   connectorId: ConnectorId,
   adminIdentityId: IdentityId.nullable().optional().meta({ description: 'Identity that resets the others on this host; never one that is itself reset here' }),
-  parameters: PostgresParameters.optional(),
+  parameters: HostParameters.optional(),
 })
 export type CreateHost = z.infer<typeof CreateHost>
 
@@ -40,7 +62,7 @@ export const Host = z.object({
   name: z.string(),
   address: z.string(),
   adminIdentityId: IdentityId.nullable(),
-  parameters: PostgresParameters,
+  parameters: HostParameters,
   connectorOnline: z.boolean(),
   version: z.number().int().meta({ description: 'The ETag' }),
   createdAt: moment,

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
-import type { ChangeHost, CreateHost, Host } from '#schemas/host.ts'
+import { parameterFaults, type ChangeHost, type CreateHost, type Host } from '#schemas/host.ts'
 import type { ConnectorId, HostId, IdentityId, JobId, OrganizationId, RotationId } from '#schemas/ids.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
@@ -12,14 +12,15 @@ import { expectVersion, refuseDuplicates, refuseFaults } from './refusals.ts'
 
 /** @throws LeaseholdError `not-found` (organization, connector or admin identity), `validation-failed`, `already-exists` */
 export async function createHost(trx: Transaction, id: HostId, body: CreateHost, actor: Actor): Promise<Host> {
-  const { organizationId, adminIdentityId = null } = body
+  const { organizationId, adminIdentityId = null, parameters = {} } = body
+  refuseFaults(parameterFaults(body.adapter, parameters))
   await lockIdentities(trx, id, adminIdentityId)
   await checkReferences(trx, id, { organizationId, adminIdentityId, connectorId: body.connectorId })
   await refuseDuplicates(
     sql`
     insert into host (id, organization_id, name, address, port, adapter, connector_id, admin_identity_id, parameters)
     values (${id}::uuid, ${organizationId}::uuid, ${body.name}::text, ${body.address}::text, ${body.port}::int, ${body.adapter}::text,
-      ${body.connectorId}::uuid, ${adminIdentityId}::uuid, ${JSON.stringify(body.parameters ?? {})}::jsonb)`.execute(trx),
+      ${body.connectorId}::uuid, ${adminIdentityId}::uuid, ${JSON.stringify(parameters)}::jsonb)`.execute(trx),
   )
   await appendAudit(trx, {
     actor,
@@ -44,6 +45,7 @@ export async function changeHost(trx: Transaction, id: HostId, change: ChangeHos
   const before = await lockHost(trx, id, change.adminIdentityId ?? null)
   expectVersion(before.version, expectedVersion)
   const after = merged(before, change)
+  refuseFaults(parameterFaults(after.adapter, after.parameters))
   if (fieldsOf(change).some((field) => field !== 'name')) await refuseHeld(trx, id)
   await checkReferences(trx, id, after)
   await refuseDuplicates(

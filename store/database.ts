@@ -187,7 +187,7 @@ interface HostTable {
   name: string
   address: string
   port: number
-  adapter: 'postgres'
+  adapter: 'postgres' | 'ssh'
   connector_id: ConnectorId
   admin_identity_id: IdentityId | null
   parameters: Json<Record<string, unknown>>

@@ -11,6 +11,9 @@ let connectorId: string
 const host = (more: object = {}) => ({ organizationId, name: randomUUID(), address: 'db.internal', port: 5432, adapter: 'postgres', connectorId, ...more })
 const post = (body: object, sub = 'ola', headers = {}): Promise<Answer> => api.call(sub, 'POST', '/v1/hosts', { body, headers })
 
+const fingerprint = 'SHA256:uNiVztksCsDhcc0u9e8BrrJXVGDooGc6dZbTpP6fBAU'
+const publicKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl host.example'
+
 beforeAll(async () => {
   database = await createTestDatabase()
   api = await startApi(database)
@@ -50,6 +53,30 @@ describe('a host', () => {
   ])('is refused with %s', async (_what, more, path) => {
     const { status, body } = await post(host(more))
     expect([status, body.errors?.map((error: { path: string }) => error.path)]).toEqual([422, [path]])
+  })
+
+  test('is reached over SSH only by a pinned host key, that a change may replace and never leave out', async () => {
+    const ssh = (parameters?: object) => host({ adapter: 'ssh', port: 22, ...(parameters && { parameters }) })
+    const errors = ({ status, body }: Answer) => [status, body.code, body.errors?.map(({ path }: { path: string }) => path)]
+    const faulty = [422, 'validation-failed', ['parameters.hostKey']]
+    for (const parameters of [
+      undefined,
+      {},
+      ...['SHA256:short', 'MD5:00:11', `${fingerprint}\nssh-ed25519 AAAA`, publicKey.replace('ed25519', 'rsa'), 'ssh-dss AAAA'].map((hostKey) => ({
+        hostKey,
+      })),
+    ]) {
+      expect([parameters, ...errors(await post(ssh(parameters)))]).toEqual([parameters, ...faulty])
+    }
+    expect(errors(await post(ssh({ hostKey: fingerprint, database: 'x' })))).toEqual([422, 'validation-failed', ['parameters.database']])
+    expect(errors(await post(host({ parameters: { hostKey: fingerprint } })))).toEqual(faulty)
+    const made = await post(ssh({ hostKey: fingerprint }))
+    expect([made.status, made.body]).toEqual([201, expect.objectContaining({ adapter: 'ssh', parameters: { hostKey: fingerprint } })])
+    const change = (parameters: object) => api.call('ola', 'PATCH', `/v1/hosts/${made.body.id}`, { body: { parameters } })
+    expect(errors(await change({}))).toEqual(faulty)
+    expect(errors(await change({ hostKey: fingerprint, database: 'x' }))).toEqual([422, 'validation-failed', ['parameters.database']])
+    const both = { hostKey: `${publicKey}\n${fingerprint}\n` }
+    expect((await change(both)).body.parameters).toEqual(both)
   })
 
   test.each(['localhost', 'db-1.eu.internal', '10.0.0.1', '::1', '2001:db8::7'])('may be at %s', async (address) => {

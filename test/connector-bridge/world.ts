@@ -44,13 +44,14 @@ export interface BridgeWorld {
   readonly target: TestTarget
   readonly accountId: AccountId
   readonly organizationId: string
+  readonly vaultId: VaultId
   readonly bridge: RunningRole
   readonly run: <T>(decide: (trx: Transaction) => Promise<T>) => Promise<T>
   readonly call: (method: string, path: string, body?: unknown) => Promise<{ readonly status: number; readonly body: any }>
   readonly createConnector: () => Promise<{ readonly id: ConnectorId; readonly joinToken: string }>
-  /** Makes a connector and joins it. @returns its home */
-  readonly joinConnector: () => Promise<{ readonly id: ConnectorId; readonly home: string }>
-  readonly joinHome: (joinToken: string, home?: string) => Promise<string>
+  /** Makes a connector and joins it. @param allow what it may dial, besides the target. @returns its home */
+  readonly joinConnector: (allow?: readonly string[]) => Promise<{ readonly id: ConnectorId; readonly home: string }>
+  readonly joinHome: (joinToken: string, home?: string, allow?: readonly string[]) => Promise<string>
   /** A role on the target and its identity in the vault, changed through this connector. */
   readonly addAccount: (connectorId: ConnectorId) => Promise<{ readonly role: TargetRole; readonly identityId: IdentityId }>
   readonly rotate: (identityId: IdentityId) => Promise<RotationId>
@@ -119,6 +120,7 @@ export async function createBridgeWorld(): Promise<BridgeWorld> {
     target,
     accountId,
     organizationId,
+    vaultId,
     bridge,
     metrics,
     run,
@@ -127,14 +129,14 @@ export async function createBridgeWorld(): Promise<BridgeWorld> {
       const { id, joinToken } = await make('/v1/connectors', { organizationId, name: `connector ${randomUUID()}` })
       return { id: ConnectorId.parse(id), joinToken }
     },
-    joinHome: async (token, home = mkdtempSync(path.join(tmpdir(), 'leasehold-connector-'))) => {
+    joinHome: async (token, home = mkdtempSync(path.join(tmpdir(), 'leasehold-connector-')), allow = []) => {
       homes.push(home)
-      await join({ home, url, token, allow: [`${target.address}:${target.port}`], patienceMs: 10_000 })
+      await join({ home, url, token, allow: [`${target.address}:${target.port}`, ...allow], patienceMs: 10_000 })
       return home
     },
-    joinConnector: async () => {
+    joinConnector: async (allow) => {
       const { id, joinToken } = await world.createConnector()
-      return { id, home: await world.joinHome(joinToken) }
+      return { id, home: await world.joinHome(joinToken, undefined, allow) }
     },
     addAccount: async (connectorId) => {
       const role = await target.createRole()

@@ -1,15 +1,20 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 
+/**
+ * pass: as it should be; freeze: nothing moves, nothing closes; stall: what is sent arrives when it passes again; mute: what the
+ * server says is lost, what it is told arrives; closed: connections are cut and refused.
+ */
+export type ProxyMode = 'pass' | 'freeze' | 'stall' | 'mute' | 'closed'
+
 /** A TCP proxy between us and a server, that can be made as bad as a network gets. */
 export interface CutProxy {
   readonly port: number
-  /** pass: as it should be; freeze: nothing moves, nothing closes; closed: connections are cut and refused. */
-  set(mode: 'pass' | 'freeze' | 'closed'): Promise<void>
+  set(mode: ProxyMode): Promise<void>
   end(): Promise<void>
 }
 
 export async function startCutProxy(target: { readonly host: string; readonly port: number }): Promise<CutProxy> {
-  let mode = 'pass'
+  let mode: ProxyMode = 'pass'
   const sockets = new Set<Socket>()
   const server = createServer((downstream) => {
     if (mode === 'closed') return void downstream.destroy()
@@ -21,7 +26,7 @@ export async function startCutProxy(target: { readonly host: string; readonly po
       sockets.add(from)
       from.on('error', () => {})
       from.on('data', (chunk) => {
-        if (mode === 'pass') to.write(chunk)
+        if (mode === 'pass' || (mode === 'mute' && from === downstream)) to.write(chunk)
       })
       from.on('close', () => {
         sockets.delete(from)
@@ -38,6 +43,10 @@ export async function startCutProxy(target: { readonly host: string; readonly po
     set: async (next) => {
       mode = next
       if (next === 'closed') cut()
+      for (const socket of sockets) {
+        if (next === 'stall') socket.pause()
+        else socket.resume()
+      }
     },
     end: async () => {
       cut()
