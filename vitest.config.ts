@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 /** Tests that need no server at all. */
-const pure = ['test/schemas/**/*.test.ts', 'test/policy/**/*.test.ts', 'test/repository/**/*.test.ts']
+const pure = ['test/schemas/**/*.test.ts', 'test/policy/**/*.test.ts', 'test/repository/**/*.test.ts', 'test/canary/**/*.test.ts']
 /** Tests that need the whole product running. */
 const whole = ['test/stack/**/*.test.ts', 'test/cli/**/*.test.ts']
 

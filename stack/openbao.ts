@@ -26,6 +26,8 @@ export function openbaoProgram(home: Home, command: string, ports: Ports, bootSe
     api_addr: `http://127.0.0.1:${ports.openbao}`,
     cluster_addr: `http://127.0.0.1:${ports.openbaoCluster}`,
     seal: { static: { current_key_id: 'k1', current_key: `file://${files.sealKey}` } },
+    // Requests and answers, their values hashed (HMAC): who asked for which path is all that it shows.
+    audit: [{ file: { main: { description: 'requests', options: { file_path: `${folder}/audit.log` } } } }],
     initialize: [{ boot: { request: firstRequests(files.bootSecret) } }],
   })
   return {
