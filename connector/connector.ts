@@ -6,6 +6,7 @@ import type { Msg, NatsConnection } from 'nats'
 import type { Logger } from 'pino'
 import { subjects, type Hello, type OfferAnswer } from '#schemas/connector-message.ts'
 import type { Adapter } from './adapters/adapter.ts'
+import { createAlarms } from './alarms.ts'
 import { createAllowList } from './allow-list.ts'
 import { keepConnected } from './connection.ts'
 import { createControlPlane } from './control-plane.ts'
@@ -54,6 +55,7 @@ export function startConnector({ home, build, journal, adapters, ca, log }: Conn
   let resending: Promise<void> | undefined
   const controlPlane = createControlPlane(connectorId, { current: () => connection, signal: end.signal })
   const worker = createWorker({ connectorId, instance, encryptionKey, adapters, allowList: createAllowList(identity.allow), journal, controlPlane, log })
+  const raiseAlarm = createAlarms(controlPlane.alarm)
   const check = createOfferCheck({ keys: joined.signingKeys, connectorId, now: () => Date.now() + clockAhead })
 
   /** What earlier instances held when they ended, without a result. */
@@ -82,7 +84,10 @@ export function startConnector({ home, build, journal, adapters, ca, log }: Conn
   async function answerOffer(message: Msg): Promise<void> {
     const verdict = await check(message.string())
     const answer: OfferAnswer = 'offer' in verdict ? worker.take(verdict.offer) : { v: 1, accepted: false, why: verdict.refused }
-    if (!answer.accepted) log.warn({ why: answer.why }, 'offer refused')
+    if (!answer.accepted) {
+      log.warn({ why: answer.why }, 'offer refused')
+      if (answer.why !== undefined) raiseAlarm(answer.why)
+    }
     message.respond(JSON.stringify(answer))
   }
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { NatsConnection } from 'nats'
-import type { z } from 'zod'
-import { ClaimAnswer, HelloAnswer, ResultAnswer, subjects, type Hello } from '#schemas/connector-message.ts'
+import { z } from 'zod'
+import { ClaimAnswer, HelloAnswer, ResultAnswer, subjects, type Alarm, type Hello } from '#schemas/connector-message.ts'
 import type { ControlPlane } from './worker.ts'
 
 /** The connection of now; there may be none. */
@@ -13,8 +13,13 @@ export interface Line {
 const patience = 5_000
 const retryPause = 500
 
+export interface WholeControlPlane extends ControlPlane {
+  readonly hello: (hello: Hello) => Promise<HelloAnswer>
+  readonly alarm: (alarm: Alarm) => Promise<void>
+}
+
 /** Requests to the control plane over whatever connection there is. */
-export function createControlPlane(connectorId: string, line: Line): ControlPlane & { readonly hello: (hello: Hello) => Promise<HelloAnswer> } {
+export function createControlPlane(connectorId: string, line: Line): WholeControlPlane {
   const ask = async <T>(subject: string, body: unknown, answer: z.ZodType<T>): Promise<T> => {
     const connection = line.current()
     if (connection === undefined) throw new Error('not connected')
@@ -22,6 +27,7 @@ export function createControlPlane(connectorId: string, line: Line): ControlPlan
     return answer.parse(reply.json())
   }
   return {
+    alarm: async (alarm) => void (await ask(subjects.alarm(connectorId), alarm, z.strictObject({ v: z.literal(1) }))),
     hello: (hello) => ask(subjects.hello(connectorId), hello, HelloAnswer),
     claim: (request) => ask(subjects.claim(connectorId), request, ClaimAnswer),
     report: async (result) => {

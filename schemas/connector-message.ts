@@ -17,6 +17,7 @@ export const subjects = {
   hello: (connector: string) => `pam.v1.c.${connector}.up.hello`,
   claim: (connector: string) => `pam.v1.c.${connector}.up.claim`,
   result: (connector: string) => `pam.v1.c.${connector}.up.result`,
+  alarm: (connector: string) => `pam.v1.c.${connector}.up.alarm`,
   offer: (connector: string) => `pam.v1.c.${connector}.dn.offer`,
   /** Says whether a connector is really there: it echoes what it gets. */
   echo: (connector: string) => `pam.v1.c.${connector}.dn.echo`,
@@ -66,6 +67,17 @@ export const offerRefusals = ['signature', 'malformed', 'expired', 'foreign', 's
 export const OfferAnswer = z.strictObject({ v, accepted: z.boolean(), why: z.enum(offerRefusals).optional() })
 export type OfferAnswer = z.infer<typeof OfferAnswer>
 export type OfferRefusal = (typeof offerRefusals)[number]
+
+/**
+ * connector -> control plane: offers came that we do not make. Somebody else speaks to the connector, or says again what we said.
+ * At most one for each reason in 10 s; `count`: how many offers since the last one.
+ */
+export const Alarm = z.strictObject({
+  v,
+  why: z.enum(['signature', 'malformed', 'expired', 'foreign', 'stale']),
+  count: z.number().int().min(1).max(1_000_000),
+})
+export type Alarm = z.infer<typeof Alarm>
 
 /** connector -> control plane. The same (job, epoch, instance) gets the same answer again. */
 export const ClaimRequest = z.strictObject({ v, jobId: JobId, epoch, instance })

@@ -23,18 +23,25 @@ interface JobRow {
   staged_version: number
 }
 
+export interface Taken {
+  /** It changed nothing. */
+  readonly stale: boolean
+  /** And that is all right: the same result was taken before. */
+  readonly repeated: boolean
+}
+
 /**
  * Takes a connector's result. The version that a host has moves here, per host, and the last host's result settles the
  * rotation in the same transaction. A result of an older epoch or another instance, or of a final job, changes nothing.
  *
  * @returns stale: it was not taken (the connector may forget it all the same)
  */
-export async function reportJob(trx: Transaction, report: JobReport): Promise<{ readonly stale: boolean }> {
+export async function reportJob(trx: Transaction, report: JobReport): Promise<Taken> {
   const found = await readJob(trx, report)
-  if (found === undefined) return { stale: true }
+  if (found === undefined) return { stale: true, repeated: await isRepeated(trx, report) }
   await lockIdentity(trx, found.identity_id)
   const job = await readJob(trx, report)
-  if (job === undefined) return { stale: true }
+  if (job === undefined) return { stale: true, repeated: await isRepeated(trx, report) }
   const verdict = verdictOfReport(job, report)
   await writeVerdict(trx, job, verdict)
   const actor: Actor = { kind: 'connector', id: report.connectorId }
@@ -46,7 +53,14 @@ export async function reportJob(trx: Transaction, report: JobReport): Promise<{ 
   })
   if (verdict.state === 'waiting' || verdict.state === 'doubt') await owe(trx, 'offer', job.id, { delayMs: verdict.delayMs })
   await settleRotation(trx, job.rotation_id, actor)
-  return { stale: false }
+  return { stale: false, repeated: false }
+}
+
+/** It comes from the last claim of the job, whose result was taken already: its acknowledgement got lost. */
+async function isRepeated(trx: Transaction, { jobId, connectorId, epoch, instance }: JobReport): Promise<boolean> {
+  const { rows } = await sql`select from job j join connector c on c.id = j.connector_id where j.id = ${jobId}::uuid and j.connector_id = ${connectorId}::uuid
+    and c.state = 'active' and j.epoch = ${epoch}::int and j.instance = ${instance}::uuid`.execute(trx)
+  return rows.length > 0
 }
 
 /** The job, when the report comes from whoever holds it. A lapsed claim may still be answered until the next claim of the job. */

@@ -1,7 +1,7 @@
 import type { Msg, NatsConnection } from 'nats'
 import type { Logger } from 'pino'
 import type { z } from 'zod'
-import { ClaimRequest, Hello, JobResult, subjects, type HelloAnswer } from '#schemas/connector-message.ts'
+import { Alarm, ClaimRequest, Hello, JobResult, subjects, type HelloAnswer } from '#schemas/connector-message.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { ConnectorId } from '#schemas/ids.ts'
 import type { JobMeter } from '#schemas/meters.ts'
@@ -10,6 +10,7 @@ import { inAccount, type Db } from '#store/connection.ts'
 import { recordHello } from '#store/connector-link.ts'
 import type { NatsAccount } from '#store/nats-account.ts'
 import type { Connectors } from '../identity/connectors.ts'
+import { takeAlarm } from './alarm.ts'
 import { answerClaim, type Speaker } from './claim.ts'
 import { takeResult } from './result.ts'
 
@@ -61,6 +62,7 @@ export function listen(parts: ListenParts, connection: NatsConnection, { account
     else parts.meter?.claimGranted()
     return answer
   })
+  serve(subjects.alarm('*'), Alarm, (speaker, alarm) => takeAlarm(parts, speaker, alarm))
   serve(subjects.result('*'), JobResult, async (speaker, result) => {
     const answer = await takeResult(parts, speaker, result)
     parts.meter?.resultTaken('refused' in answer ? 'altered' : answer.stale ? 'stale' : 'recorded')

@@ -17,27 +17,31 @@ export async function takeResult(parts: { readonly db: Db; readonly vaultKeys: V
   const { accountId, connectorId } = speaker
   const ref = await inAccount(parts.db, accountId, (trx) => readJobKey(trx, result.jobId, connectorId, keyVersionOf(result.macKeyId)))
   // Nothing to check it with, nothing that it could change.
-  if (ref === undefined) return { v: 1, ack: true, stale: true }
+  if (ref === undefined) {
+    await refuse(parts.db, speaker, result, 'foreign-result')
+    return { v: 1, ack: true, stale: true }
+  }
   const key = jobMacKey(await parts.vaultKeys.get(ref), result)
   const expected = createHmac('sha256', key).update(resultText(connectorId, result)).digest()
   if (!timingSafeEqual(expected, Buffer.from(result.mac, 'base64url'))) {
-    await refuse(parts.db, speaker, result)
+    await refuse(parts.db, speaker, result, 'altered-result')
     return { v: 1, refused: 'mac' }
   }
   const { jobId, epoch, instance, outcome, reasonClass, stagedLogsIn, knownLogsIn } = result
   const report: JobReport = { jobId, epoch, instance, connectorId, outcome, reasonClass, stagedLogsIn, knownLogsIn }
-  const { stale } = await inAccount(parts.db, accountId, (trx) => reportJob(trx, report))
+  const { stale, repeated } = await inAccount(parts.db, accountId, (trx) => reportJob(trx, report))
   // crash point: result committed
+  if (stale && !repeated) await refuse(parts.db, speaker, result, 'stale-result')
   return { v: 1, ack: true, stale }
 }
 
-async function refuse(db: Db, { accountId, connectorId }: Speaker, { jobId, epoch }: JobResult): Promise<void> {
+async function refuse(db: Db, { accountId, connectorId }: Speaker, { jobId, epoch }: JobResult, outcome: string): Promise<void> {
   await inAccount(db, accountId, (trx) =>
     appendAudit(trx, {
       actor: { kind: 'connector', id: connectorId },
       action: 'job.reported',
       effect: 'deny',
-      outcome: 'altered-result',
+      outcome,
       connectorId,
       detail: { jobId, epoch },
     }),

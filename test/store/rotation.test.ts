@@ -98,7 +98,7 @@ describe('a rotation', () => {
   test('that is confirmed makes its value the present one, drops the old one and sets the next date', async () => {
     const { rotationId, jobId } = await openRotation()
     expect(await claim(jobId, 1)).toMatchObject({ epoch: 1, kind: 'reset', username: 'app', staged: { version: 2 }, known: { version: 1 }, admin: null })
-    expect(await report(jobId, 1, 'confirmed')).toEqual({ stale: false })
+    expect(await report(jobId, 1, 'confirmed')).toMatchObject({ stale: false })
     expect(await read(rotationId)).toMatchObject({ state: 'confirmed', phase: 'done', stagedVersion: 2 })
     const after = await world.account.run((trx) => readIdentity(trx, identity.id))
     expect(after).toMatchObject({ credentialVersion: 2, hosts: [{ hostId: world.hostId, credentialVersion: 2, sync: 'in_sync' }], rotationId: null })
@@ -201,7 +201,7 @@ describe('a claim', () => {
     await shift('31 seconds')
     await asWorker((trx) => lapseClaim(trx, jobId, 1))
     expect(await read(rotationId)).toMatchObject({ phase: 'in_doubt', jobs: [{ state: 'doubt', kind: 'probe' }] })
-    expect(await report(jobId, 1, 'confirmed')).toEqual({ stale: false })
+    expect(await report(jobId, 1, 'confirmed')).toMatchObject({ stale: false })
     expect((await read(rotationId)).state).toBe('confirmed')
   })
 
@@ -211,7 +211,7 @@ describe('a claim', () => {
     await shift('31 seconds')
     await asWorker((trx) => lapseClaim(trx, jobId, 1))
     expect(await claim(jobId, 2)).toMatchObject({ kind: 'probe', epoch: 2 })
-    expect(await report(jobId, 1, 'confirmed')).toEqual({ stale: true })
+    expect(await report(jobId, 1, 'confirmed')).toEqual({ stale: true, repeated: false })
     await report(jobId, 2, 'unchanged', { knownLogsIn: true, stagedLogsIn: false })
     expect((await read(rotationId)).jobs[0]).toMatchObject({ state: 'waiting', kind: 'reset' })
   })
