@@ -17,7 +17,7 @@ export interface Caller {
   readonly actor: Actor
 }
 
-type Login = Pick<Caller, 'accountId' | 'userId'>
+export type Login = Pick<Caller, 'accountId' | 'userId'>
 const rememberedLogins = 10_000
 
 export type Authenticate = (request: Request, trace: Trace) => Promise<Caller>

@@ -3,13 +3,12 @@ import { z } from 'zod'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { IdentityId, LeaseId } from '#schemas/ids.ts'
 import { CheckoutAnswer, CheckoutBody } from '#schemas/lease.ts'
-import type { Principal } from '#schemas/principal.ts'
 import { checkoutRefusal, type Refusal } from '#schemas/rules/checkout.ts'
 import { acquireLease, type Checkout, type LeaseRequest } from '#store/acquire-lease.ts'
 import { readCheckoutFacts, type CheckoutFacts } from '#store/checkout-facts.ts'
-import type { Transaction } from '#store/connection.ts'
 import { endOverdueLeases } from '#store/release-lease.ts'
 import { temporalSilence } from '#store/relay-state.ts'
+import type { Login } from './authenticate.ts'
 import type { Idempotency } from './idempotency.ts'
 import { fetchKeyRing } from './key-ring.ts'
 import type { Parts } from './parts.ts'
@@ -20,7 +19,7 @@ import { reply, type DefineRoute, type RouteContext } from './route.ts'
 const longestSilence = 15 * 60_000
 
 /** A retry of the same caller with the same key finds the lease that it made. */
-const leaseIdOf = ({ accountId, userId }: Principal, { key }: Idempotency): LeaseId => LeaseId.parse(uuidv5(`lease:${userId}:${key}`, accountId))
+const leaseIdOf = ({ accountId, userId }: Login, { key }: Idempotency): LeaseId => LeaseId.parse(uuidv5(`lease:${userId}:${key}`, accountId))
 
 export function checkoutRoutes(route: DefineRoute, { vaultKeys, wakeLoops }: Parts): void {
   route(
@@ -33,10 +32,11 @@ export function checkoutRoutes(route: DefineRoute, { vaultKeys, wakeLoops }: Par
       body: CheckoutBody,
       answers: { 201: CheckoutAnswer },
       idempotent: true,
-      find: async (trx, { principal, params, body, idempotency }) => {
-        const leaseId = leaseIdOf(principal, idempotency as Idempotency)
-        const facts = await readCheckoutFacts(trx, params.id, leaseId)
-        return { organizationId: facts.organizationId, vaultId: facts.vaultId, identityId: facts.identityId, leaseId, ...(await lookAhead(trx, facts, body)) }
+      find: async (trx, { caller, params, body, idempotency }) => {
+        const leaseId = leaseIdOf(caller, idempotency as Idempotency)
+        const [facts, silence] = await Promise.all([readCheckoutFacts(trx, params.id, leaseId), temporalSilence(trx)])
+        const { organizationId, vaultId, identityId } = facts
+        return { organizationId, vaultId, identityId, leaseId, facts, refusal: lookAhead(facts, silence, body) }
       },
     },
     async ({ principal, actor, body, found, idempotency, inAccount }) => {
@@ -74,15 +74,11 @@ export function checkoutRoutes(route: DefineRoute, { vaultKeys, wakeLoops }: Par
 }
 
 /** What can be refused without the lock: losers of a race need not wait for it. The winner is decided again behind it. */
-async function lookAhead(
-  trx: Transaction,
-  facts: CheckoutFacts,
-  body: z.infer<typeof CheckoutBody>,
-): Promise<{ readonly facts: CheckoutFacts; readonly refusal: Refusal | undefined }> {
-  if (facts.replayOf !== null) return { facts, refusal: undefined }
+function lookAhead(facts: CheckoutFacts, silence: number, body: z.infer<typeof CheckoutBody>): Refusal | undefined {
+  if (facts.replayOf !== null) return undefined
   const refusal = checkoutRefusal(facts, body.hostId ?? null, facts.now)
-  if (refusal !== undefined || (await temporalSilence(trx)) <= longestSilence) return { facts, refusal }
-  return { facts, refusal: { code: 'dependency-unavailable', facts: { role: 'temporal', retryAfterSeconds: 5 } } }
+  if (refusal !== undefined || silence <= longestSilence) return refusal
+  return { code: 'dependency-unavailable', facts: { role: 'temporal', retryAfterSeconds: 5 } }
 }
 
 const tries = 3

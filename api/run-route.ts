@@ -1,10 +1,9 @@
 import { z } from 'zod'
 import type { Resource } from '#policy/decide.ts'
 import { errors, LeaseholdError } from '#schemas/errors.ts'
-import type { Principal } from '#schemas/principal.ts'
 import { inAccount, type Transaction } from '#store/connection.ts'
 import { readPrincipal } from '#store/principal.ts'
-import type { Authenticate } from './authenticate.ts'
+import type { Authenticate, Login } from './authenticate.ts'
 import { authorize, recordDenial } from './authorize.ts'
 import { parseJson, readBody, validate } from './body.ts'
 import { idempotencyKeyOf, requestHashOf, type Idempotency } from './idempotency.ts'
@@ -31,8 +30,11 @@ export async function runRoute<P, Q, B, F>(
   const input = readInput(spec, incoming, text)
   const idempotency = spec.idempotent ? identify(tools.parts, spec, caller.userId, input, request) : undefined
   const { principal, found } = await inAccount(db, caller.accountId, async (trx) => {
-    const reader = await readPrincipal(trx, caller.userId)
-    return { principal: reader, found: reader && (await find(trx, spec, { principal: reader, ...input, idempotency })) }
+    // Both are asked at once; to somebody who may not come in it does not matter what was found.
+    const [principal, found] = await Promise.allSettled([readPrincipal(trx, caller.userId), find(trx, spec, { caller, ...input, idempotency })])
+    if (principal.status === 'rejected') throw principal.reason
+    if (principal.value !== undefined && found.status === 'rejected') throw found.reason
+    return { principal: principal.value, found: found.status === 'fulfilled' ? found.value : undefined }
   })
   if (principal === undefined) {
     await recordDenial(db, caller, spec.action, {}, 'forbidden')
@@ -62,7 +64,7 @@ export async function runRoute<P, Q, B, F>(
 async function find<P, Q, B, F>(
   trx: Transaction,
   spec: RouteSpec<P, Q, B, F>,
-  request: { principal: Principal; params: P; query: Q; body: B; idempotency: Idempotency | undefined },
+  request: { caller: Login; params: P; query: Q; body: B; idempotency: Idempotency | undefined },
 ): Promise<(Resource & F) | undefined> {
   return spec.find === undefined ? ({} as Resource & F) : spec.find(trx, request)
 }

@@ -37,8 +37,8 @@ interface Measured {
 }
 
 /** The speed of a checkout beside what it is made of: its deciding transaction, and what an update-with-start would take instead. */
-export async function checkoutBench(say: Say): Promise<void> {
-  const world = await createWorld(burst)
+export async function checkoutBench(say: Say, profiles?: string): Promise<void> {
+  const world = await createWorld(burst, profiles)
   try {
     const [transaction, temporal] = await Promise.all([openBareTransaction(world), openBareTemporal(world.stack)])
     const bench: Bench = { world, requests: createRequests(world), transaction, temporal, say }

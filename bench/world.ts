@@ -24,9 +24,12 @@ export interface World {
 const peopleCount = 32
 const operator = acme.users.find((user) => user.sub === 'sam')?.role as SeededUser['role']
 
-/** @param identityCount identities in one vault, each with a password of its own */
-export async function createWorld(identityCount: number): Promise<World> {
-  const stack = await startStack()
+/**
+ * @param identityCount identities in one vault, each with a password of its own
+ * @param profiles folder that gets a CPU profile of each role process; absent: none is made
+ */
+export async function createWorld(identityCount: number, profiles?: string): Promise<World> {
+  const stack = await startStack(profiles === undefined ? {} : { roleEnvironment: { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profiles}` } })
   const superuser = new pg.Client(stack.superuserUrl.replace(/postgres$/, 'leasehold'))
   const stop = async (): Promise<void> => {
     await superuser.end().catch(() => {})

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { Kysely, PostgresDialect, sql, type PostgresPool } from 'kysely'
+import { Kysely, PostgresDialect, sql, type DatabaseConnection, type KyselyProps, type PostgresPool } from 'kysely'
 import pg from 'pg'
 import type { AccountId } from '#schemas/ids.ts'
 import type { Database } from './database.ts'
@@ -93,40 +93,88 @@ export function connect(options: ConnectionOptions): Db {
     max: options.max,
     connectionTimeoutMillis: 1_500,
     query_timeout: answerLimit,
+    // What is asked without waiting goes out at once and is answered in the order of the calls.
+    pipeline: true,
     application_name: options.user,
   })
   // An idle connection that the server closes must not end the process; the next query reports it.
   pool.on('error', () => {})
   // The same for one that was taken out of the pool because it broke.
   pool.on('connect', (client) => client.on('error', () => {}))
-  return new Kysely<Database>({ dialect: new PostgresDialect({ pool: namingPool(pool, createGate(options.max, queueLimit)) }) })
+  const dialect = new PostgresDialect({ pool: namingPool(pool, createGate(options.max, queueLimit)) })
+  const db = new Kysely<Database>({ dialect })
+  madeOf.set(db, { config: { dialect }, dialect, driver: dialect.createDriver() })
+  return db
 }
+
+/** What a Kysely is made of, to make another one of it. */
+const madeOf = new WeakMap<Db, Omit<KyselyProps, 'executor'>>()
 
 /**
  * Runs `decide` in one transaction of `account` and commits, or rolls everything back when it throws.
  * Limits of the database role hold: 300 ms for a lock, 2 s for the whole transaction.
  *
+ * Statements that are started without waiting for each other (`Promise.all`) travel together and run one after the other in the
+ * order in which they were started: a lock that is started first is held when the next statement takes its snapshot. When one
+ * of them fails, those behind it are refused.
+ *
  * @throws LeaseholdError `busy` (lock wait), `dependency-unavailable` (PostgreSQL does not answer, or the outcome of the commit is unknown)
  */
 export async function inAccount<T>(db: Db, account: AccountId, decide: (trx: Transaction) => Promise<T>): Promise<T> {
   try {
-    return await db.connection().execute(async (connection) => {
-      // One round trip for both: without parameters the driver uses the simple protocol. The id is a parsed UUID.
-      await sql.raw(`begin; select set_config('app.account', '${uuid(account)}', true)`).execute(connection)
-      try {
-        const result = await decide(connection as Transaction)
-        await sql.raw('commit').execute(connection)
-        return result
-      } catch (error) {
-        await sql
-          .raw('rollback')
-          .execute(connection)
-          .catch(() => {})
-        throw error
-      }
-    })
+    return await db.getExecutor().provideConnection((connection) => transact(onConnection(db, connection), account, decide))
   } catch (error) {
     throw translateError(error)
+  }
+}
+
+async function transact<T>({ trx, close }: OneConnection, account: AccountId, decide: (trx: Transaction) => Promise<T>): Promise<T> {
+  // One round trip for both, and for the first statements of `decide`: without parameters the driver uses the simple
+  // protocol. The id is a parsed UUID. Without an account row-level security shows nothing and takes nothing.
+  const begun = sql.raw(`begin; select set_config('app.account', '${uuid(account)}', true)`).execute(trx)
+  const decided = begin(() => decide(trx as Transaction))
+  try {
+    await begun
+    const result = await decided
+    const committed = sql.raw<{ command: string }>('commit').execute(trx)
+    close()
+    if ((await committed).rows[0]?.command !== 'COMMIT') throw new Error('rolled back: a statement of the transaction had failed')
+    return result
+  } catch (error) {
+    await decided.catch(() => {})
+    const undone = sql.raw('rollback').execute(trx)
+    close()
+    await undone.catch(() => {})
+    throw error
+  }
+}
+
+/** Starts it now; what it throws is looked at later. */
+function begin<T>(decide: () => Promise<T>): Promise<T> {
+  const decided = (async () => decide())()
+  decided.catch(() => {})
+  return decided
+}
+
+interface OneConnection {
+  readonly trx: Db
+  /** From now on statements are refused: one that comes late must not run outside of the transaction. */
+  close(): void
+}
+
+/** The same database on one connection. Kysely's own would send a statement only when the one before it was answered. */
+function onConnection(db: Db, connection: DatabaseConnection): OneConnection {
+  const made = madeOf.get(db)
+  if (made === undefined) throw new TypeError('not a pool of connect()')
+  let open = true
+  const executor = db.getExecutor().withConnectionProvider({
+    provideConnection: (use) => (open ? use(connection) : Promise.reject(new Error('the transaction is over'))),
+  })
+  return {
+    trx: new Kysely<Database>({ ...made, executor }),
+    close: () => {
+      open = false
+    },
   }
 }
 
