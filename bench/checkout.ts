@@ -25,9 +25,9 @@ const worker = 'worker-1'
 
 /** Rounds of each: the measured case and both limits in turn, so that a busy machine slows all three. */
 const latencyRounds = [
-  { clients: 1, rounds: 5, requests: 120, updates: 30 },
-  { clients: 8, rounds: 3, requests: 400, updates: 80 },
-  { clients: 32, rounds: 2, requests: burst, updates: 160 },
+  { clients: 1, rounds: 5, requests: 120, updates: 20 },
+  { clients: 8, rounds: 2, requests: 400, updates: 40 },
+  { clients: 32, rounds: 2, requests: burst, updates: 96 },
 ] as const
 
 interface Measured {

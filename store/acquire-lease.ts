@@ -9,7 +9,7 @@ import { expiryOf, lowestFreeSlot } from '#schemas/rules/lease.ts'
 import type { Sealed } from '#schemas/sealed.ts'
 import { appendAudit, auditInsert } from './audit.ts'
 import { lockIdentity, readCheckoutFacts, type CheckoutFacts } from './checkout-facts.ts'
-import type { Transaction } from './connection.ts'
+import { sendWithCommit, type Transaction } from './connection.ts'
 import { readCredentials } from './credential.ts'
 import { dutyUpsert } from './duties.ts'
 import { exposureInsert } from './exposure.ts'
@@ -71,7 +71,7 @@ export async function acquireLease(trx: Transaction, request: LeaseRequest): Pro
   if (version === undefined || slot === undefined) throw new LeaseholdError('busy', { retryAfterSeconds: 1 })
   const credential = openCredential(request, facts, sealed, version)
   const decided = { version, slot, expiresAt: expiryOf(facts.now, request.minutes, [access.endsAt], facts.maximumLeaseMinutes) }
-  await writeLease(trx, request, facts, { ...decided, exposed: credential !== null })
+  sendWithCommit(trx, writeLease(trx, request, facts, { ...decided, exposed: credential !== null }))
   return { lease: newLease(request, facts, decided), credential, replayed: false }
 }
 

@@ -29,6 +29,8 @@ export interface CheckoutFacts extends CheckoutState {
     readonly requestHash: Uint8Array
     readonly credentialVersion: number
   } | null
+  /** When the next scheduled rotation is due; null: never. */
+  readonly nextRotationAt: Date | null
   readonly now: Date
 }
 
@@ -54,6 +56,7 @@ interface Row {
   hosts: { hostId: HostId; knownVersion: number }[]
   open_rotation: { id: RotationId; jobs: { hostId: HostId; state: JobState }[] } | null
   owed_since: Date | null
+  next_rotation_at: Date | null
   replay: { state: LeaseState; identityId: IdentityId; requestHash: string; credentialVersion: number } | null
 }
 
@@ -67,7 +70,7 @@ export async function readCheckoutFacts(trx: Transaction, identityId: IdentityId
   const { rows } = await sql<Row>`
     with clock as materialized (select app_clock() as now)
     select i.account_id, i.id, i.organization_id, i.vault_id, i.username, i.exposure, i.state, i.allow_concurrent_checkout, i.max_concurrent_sessions,
-      i.draining_since, i.after_use_grace_minutes, i.current_version, v.salt, o.secret_version, o.maximum_lease_minutes, clock.now,
+      i.draining_since, i.after_use_grace_minutes, i.current_version, i.next_rotation_at, v.salt, o.secret_version, o.maximum_lease_minutes, clock.now,
       array(select distinct c.key_id from credential_version c where c.identity_id = i.id and c.ciphertext is not null) as key_ids,
       coalesce((select jsonb_agg(jsonb_build_object('id', l.id, 'slot', l.slot, 'userId', l.user_id, 'holder', coalesce(u.name, u.sub), 'expiresAt', l.expires_at, 'overdue', l.expires_at <= clock.now))
         from lease l join account_user u on u.id = l.user_id where l.identity_id = i.id and l.state = 'active'), '[]') as leases,
@@ -106,6 +109,7 @@ export async function readCheckoutFacts(trx: Transaction, identityId: IdentityId
     vaultKey: { accountId: row.account_id, organizationId: row.organization_id, vaultId: row.vault_id, vaultSalt: row.salt, keyVersion: row.secret_version },
     keyVersions: keyVersionsOf(row.key_ids, row.secret_version),
     replayOf: row.replay && { ...row.replay, requestHash: Buffer.from(row.replay.requestHash, 'hex') },
+    nextRotationAt: row.next_rotation_at,
     now: row.now,
   }
 }

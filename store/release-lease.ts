@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
-import type { IdentityId, LeaseId, RotationId, UserId } from '#schemas/ids.ts'
+import type { IdentityId, LeaseId, OrganizationId, RotationId, UserId, VaultId } from '#schemas/ids.ts'
 import type { LeaseFacts } from '#schemas/lease-facts.ts'
 import type { Sealed } from '#schemas/sealed.ts'
 import type { LeaseEndCause } from '#schemas/states.ts'
@@ -32,50 +32,82 @@ export interface Release {
  */
 export async function releaseLease(trx: Transaction, release: Release): Promise<LeaseFacts> {
   const { identityId } = await readLease(trx, release.leaseId)
-  await lockIdentity(trx, identityId)
-  await endLocked(trx, identityId, release)
+  await endLease(trx, identityId, release)
   return readLease(trx, release.leaseId)
+}
+
+/**
+ * As releaseLease, for callers who know the identity and read the lease in their own way.
+ *
+ * @param identityId identity of the lease, which never changes
+ */
+export async function endLease(trx: Transaction, identityId: IdentityId, release: Release): Promise<void> {
+  // One journey: the lock, and behind it the end and what the identity owes after it.
+  const ending = Promise.all([lockIdentity(trx, identityId), flip(trx, release)])
+  const facts = readCheckoutFacts(trx, identityId, null)
+  // An identity that was deleted since the lease ended has no facts any more, and nobody needs them.
+  facts.catch(() => {})
+  const [, ended] = await ending
+  if (ended !== undefined) await settle(trx, release, ended, await facts)
 }
 
 /** Ends every lease of the identity whose time is over: workers may be down, slots still come back. @returns how many it ended */
 export async function endOverdueLeases(trx: Transaction, identityId: IdentityId, actor: Actor): Promise<number> {
   await lockIdentity(trx, identityId)
   const { overdue } = await readCheckoutFacts(trx, identityId, null)
-  for (const leaseId of overdue) await endLocked(trx, identityId, { leaseId, cause: 'expired', actor })
+  for (const leaseId of overdue) {
+    const release: Release = { leaseId, cause: 'expired', actor }
+    const ended = await flip(trx, release)
+    if (ended !== undefined) await settle(trx, release, ended, await readCheckoutFacts(trx, identityId, null))
+  }
   return overdue.length
 }
 
-async function endLocked(trx: Transaction, identityId: IdentityId, release: Release): Promise<void> {
-  const { leaseId, cause, actor } = release
-  const { rows } = await sql<{ must_die: boolean; organization_id: CheckoutFacts['organizationId']; vault_id: CheckoutFacts['vaultId']; user_id: UserId }>`
-    update lease l set state = 'ended', ended_at = app_clock(), end_cause = ${cause}::text, ended_by = ${release.endedBy ?? null}::uuid
-    from identity i where l.id = ${leaseId}::uuid and i.id = l.identity_id and l.state = 'active'
-      and (${cause}::text <> 'expired' or (l.expires_at <= app_clock() and l.version = coalesce(${release.expectedVersion ?? null}::int, l.version)))
-    returning i.rotate_after_use or l.mode = 'break_glass' as must_die, l.organization_id, l.vault_id, l.user_id`.execute(trx)
-  const ended = rows[0]
-  if (ended === undefined) return
-  const owes = ended.must_die && (await condemn(trx, leaseId))
-  const rotationId = await rotationOwed(trx, identityId, leaseId, actor)
-  await appendAudit(trx, {
-    actor,
-    action: 'lease.ended',
-    effect: 'permit',
-    outcome: cause,
-    organizationId: ended.organization_id,
-    vaultId: ended.vault_id,
-    identityId,
-    userId: ended.user_id,
-    leaseId,
-    rotationId,
-    ...(release.reason === undefined ? {} : { reason: release.reason }),
-  })
-  await owe(trx, 'lease', leaseId, { closed: !owes && rotationId === null })
+interface Ended {
+  readonly organizationId: OrganizationId
+  readonly vaultId: VaultId
+  readonly userId: UserId
+  /** Something was shown under the lease that must be rotated away now. */
+  readonly owes: boolean
 }
 
-/** What was shown under this lease must be rotated away. @returns whether anything was shown */
-async function condemn(trx: Transaction, leaseId: LeaseId): Promise<boolean> {
-  const { rows } = await sql`update exposure set must_die_at = app_clock() where lease_id = ${leaseId}::uuid and must_die_at is null returning 1`.execute(trx)
-  return rows.length > 0
+/** Ends the lease and condemns what was shown under it; undefined when it had ended before, or is not due. The caller holds the lock. */
+async function flip(trx: Transaction, { leaseId, cause, endedBy, expectedVersion }: Release): Promise<Ended | undefined> {
+  const { rows } = await sql<Ended>`
+    with ended as (
+      update lease l set state = 'ended', ended_at = app_clock(), end_cause = ${cause}::text, ended_by = ${endedBy ?? null}::uuid
+      from identity i where l.id = ${leaseId}::uuid and i.id = l.identity_id and l.state = 'active'
+        and (${cause}::text <> 'expired' or (l.expires_at <= app_clock() and l.version = coalesce(${expectedVersion ?? null}::int, l.version)))
+      returning l.id, i.rotate_after_use or l.mode = 'break_glass' as must_die, l.organization_id, l.vault_id, l.user_id
+    ),
+    condemned as (
+      update exposure e set must_die_at = app_clock() from ended where ended.must_die and e.lease_id = ended.id and e.must_die_at is null returning 1
+    )
+    select organization_id as "organizationId", vault_id as "vaultId", user_id as "userId", exists (select from condemned) as owes from ended`.execute(trx)
+  return rows[0]
+}
+
+/** Writes what follows from the end: the rotation that is owed, the proof, and the duty to tell the workflow. */
+async function settle(trx: Transaction, { leaseId, cause, actor, reason }: Release, ended: Ended, facts: CheckoutFacts): Promise<void> {
+  const { organizationId, vaultId, userId, owes } = ended
+  const { identityId } = facts
+  const rotationId = await rotationOwed(trx, facts, leaseId, actor)
+  await Promise.all([
+    appendAudit(trx, {
+      actor,
+      action: 'lease.ended',
+      effect: 'permit',
+      outcome: cause,
+      organizationId,
+      vaultId,
+      identityId,
+      userId,
+      leaseId,
+      rotationId,
+      ...(reason === undefined ? {} : { reason }),
+    }),
+    owe(trx, 'lease', leaseId, { closed: !owes && rotationId === null }),
+  ])
 }
 
 /**
@@ -83,12 +115,16 @@ async function condemn(trx: Transaction, leaseId: LeaseId): Promise<boolean> {
  *
  * @returns the rotation that the ended lease waits for; null when its end owes none (or others still hold the identity)
  */
-async function rotationOwed(trx: Transaction, identityId: IdentityId, leaseId: LeaseId, actor: Actor): Promise<RotationId | null> {
-  const facts = await readCheckoutFacts(trx, identityId, leaseId)
+async function rotationOwed(trx: Transaction, facts: CheckoutFacts, leaseId: LeaseId, actor: Actor): Promise<RotationId | null> {
+  const { identityId } = facts
   if (facts.takenSlots.length > 0) return null
   if (facts.openRotation !== null) await wakeJobs(trx, facts.openRotation.id)
   if (facts.owedSince === null) {
-    if (facts.openRotation === null) await insertDueRotation(trx, identityId, actor)
+    // A scheduled rotation that came due while the identity was held runs at the release.
+    const dueAt = facts.nextRotationAt
+    if (facts.openRotation === null && dueAt !== null && dueAt <= facts.now && facts.hosts.length > 0) {
+      await insertRotation(trx, identityId, { trigger: 'scheduled', actor, dueAt })
+    }
     return null
   }
   const rotationId =
@@ -106,12 +142,4 @@ async function owedTrigger(trx: Transaction, identityId: IdentityId): Promise<'a
     where e.identity_id = ${identityId}::uuid and e.must_die_at is not null and l.mode = 'break_glass'
       and e.version >= coalesce((select min(known_version) from identity_host where identity_id = ${identityId}::uuid), 0)`.execute(trx)
   return rows.length > 0 ? 'break_glass' : 'after_use'
-}
-
-/** A scheduled rotation that came due while the identity was held runs at the release. */
-async function insertDueRotation(trx: Transaction, identityId: IdentityId, actor: Actor): Promise<void> {
-  const { rows } = await sql<{ due_at: Date }>`
-    select next_rotation_at as due_at from identity i where id = ${identityId}::uuid and next_rotation_at <= app_clock()
-      and exists (select from identity_host h where h.identity_id = i.id)`.execute(trx)
-  if (rows[0] !== undefined) await insertRotation(trx, identityId, { trigger: 'scheduled', actor, dueAt: rows[0].due_at })
 }
