@@ -32,6 +32,7 @@ export function checkoutRoutes(route: DefineRoute, { vaultKeys, wakeLoops }: Par
       body: CheckoutBody,
       answers: { 201: CheckoutAnswer },
       idempotent: true,
+      findAtOnce: true,
       find: async (trx, { caller, params, body, idempotency }) => {
         const leaseId = leaseIdOf(caller, idempotency as Idempotency)
         const [facts, silence] = await Promise.all([readCheckoutFacts(trx, params.id, leaseId), temporalSilence(trx)])

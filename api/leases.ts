@@ -94,6 +94,7 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
       body: nothing,
       answers: { 200: LeaseAnswer },
       find: findLease,
+      findAtOnce: true,
     },
     async ({ principal, actor, params: { id }, found, inAccount }) => {
       const lease = await inAccount((trx) => end(trx, found.identityId, { leaseId: id, cause: 'checked_in', actor, endedBy: principal.userId }))
@@ -132,6 +133,7 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
       body: ExtendBody,
       answers: { 200: LeaseAnswer },
       find: findLease,
+      findAtOnce: true,
     },
     async ({ principal, actor, params: { id }, body, inAccount }) => {
       const lease = await inAccount(async (trx) => {

@@ -35,6 +35,8 @@ export interface RouteSpec<Params, Query, Body, Found> {
    * Undefined: 404. Without `find` the action is on the account itself, or on a collection.
    */
   readonly find?: (trx: Transaction, request: FindRequest<Params, Query, Body>) => Promise<(Resource & Found) | undefined>
+  /** `find` starts all its statements before it waits for any: everything is read in one journey to PostgreSQL. */
+  readonly findAtOnce?: true
 }
 
 export interface FindRequest<Params, Query, Body> {

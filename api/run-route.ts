@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Resource } from '#policy/decide.ts'
 import { errors, LeaseholdError } from '#schemas/errors.ts'
-import { inAccount, type Transaction } from '#store/connection.ts'
+import { askInAccount, inAccount, type Transaction } from '#store/connection.ts'
 import { readPrincipal } from '#store/principal.ts'
 import type { Authenticate, Login } from './authenticate.ts'
 import { authorize, recordDenial } from './authorize.ts'
@@ -29,7 +29,8 @@ export async function runRoute<P, Q, B, F>(
   const caller = await tools.authenticate(request, trace)
   const input = readInput(spec, incoming, text)
   const idempotency = spec.idempotent ? identify(tools.parts, spec, caller.userId, input, request) : undefined
-  const { principal, found } = await inAccount(db, caller.accountId, async (trx) => {
+  const look = spec.findAtOnce ? askInAccount : inAccount
+  const { principal, found } = await look(db, caller.accountId, async (trx) => {
     // Both are asked at once; to somebody who may not come in it does not matter what was found.
     const [principal, found] = await Promise.allSettled([readPrincipal(trx, caller.userId), find(trx, spec, { caller, ...input, idempotency })])
     if (principal.status === 'rejected') throw principal.reason

@@ -145,24 +145,42 @@ const madeOf = new WeakMap<Db, Omit<KyselyProps, 'executor'>>()
  *
  * @throws LeaseholdError `busy` (lock wait), `dependency-unavailable` (PostgreSQL does not answer, or the outcome of the commit is unknown)
  */
-export async function inAccount<T>(db: Db, account: AccountId, decide: (trx: Transaction) => Promise<T>): Promise<T> {
+export function inAccount<T>(db: Db, account: AccountId, decide: (trx: Transaction) => Promise<T>): Promise<T> {
+  return run(db, account, decide, false)
+}
+
+/**
+ * As inAccount, in one journey: the commit leaves together with the statements that `ask` starts before it first waits. One that
+ * it starts later is refused.
+ */
+export function askInAccount<T>(db: Db, account: AccountId, ask: (trx: Transaction) => Promise<T>): Promise<T> {
+  return run(db, account, ask, true)
+}
+
+async function run<T>(db: Db, account: AccountId, decide: (trx: Transaction) => Promise<T>, atOnce: boolean): Promise<T> {
   try {
-    return await db.getExecutor().provideConnection((connection) => transact(onConnection(db, connection), account, decide))
+    return await db.getExecutor().provideConnection((connection) => transact(onConnection(db, connection), account, decide, atOnce))
   } catch (error) {
     throw translateError(error)
   }
 }
 
-async function transact<T>({ trx, close }: OneConnection, account: AccountId, decide: (trx: Transaction) => Promise<T>): Promise<T> {
+async function transact<T>({ trx, close }: OneConnection, account: AccountId, decide: (trx: Transaction) => Promise<T>, atOnce: boolean): Promise<T> {
   // One round trip for both, and for the first statements of `decide`: without parameters the driver uses the simple
   // protocol. The id is a parsed UUID. Without an account row-level security shows nothing and takes nothing.
   const begun = sql.raw(`begin; select set_config('app.account', '${uuid(account)}', true)`).execute(trx)
   const decided = begin(() => decide(trx as Transaction))
+  const commit = () => {
+    const committing = sql.raw<{ command: string }>('commit').execute(trx)
+    committing.catch(() => {})
+    close()
+    return committing
+  }
+  const committed = atOnce ? commit() : undefined
   try {
     await begun
     const result = await decided
-    const committing = sql.raw<{ command: string }>('commit').execute(trx)
-    close()
+    const committing = committed ?? commit()
     // A commit behind a statement that failed undoes everything, and says so.
     const [last, end] = await Promise.allSettled([lastOf.get(trx), committing])
     if (last.status === 'rejected') throw last.reason
@@ -170,7 +188,7 @@ async function transact<T>({ trx, close }: OneConnection, account: AccountId, de
     if (end.value.rows[0]?.command !== 'COMMIT') throw new Error('rolled back: a statement of the transaction had failed')
     return result
   } catch (error) {
-    await decided.catch(() => {})
+    await Promise.allSettled([decided, committed])
     const undone = sql.raw('rollback').execute(trx)
     close()
     await undone.catch(() => {})
