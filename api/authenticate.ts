@@ -18,7 +18,7 @@ export interface Caller {
   readonly actor: Actor
 }
 
-type Login = Pick<Caller, 'accountId' | 'userId'>
+export type Login = Pick<Caller, 'accountId' | 'userId'>
 
 interface Presented {
   readonly scheme: string

@@ -3,13 +3,12 @@ import { z } from 'zod'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { IdentityId, LeaseId } from '#schemas/ids.ts'
 import { CheckoutAnswer, CheckoutBody } from '#schemas/lease.ts'
-import type { Principal } from '#schemas/principal.ts'
 import { checkoutRefusal, type Refusal } from '#schemas/rules/checkout.ts'
 import { acquireLease, type Checkout, type LeaseRequest } from '#store/acquire-lease.ts'
 import { readCheckoutFacts, type CheckoutFacts } from '#store/checkout-facts.ts'
-import type { Transaction } from '#store/connection.ts'
 import { endOverdueLeases } from '#store/release-lease.ts'
 import { temporalSilence } from '#store/relay-state.ts'
+import type { Login } from './authenticate.ts'
 import type { Idempotency } from './idempotency.ts'
 import { fetchKeyRing } from './key-ring.ts'
 import type { Parts } from './parts.ts'
@@ -17,7 +16,7 @@ import { presentLease } from './present-lease.ts'
 import { reply, type DefineRoute, type RouteContext } from './route.ts'
 
 /** A retry of the same caller with the same key finds the lease that it made. */
-const leaseIdOf = ({ accountId, userId }: Principal, { key }: Idempotency): LeaseId => LeaseId.parse(uuidv5(`lease:${userId}:${key}`, accountId))
+const leaseIdOf = ({ accountId, userId }: Login, { key }: Idempotency): LeaseId => LeaseId.parse(uuidv5(`lease:${userId}:${key}`, accountId))
 
 export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoops }: Parts): void {
   const longestSilence = config.temporalSilenceMinutes * 60_000
@@ -32,16 +31,12 @@ export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoop
       answers: { 201: CheckoutAnswer },
       idempotent: true,
       counted: 'checkout',
-      find: async (trx, { principal, params, body, idempotency }) => {
-        const leaseId = leaseIdOf(principal, idempotency as Idempotency)
-        const facts = await readCheckoutFacts(trx, params.id, leaseId)
-        return {
-          organizationId: facts.organizationId,
-          vaultId: facts.vaultId,
-          identityId: facts.identityId,
-          leaseId,
-          ...(await lookAhead(trx, facts, body, longestSilence)),
-        }
+      findAtOnce: true,
+      find: async (trx, { caller, params, body, idempotency }) => {
+        const leaseId = leaseIdOf(caller, idempotency as Idempotency)
+        const [facts, silence] = await Promise.all([readCheckoutFacts(trx, params.id, leaseId), temporalSilence(trx)])
+        const { organizationId, vaultId, identityId } = facts
+        return { organizationId, vaultId, identityId, leaseId, facts, ownStepUp: facts.stepUp, refusal: lookAhead(facts, silence, body, longestSilence) }
       },
     },
     async ({ principal, actor, body, found, idempotency, inAccount }) => {
@@ -84,16 +79,11 @@ export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoop
  *
  * @param longestSilence ms without a good call to Temporal, after which nobody is there to promise the end of a new lease to
  */
-async function lookAhead(
-  trx: Transaction,
-  facts: CheckoutFacts,
-  body: z.infer<typeof CheckoutBody>,
-  longestSilence: number,
-): Promise<{ readonly facts: CheckoutFacts; readonly refusal: Refusal | undefined }> {
-  if (facts.replayOf !== null) return { facts, refusal: undefined }
+function lookAhead(facts: CheckoutFacts, silence: number, body: z.infer<typeof CheckoutBody>, longestSilence: number): Refusal | undefined {
+  if (facts.replayOf !== null) return undefined
   const refusal = checkoutRefusal(facts, body.hostId ?? null, facts.now)
-  if (refusal !== undefined || (await temporalSilence(trx)) <= longestSilence) return { facts, refusal }
-  return { facts, refusal: { code: 'dependency-unavailable', facts: { role: 'temporal', retryAfterSeconds: 5 } } }
+  if (refusal !== undefined || silence <= longestSilence) return refusal
+  return { code: 'dependency-unavailable', facts: { role: 'temporal', retryAfterSeconds: 5 } }
 }
 
 const tries = 3

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { scopeOf } from '#policy/scope.ts'
-import { LeaseId } from '#schemas/ids.ts'
+import { LeaseId, type IdentityId } from '#schemas/ids.ts'
 import { CredentialAnswer, ExtendBody, ForceCheckinBody, Lease, LeaseAnswer, LeaseItem, LeaseQuery } from '#schemas/lease.ts'
 import { pageOf } from '#schemas/page.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
@@ -8,7 +8,7 @@ import { readCheckoutFacts } from '#store/checkout-facts.ts'
 import type { Transaction } from '#store/connection.ts'
 import { extendLease } from '#store/extend-lease.ts'
 import { listLeases, readLeaseView, type LeaseView } from '#store/lease-view.ts'
-import { releaseLease, type Release } from '#store/release-lease.ts'
+import { endLease, type Release } from '#store/release-lease.ts'
 import { showLeaseCredential } from '#store/reveal.ts'
 import { fetchKeyRing } from './key-ring.ts'
 import { pageFrom } from './collection.ts'
@@ -39,8 +39,8 @@ async function reread(trx: Transaction, id: LeaseId): Promise<LeaseView> {
   return lease
 }
 
-async function end(trx: Transaction, release: Release): Promise<LeaseView> {
-  await releaseLease(trx, release)
+async function end(trx: Transaction, identityId: IdentityId, release: Release): Promise<LeaseView> {
+  await endLease(trx, identityId, release)
   return reread(trx, release.leaseId)
 }
 
@@ -94,9 +94,10 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
       body: nothing,
       answers: { 200: LeaseAnswer },
       find: findLease,
+      findAtOnce: true,
     },
-    async ({ principal, actor, params: { id }, inAccount }) => {
-      const lease = await inAccount((trx) => end(trx, { leaseId: id, cause: 'checked_in', actor, endedBy: principal.userId }))
+    async ({ principal, actor, params: { id }, found, inAccount }) => {
+      const lease = await inAccount((trx) => end(trx, found.identityId, { leaseId: id, cause: 'checked_in', actor, endedBy: principal.userId }))
       wakeLoops()
       return reply(200, { lease: await presentLeaseView(parts, principal, lease) })
     },
@@ -116,7 +117,7 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
     async ({ principal, actor, params: { id }, body, found, inAccount }) => {
       const ring = await fetchKeyRing(vaultKeys, found.facts)
       const reason = ring.sealReason(found.identityId, body.reason)
-      const lease = await inAccount((trx) => end(trx, { leaseId: id, cause: 'forced', actor, endedBy: principal.userId, reason }))
+      const lease = await inAccount((trx) => end(trx, found.identityId, { leaseId: id, cause: 'forced', actor, endedBy: principal.userId, reason }))
       wakeLoops()
       return reply(200, { lease: await presentLeaseView(parts, principal, lease) })
     },
@@ -132,6 +133,7 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
       body: ExtendBody,
       answers: { 200: LeaseAnswer },
       find: findLease,
+      findAtOnce: true,
     },
     async ({ principal, actor, params: { id }, body, inAccount }) => {
       const lease = await inAccount(async (trx) => {

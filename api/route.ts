@@ -5,6 +5,7 @@ import type { Actor } from '#schemas/audit-event.ts'
 import type { Principal } from '#schemas/principal.ts'
 import type { Transaction } from '#store/connection.ts'
 import type { AccessToken } from './access-token.ts'
+import type { Login } from './authenticate.ts'
 import type { Idempotency } from './idempotency.ts'
 import type { Trace } from './trace.ts'
 
@@ -32,14 +33,16 @@ export interface RouteSpec<Params, Query, Body, Found> {
   /** The request needs an Idempotency-Key; `context.idempotency` is there. */
   readonly idempotent?: true
   /**
-   * Reads what the action is done to, in the transaction that also reads the principal; `context.found` is what it returns.
+   * Reads what the action is done to, beside the principal and in the same transaction; `context.found` is what it returns.
    * Undefined: 404. Without `find` the action is on the account itself, or on a collection.
    */
   readonly find?: (trx: Transaction, request: FindRequest<Params, Query, Body>) => Promise<(Resource & Found) | undefined>
+  /** `find` starts all its statements before it waits for any: everything is read in one journey to PostgreSQL. */
+  readonly findAtOnce?: true
 }
 
 export interface FindRequest<Params, Query, Body> {
-  readonly principal: Principal
+  readonly caller: Login
   readonly params: Params
   readonly query: Query
   readonly body: Body

@@ -1,11 +1,10 @@
 import { z } from 'zod'
 import type { Resource } from '#policy/decide.ts'
 import { errors, LeaseholdError } from '#schemas/errors.ts'
-import type { Principal } from '#schemas/principal.ts'
-import { inAccount, type Transaction } from '#store/connection.ts'
+import { askInAccount, inAccount, type Transaction } from '#store/connection.ts'
 import { readPrincipal } from '#store/principal.ts'
 import { recordTampering } from '#store/tampering.ts'
-import type { Authenticate, Caller, PeerCertificate } from './authenticate.ts'
+import type { Authenticate, Caller, Login, PeerCertificate } from './authenticate.ts'
 import { authorize, recordDenial, type Named } from './authorize.ts'
 import { parseJson, readBody, validate } from './body.ts'
 import { idempotencyKeyOf, requestHashOf, type Idempotency } from './idempotency.ts'
@@ -33,10 +32,14 @@ export async function runRoute<P, Q, B, F>(
   const caller = await tools.authenticate(request, trace, certificate)
   const input = readInput(spec, incoming, text)
   const idempotency = spec.idempotent ? identify(tools.parts, spec, caller.userId, input, request) : undefined
-  const { principal, found, stepUp } = await inAccount(db, caller.accountId, async (trx) => {
-    const reader = await readPrincipal(trx, caller.userId)
-    const resource = reader && (await find(trx, spec, { principal: reader, ...input, idempotency }))
-    return { principal: reader, found: resource, stepUp: resource && (await stepUpRuleFor(trx, tools.parts.config, spec.action, resource.organizationId)) }
+  const look = spec.findAtOnce ? askInAccount : inAccount
+  const { principal, found, stepUp } = await look(db, caller.accountId, async (trx) => {
+    // Both are asked at once; to somebody who may not come in it does not matter what was found.
+    const [reader, resource] = await Promise.allSettled([readPrincipal(trx, caller.userId), find(trx, spec, { caller, ...input, idempotency })])
+    if (reader.status === 'rejected') throw reader.reason
+    if (reader.value !== undefined && resource.status === 'rejected') throw resource.reason
+    const found = resource.status === 'fulfilled' ? resource.value : undefined
+    return { principal: reader.value, found, stepUp: found && (await stepUpRuleFor(trx, tools.parts.config, spec.action, found)) }
   })
   if (principal === undefined) {
     await recordDenial(db, caller, spec.action, {}, 'forbidden')
@@ -95,7 +98,7 @@ function inLane<P, Q, B, F>(
 async function find<P, Q, B, F>(
   trx: Transaction,
   spec: RouteSpec<P, Q, B, F>,
-  request: { principal: Principal; params: P; query: Q; body: B; idempotency: Idempotency | undefined },
+  request: { caller: Login; params: P; query: Q; body: B; idempotency: Idempotency | undefined },
 ): Promise<(Resource & F) | undefined> {
   return spec.find === undefined ? ({} as Resource & F) : spec.find(trx, request)
 }

@@ -13,6 +13,12 @@ import { reply, type DefineRoute } from './route.ts'
 
 const stepUpClassOf = (action: Action): StepUpClass | undefined => (rules[action] as { readonly stepUp?: StepUpClass }).stepUp
 
+interface Judged {
+  readonly organizationId?: OrganizationId | null
+  /** The organization's rules, where they were read with the rest. */
+  readonly ownStepUp?: Partial<Record<StepUpClass, StepUpRule>>
+}
+
 /**
  * The rule that an action is held to: the organization's own, else the default. Undefined: any login does.
  * Read in the transaction that finds what the action is done to.
@@ -21,11 +27,11 @@ export async function stepUpRuleFor(
   trx: Transaction,
   { stepUp }: Pick<Parts['config'], 'stepUp'>,
   action: Action,
-  organizationId: OrganizationId | null | undefined,
+  { organizationId, ownStepUp }: Judged,
 ): Promise<StepUpRule | undefined> {
   const name = stepUpClassOf(action)
   if (name === undefined) return undefined
-  const own = organizationId == null ? {} : await readStepUp(trx, organizationId)
+  const own = ownStepUp ?? (organizationId == null ? {} : await readStepUp(trx, organizationId))
   return own[name] ?? stepUp[name]
 }
 

@@ -9,12 +9,12 @@ import { expiryOf, lowestFreeSlot } from '#schemas/rules/lease.ts'
 import type { Sealed } from '#schemas/sealed.ts'
 import { appendAudit, auditInsert } from './audit.ts'
 import { lockIdentity, readCheckoutFacts, type CheckoutFacts } from './checkout-facts.ts'
-import type { Transaction } from './connection.ts'
-import { readCredential } from './credential.ts'
+import { sendWithCommit, type Transaction } from './connection.ts'
+import { readCredentials } from './credential.ts'
 import { dutyUpsert } from './duties.ts'
 import { exposureInsert } from './exposure.ts'
 import { readLease } from './lease.ts'
-import { confirmVaultAccess } from './principal.ts'
+import { lockAuthority, readPrincipal, requireVaultAccess } from './principal.ts'
 import { refuseReusedKey } from './refusals.ts'
 import type { OpenValue, ShownCredential } from './reveal.ts'
 
@@ -51,37 +51,72 @@ export interface Checkout {
  * @throws LeaseholdError `not-found`, `forbidden`, `idempotency-key-reused`, the 409s of a checkout, `decryption-failed`, `busy`
  */
 export async function acquireLease(trx: Transaction, request: LeaseRequest): Promise<Checkout> {
-  const access = await confirmVaultAccess(trx, request.principal, request.vault, 'checkout')
-  await lockIdentity(trx, request.identityId)
-  const facts = await readCheckoutFacts(trx, request.identityId, request.leaseId)
+  const { identityId, principal, vault } = request
+  // One journey: both locks, each by a statement of its own, and behind them all that is decided on.
+  const [, , now, facts, sealed] = await Promise.all([
+    lockAuthority(trx, principal, vault),
+    lockIdentity(trx, identityId),
+    readPrincipal(trx, principal.userId),
+    readCheckoutFacts(trx, identityId, request.leaseId),
+    readCredentials(trx, identityId),
+  ])
+  const access = requireVaultAccess(now, vault, 'checkout')
   // Moved to another vault since the caller looked: the authority that was confirmed is not the one that counts.
-  if (facts.vaultId !== request.vault.vaultId) throw new LeaseholdError('busy', { retryAfterSeconds: 1 })
-  if (facts.replayOf !== null) return replay(trx, request, facts, facts.replayOf)
+  if (facts.vaultId !== vault.vaultId) throw new LeaseholdError('busy', { retryAfterSeconds: 1 })
+  if (facts.replayOf !== null) return replay(trx, request, facts, sealed, facts.replayOf)
   const refusal = checkoutRefusal(facts, request.hostId, facts.now)
   if (refusal !== undefined) throw new LeaseholdError(refusal.code, refusal.facts)
   const version = versionFor(facts, request.hostId)
   const slot = lowestFreeSlot(facts.takenSlots, facts.maxConcurrentSessions ?? 1)
   // Overdue leases hold their slot until they are ended; the caller ends them first and tries once more.
   if (version === undefined || slot === undefined) throw new LeaseholdError('busy', { retryAfterSeconds: 1 })
-  const credential = await openCredential(trx, request, facts, version)
-  const expiresAt = expiryOf(facts.now, request.minutes, [access.endsAt], facts.maximumLeaseMinutes)
-  await writeLease(trx, request, facts, { version, slot, expiresAt, exposed: credential !== null })
-  return { lease: await readLease(trx, request.leaseId), credential, replayed: false }
+  const credential = openCredential(request, facts, sealed, version)
+  const decided = { version, slot, expiresAt: expiryOf(facts.now, request.minutes, [access.endsAt], facts.maximumLeaseMinutes) }
+  sendWithCommit(trx, writeLease(trx, request, facts, { ...decided, exposed: credential !== null }))
+  return { lease: newLease(request, facts, decided), credential, replayed: false }
 }
 
-async function openCredential(trx: Transaction, request: LeaseRequest, facts: CheckoutFacts, version: number): Promise<Checkout['credential']> {
+function openCredential(request: LeaseRequest, facts: CheckoutFacts, credentials: ReadonlyMap<number, Sealed>, version: number): Checkout['credential'] {
   if (facts.exposure === 'inject_only') return null
-  const sealed = await readCredential(trx, facts.identityId, version)
+  const sealed = credentials.get(version)
   if (sealed === undefined) throw new LeaseholdError('decryption-failed')
   return { username: facts.username, value: request.open(facts, version, sealed) }
 }
 
-async function writeLease(
-  trx: Transaction,
-  request: LeaseRequest,
-  facts: CheckoutFacts,
-  decided: { readonly version: number; readonly slot: number; readonly expiresAt: Date; readonly exposed: boolean },
-): Promise<void> {
+interface Decided {
+  readonly version: number
+  readonly slot: number
+  readonly expiresAt: Date
+}
+
+/** What was just written, as `readLease` would tell it. */
+function newLease({ leaseId, hostId, principal, minutes }: LeaseRequest, facts: CheckoutFacts, decided: Decided): LeaseFacts {
+  const [startedAt, expiresAt] = [facts.now.toISOString(), decided.expiresAt.toISOString()]
+  return {
+    leaseId,
+    organizationId: facts.organizationId,
+    vaultId: facts.vaultId,
+    identityId: facts.identityId,
+    hostId,
+    userId: principal.userId,
+    mode: 'standard',
+    state: 'active',
+    slot: decided.slot,
+    version: 1,
+    credentialVersion: decided.version,
+    requestedMinutes: minutes,
+    startedAt,
+    expiresAt,
+    remainingMs: decided.expiresAt.getTime() - facts.now.getTime(),
+    terms: [{ version: 1, expiresAt, setAt: startedAt }],
+    endedAt: null,
+    endCause: null,
+    rotationOwed: false,
+    rotation: null,
+  }
+}
+
+async function writeLease(trx: Transaction, request: LeaseRequest, facts: CheckoutFacts, decided: Decided & { readonly exposed: boolean }): Promise<void> {
   const { leaseId, identityId, hostId, principal, reason } = request
   const audit = auditInsert({
     actor: request.actor,
@@ -119,11 +154,17 @@ async function writeLease(
 }
 
 /** The answer got lost and the caller asks again: the same lease, and while it lives the value once more, on record. */
-async function replay(trx: Transaction, request: LeaseRequest, facts: CheckoutFacts, made: NonNullable<CheckoutFacts['replayOf']>): Promise<Checkout> {
+async function replay(
+  trx: Transaction,
+  request: LeaseRequest,
+  facts: CheckoutFacts,
+  credentials: ReadonlyMap<number, Sealed>,
+  made: NonNullable<CheckoutFacts['replayOf']>,
+): Promise<Checkout> {
   if (made.identityId !== request.identityId || !Buffer.from(made.requestHash).equals(request.requestHash)) throw new LeaseholdError('idempotency-key-reused')
   const lease = await readLease(trx, request.leaseId)
   if (made.state === 'ended') return { lease, credential: null, replayed: true }
-  const credential = await openCredential(trx, request, facts, made.credentialVersion)
+  const credential = openCredential(request, facts, credentials, made.credentialVersion)
   if (credential !== null) {
     await exposureInsert({
       identityId: facts.identityId,

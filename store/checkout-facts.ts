@@ -3,6 +3,7 @@ import { LeaseholdError } from '#schemas/errors.ts'
 import type { AccountId, HostId, IdentityId, LeaseId, OrganizationId, RotationId, UserId, VaultId } from '#schemas/ids.ts'
 import type { CheckoutState } from '#schemas/rules/checkout.ts'
 import type { JobState, LeaseState } from '#schemas/states.ts'
+import type { StepUpClass, StepUpRule } from '#schemas/step-up.ts'
 import type { VaultKeyRef } from '#schemas/vault-key-ref.ts'
 import type { Transaction } from './connection.ts'
 
@@ -14,6 +15,8 @@ export interface CheckoutFacts extends CheckoutState {
   readonly username: string
   readonly exposure: 'revealable' | 'inject_only'
   readonly maximumLeaseMinutes: number | null
+  /** Which logins the organization asks for, where it differs from the default. */
+  readonly stepUp: Partial<Record<StepUpClass, StepUpRule>>
   /** Key that new values are sealed with. */
   readonly vaultKey: VaultKeyRef
   /** Versions of the organization secret that stored values of this identity need, newest included. */
@@ -29,6 +32,8 @@ export interface CheckoutFacts extends CheckoutState {
     readonly requestHash: Uint8Array
     readonly credentialVersion: number
   } | null
+  /** When the next scheduled rotation is due; null: never. */
+  readonly nextRotationAt: Date | null
   readonly now: Date
 }
 
@@ -48,12 +53,14 @@ interface Row {
   salt: Buffer
   secret_version: number | null
   maximum_lease_minutes: number | null
+  step_up: Partial<Record<StepUpClass, StepUpRule>>
   now: Date
   key_ids: string[]
   leases: { id: LeaseId; slot: number; userId: UserId; holder: string | null; expiresAt: string; overdue: boolean }[]
   hosts: { hostId: HostId; knownVersion: number }[]
   open_rotation: { id: RotationId; jobs: { hostId: HostId; state: JobState }[] } | null
   owed_since: Date | null
+  next_rotation_at: Date | null
   replay: { state: LeaseState; identityId: IdentityId; requestHash: string; credentialVersion: number } | null
 }
 
@@ -67,7 +74,9 @@ export async function readCheckoutFacts(trx: Transaction, identityId: IdentityId
   const { rows } = await sql<Row>`
     with clock as materialized (select app_clock() as now)
     select i.account_id, i.id, i.organization_id, i.vault_id, i.username, i.exposure, i.state, i.allow_concurrent_checkout, i.max_concurrent_sessions,
-      i.draining_since, i.after_use_grace_minutes, i.current_version, v.salt, o.secret_version, o.maximum_lease_minutes, clock.now,
+      i.draining_since, i.after_use_grace_minutes, i.current_version, i.next_rotation_at, v.salt, o.secret_version, o.maximum_lease_minutes, clock.now,
+      coalesce((select jsonb_object_agg(s.class, jsonb_build_object('acr', s.acr, 'maxAgeSeconds', s.max_age_seconds)) from step_up_rule s
+        where s.organization_id = i.organization_id), '{}') as step_up,
       array(select distinct c.key_id from credential_version c where c.identity_id = i.id and c.ciphertext is not null) as key_ids,
       coalesce((select jsonb_agg(jsonb_build_object('id', l.id, 'slot', l.slot, 'userId', l.user_id, 'holder', coalesce(u.name, u.sub), 'expiresAt', l.expires_at, 'overdue', l.expires_at <= clock.now))
         from lease l join account_user u on u.id = l.user_id where l.identity_id = i.id and l.state = 'active'), '[]') as leases,
@@ -103,9 +112,11 @@ export async function readCheckoutFacts(trx: Transaction, identityId: IdentityId
     openRotation: row.open_rotation,
     owedSince: row.owed_since,
     maximumLeaseMinutes: row.maximum_lease_minutes,
+    stepUp: row.step_up,
     vaultKey: { accountId: row.account_id, organizationId: row.organization_id, vaultId: row.vault_id, vaultSalt: row.salt, keyVersion: row.secret_version },
     keyVersions: keyVersionsOf(row.key_ids, row.secret_version),
     replayOf: row.replay && { ...row.replay, requestHash: Buffer.from(row.replay.requestHash, 'hex') },
+    nextRotationAt: row.next_rotation_at,
     now: row.now,
   }
 }

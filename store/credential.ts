@@ -32,6 +32,14 @@ export async function storeVersion(
   )
 }
 
+/** Every value of an identity that is not shredded, still sealed, by its version. */
+export async function readCredentials(trx: Transaction, identityId: IdentityId): Promise<ReadonlyMap<number, Sealed>> {
+  const { rows } = await sql<Sealed & { version: number }>`
+    select version, encryption_version as "encryptionVersion", key_id as "keyId", ciphertext from credential_version
+    where identity_id = ${identityId}::uuid and ciphertext is not null`.execute(trx)
+  return new Map(rows.map(({ version, ...sealed }) => [version, sealed]))
+}
+
 /** One stored value, still sealed; undefined when it was never stored or is shredded. */
 export async function readCredential(trx: Transaction, identityId: IdentityId, version: number): Promise<Sealed | undefined> {
   const { rows } = await sql<Sealed>`

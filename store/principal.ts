@@ -51,9 +51,42 @@ export async function readPrincipal(trx: Transaction, userId: UserId): Promise<P
   return row && { ...row, grants: row.grants.map((grant) => ({ ...grant, endsAt: grant.endsAt === null ? null : new Date(grant.endsAt) })) }
 }
 
+/** A vault and the organization it belongs to. */
+export interface VaultPlace {
+  readonly vaultId: VaultId
+  readonly organizationId: OrganizationId
+}
+
 /**
- * Takes the rows that a principal's right to use a vault rests on `FOR KEY SHARE`, then reads them again. A revocation takes
- * the same rows `FOR UPDATE` first: either it waits for us and then sees our lease, or we see that the right is gone.
+ * Takes the rows that a principal's right to use a vault rests on `FOR KEY SHARE`. A revocation takes the same rows
+ * `FOR UPDATE` first: either it waits for us and then sees our lease, or whoever reads the principal behind this lock sees that
+ * the right is gone.
+ */
+export async function lockAuthority(trx: Transaction, principal: Principal, { vaultId }: VaultPlace): Promise<void> {
+  const grantIds = principal.grants.filter((grant) => grant.vaultId === vaultId).map((grant) => grant.id)
+  await sql`select
+      (select count(*) from (select from account_user where id = ${principal.userId}::uuid for key share) locked),
+      (select count(*) from (select from role_assignment where user_id = ${principal.userId}::uuid and valid_to is null for key share) locked),
+      (select count(*) from (select from idp_group_member where idp_user_id = ${principal.idpUserId}::uuid and valid_to is null for key share) locked),
+      (select count(*) from (select from vault_grant where id = any(${grantIds}::uuid[]) for key share) locked),
+      (select count(*) from (select from vault where id = ${vaultId}::uuid for key share) locked)`.execute(trx)
+}
+
+/**
+ * Whether a principal that was read behind `lockAuthority` may use the vault at `level`.
+ *
+ * @returns when the right ends by itself (null: it does not)
+ * @throws LeaseholdError `forbidden`
+ */
+export function requireVaultAccess(now: Principal | undefined, { vaultId, organizationId }: VaultPlace, level: GrantLevel): { readonly endsAt: Date | null } {
+  if (now === undefined || !hasPermission(now, 'pam_vaults.view', organizationId)) throw new LeaseholdError('forbidden', { missing: 'pam_vaults.view' })
+  const access = vaultAccess(now, vaultId, level)
+  if (access === undefined) throw new LeaseholdError('forbidden', { missing: `vault access: ${level}` })
+  return access
+}
+
+/**
+ * Locks what the principal's right to use a vault rests on, and reads it again.
  *
  * @returns when the right ends by itself (null: it does not)
  * @throws LeaseholdError `forbidden`
@@ -61,19 +94,9 @@ export async function readPrincipal(trx: Transaction, userId: UserId): Promise<P
 export async function confirmVaultAccess(
   trx: Transaction,
   principal: Principal,
-  vault: { readonly vaultId: VaultId; readonly organizationId: OrganizationId },
+  vault: VaultPlace,
   level: GrantLevel,
 ): Promise<{ readonly endsAt: Date | null }> {
-  const grantIds = principal.grants.filter((grant) => grant.vaultId === vault.vaultId).map((grant) => grant.id)
-  await sql`select
-      (select count(*) from (select from account_user where id = ${principal.userId}::uuid for key share) locked),
-      (select count(*) from (select from role_assignment where user_id = ${principal.userId}::uuid and valid_to is null for key share) locked),
-      (select count(*) from (select from idp_group_member where idp_user_id = ${principal.idpUserId}::uuid and valid_to is null for key share) locked),
-      (select count(*) from (select from vault_grant where id = any(${grantIds}::uuid[]) for key share) locked),
-      (select count(*) from (select from vault where id = ${vault.vaultId}::uuid for key share) locked)`.execute(trx)
-  const now = await readPrincipal(trx, principal.userId)
-  if (now === undefined || !hasPermission(now, 'pam_vaults.view', vault.organizationId)) throw new LeaseholdError('forbidden', { missing: 'pam_vaults.view' })
-  const access = vaultAccess(now, vault.vaultId, level)
-  if (access === undefined) throw new LeaseholdError('forbidden', { missing: `vault access: ${level}` })
-  return access
+  const [, now] = await Promise.all([lockAuthority(trx, principal, vault), readPrincipal(trx, principal.userId)])
+  return requireVaultAccess(now, vault, level)
 }

@@ -29,11 +29,20 @@ export interface Release {
  *
  * @throws LeaseholdError `not-found`, `busy`
  */
-export async function releaseLease(trx: Transaction, { leaseId, ...release }: Release): Promise<LeaseFacts> {
-  const { identityId } = await readLease(trx, leaseId)
+export async function releaseLease(trx: Transaction, release: Release): Promise<LeaseFacts> {
+  const { identityId } = await readLease(trx, release.leaseId)
+  await endLease(trx, identityId, release)
+  return readLease(trx, release.leaseId)
+}
+
+/**
+ * As releaseLease, for callers who know the identity and read the lease in their own way.
+ *
+ * @param identityId identity of the lease, which never changes
+ */
+export async function endLease(trx: Transaction, identityId: IdentityId, { leaseId, ...release }: Release): Promise<void> {
   await lockIdentity(trx, identityId)
   await endLocked(trx, [identityId], [leaseId], release)
-  return readLease(trx, leaseId)
 }
 
 /** Ends every lease of the identity whose time is over: workers may be down, slots still come back. @returns how many it ended */

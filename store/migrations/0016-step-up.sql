@@ -15,3 +15,4 @@ alter table step_up_rule enable row level security;
 alter table step_up_rule force row level security;
 create policy tenant on step_up_rule using (account_id = (select current_account())) with check (account_id = (select current_account()));
 grant select, insert, delete on step_up_rule to leasehold_api;
+grant select on step_up_rule to leasehold_worker, leasehold_bridge;

@@ -195,6 +195,15 @@ describe('an extension', () => {
   })
 })
 
+test('ending an ended lease changes nothing, even when its identity is deleted since', async () => {
+  const gone = await world.addIdentity()
+  const { lease } = await acquire(gone.id)
+  await checkIn(lease.leaseId)
+  await database.superuser('update identity set deleted_at = now() where id = $1', [gone.id])
+  expect(await checkIn(lease.leaseId)).toMatchObject({ state: 'ended', endCause: 'checked_in' })
+  expect(await count('audit_event', `action = 'lease.ended'`)).toBe(1)
+})
+
 describe('a value', () => {
   test('is not revealed to others while somebody holds the identity exclusively', async () => {
     await acquire(identity.id)
