@@ -2,7 +2,7 @@ import { sql, type RawBuilder } from 'kysely'
 import type { AccountId } from '#schemas/ids.ts'
 import { retryDelay } from '#schemas/rules/rotation.ts'
 import type { Db, Transaction } from './connection.ts'
-import type { ObligationKind } from './database.ts'
+import type { ObligationKind } from './tables/duty.ts'
 import { translateError } from './postgres-error.ts'
 
 /** A duty as a loop holds it. Delivering it means: tell the subject to look; the rows say what there is to see. */

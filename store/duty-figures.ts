@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { Db } from './connection.ts'
-import type { ObligationKind } from './database.ts'
+import type { ObligationKind } from './tables/duty.ts'
 
 /** What an operator watches about one kind of duty, over all accounts. */
 export interface DutyFigures {

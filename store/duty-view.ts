@@ -6,7 +6,7 @@ import type { AccountId } from '#schemas/ids.ts'
 import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
-import type { ObligationKind } from './database.ts'
+import type { ObligationKind } from './tables/duty.ts'
 import { reopenDuties, workflowDuties } from './duties.ts'
 
 interface Row {

@@ -1,0 +1,29 @@
+import type { Generated } from 'kysely'
+import type { AccountId, OrganizationId } from '#schemas/ids.ts'
+import type { Id, Account } from './columns.ts'
+
+/** Accounts and organizations: columns of store/migrations. */
+
+export interface AccountTable {
+  id: Id<AccountId>
+  name: string
+  created_at: Generated<Date>
+}
+
+export interface OrganizationTable {
+  account_id: Account
+  id: Id<OrganizationId>
+  name: string
+  secret_version: number | null
+  maximum_lease_minutes: number | null
+  break_glass_maximum_minutes: Generated<number>
+  legacy_open: Generated<boolean>
+  version: Generated<number>
+  created_at: Generated<Date>
+}
+export interface OrganizationSecretTable {
+  account_id: Account
+  organization_id: OrganizationId
+  version: number
+  created_at: Generated<Date>
+}
