@@ -14,6 +14,7 @@ import { startTemporal, type TestTemporal } from '../support/temporal.ts'
 /** A real Temporal server, a worker with the real workflows, and activities as a test wants them. */
 export interface Lab {
   readonly temporal: TestTemporal
+  readonly taskQueue: string
   /** Starts the workflow of a subject, as the relay does, or tells it to look. */
   readonly poke: (kind: WorkflowKind, subject: Subject) => Promise<string>
   /** Lets `ms` pass for the workflow; `clock` moves first, as PostgreSQL's would. */
@@ -58,6 +59,7 @@ export async function createLab(activities: Partial<Activities>): Promise<Lab> {
   const running = worker.run()
   return {
     temporal,
+    taskQueue,
     poke: async (kind, subject) => {
       const workflowId = workflowIdOf(kind, subject)
       await client.workflow.signalWithStart(kind, { workflowId, taskQueue, args: [subject], signal: pokeSignal, signalArgs: [{ version: 1 }] })

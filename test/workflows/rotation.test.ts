@@ -1,0 +1,114 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { JobFacts, RotationFacts } from '#schemas/rotation-facts.ts'
+import type { Activities } from '#server/temporal-worker.ts'
+import type { Subject } from '#workflows/messages.ts'
+import { jobFacts, rotationFacts } from './facts.ts'
+import { createLab, until, type Lab } from './lab.ts'
+
+/** Rotations as their rows would be; the deciding transactions are the store's, here only what the workflow asks of them. */
+const rows = new Map<string, RotationFacts>()
+const done: string[] = []
+const of = ({ subjectId }: Subject): RotationFacts => rows.get(subjectId) ?? expect.unreachable('no such rotation')
+const change = (subject: Subject, fields: Partial<RotationFacts>): void => void rows.set(subject.subjectId, { ...of(subject), ...fields })
+const job = (subject: Subject, fields: Partial<JobFacts>, more: Partial<RotationFacts> = {}): void =>
+  change(subject, { jobs: [{ ...(of(subject).jobs[0] ?? jobFacts()), ...fields }], ...more })
+
+let pages = 0
+const activities: Partial<Activities> = {
+  lookAtRotation: async (subject) => of(subject),
+  stageRotation: async (subject) => change(subject, { stagedVersion: 2, phase: 'staged' }),
+  openRotationJobs: async (subject) => change(subject, { phase: 'waiting', jobs: [jobFacts()] }),
+  lapseClaim: async (subject) => job(subject, { state: 'doubt', kind: 'probe', claimRemainingMs: null, doubtForMs: 0 }, { phase: 'in_doubt' }),
+  raiseRotationAttention: async (subject) => change(subject, { needsAttention: true }),
+  settleRotation: async (subject) =>
+    change(subject, { state: of(subject).jobs.every(({ state }) => state === 'confirmed') ? 'confirmed' : 'failed', phase: 'done' }),
+  sweepDueRotations: async (after) => ({
+    begun: 2,
+    busy: 0,
+    failed: 0,
+    next: after === null ? { dueAt: '2026-01-01 00:00:00+00', identityId: randomUUID() } : null,
+  }),
+  lookAtReencryption: async () => ({ organizationId: randomUUID() as never, toVersion: 2, state: 'running' }),
+  resealPage: async (_, after) => {
+    pages += 1
+    return { resealed: pages > 3 ? 0 : 50, next: after === null && pages < 3 ? ({ identityId: randomUUID(), version: 1, leaseId: null } as never) : null }
+  },
+  finishReencryption: async ({ subjectId }) => void done.push(subjectId),
+}
+
+let lab: Lab
+beforeAll(async () => {
+  lab = await createLab(activities)
+}, 60_000)
+afterAll(() => lab.stop())
+
+async function begin(): Promise<{ readonly subject: Subject; readonly id: string }> {
+  const subject = { accountId: randomUUID(), subjectId: randomUUID() }
+  rows.set(subject.subjectId, rotationFacts())
+  const id = await lab.poke('rotation', subject)
+  await until(() => of(subject).phase === 'waiting')
+  return { subject, id }
+}
+const news = async (subject: Subject, fields: Partial<JobFacts>, more: Partial<RotationFacts> = {}): Promise<void> => {
+  job(subject, fields, more)
+  await lab.poke('rotation', subject)
+}
+
+describe('the workflow of a rotation', () => {
+  test('stages, opens its jobs, and is over when the last host has confirmed', async () => {
+    const { subject, id } = await begin()
+    await news(subject, { state: 'claimed', epoch: 1, claimRemainingMs: 30_000 }, { phase: 'applying' })
+    await news(subject, { state: 'confirmed', claimRemainingMs: null }, { state: 'confirmed', phase: 'done' })
+    expect(await lab.ended(id)).toBe('COMPLETED')
+    await lab.record('rotation-confirmed', id)
+  })
+
+  test('settles what nobody has settled, as failed where a host refused for good', async () => {
+    const { subject, id } = await begin()
+    await news(subject, { state: 'failed', attempts: 3, reasonClass: 'denied' })
+    expect(await lab.ended(id)).toBe('COMPLETED')
+    expect(of(subject).state).toBe('failed')
+    await lab.record('rotation-failed', id)
+  })
+
+  test('gives up a claim whose time is over, and goes on when the probe has found out', async () => {
+    const { subject, id } = await begin()
+    await news(subject, { state: 'claimed', epoch: 1, claimRemainingMs: -1 }, { phase: 'applying' })
+    await until(() => of(subject).phase === 'in_doubt')
+    await news(subject, { state: 'confirmed', epoch: 2, doubtForMs: null }, { state: 'confirmed', phase: 'done' })
+    expect(await lab.ended(id)).toBe('COMPLETED')
+    await lab.record('rotation-doubt-confirmed', id)
+  })
+
+  test('calls for a person when a doubt lasts', async () => {
+    const { subject, id } = await begin()
+    await news(subject, { state: 'doubt', kind: 'probe', epoch: 1, doubtForMs: 600_000 }, { phase: 'in_doubt' })
+    await until(() => of(subject).needsAttention)
+    await news(subject, { state: 'confirmed', doubtForMs: null }, { state: 'confirmed', phase: 'done' })
+    expect(await lab.ended(id)).toBe('COMPLETED')
+    await lab.record('rotation-attention', id)
+  })
+
+  test('is over when a person stored another value meanwhile', async () => {
+    const { subject, id } = await begin()
+    await news(subject, { state: 'cancelled' }, { state: 'cancelled', phase: 'done' })
+    expect(await lab.ended(id)).toBe('COMPLETED')
+    await lab.record('rotation-cancelled', id)
+  })
+})
+
+test('the sweep goes from page to page and says how many rotations it began', async () => {
+  const { workflow } = lab.temporal.client
+  const handle = await workflow.start('rotationSweep', { taskQueue: lab.taskQueue, workflowId: 'sweep', args: [] })
+  expect(await handle.result()).toBe(4)
+  await lab.record('sweep', 'sweep')
+})
+
+test('a re-encryption passes over everything until a pass finds nothing', async () => {
+  const subject = { accountId: randomUUID(), subjectId: randomUUID() }
+  const id = await lab.poke('reencryption', subject)
+  expect(await lab.ended(id)).toBe('COMPLETED')
+  expect(done).toEqual([subject.subjectId])
+  await lab.record('reencryption', id)
+})
