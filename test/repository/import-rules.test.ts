@@ -23,6 +23,7 @@ const refused: readonly (readonly [folder: string, from: string])[] = [
   ['connector', '#store/connection.ts'],
   ['cli', '#server/config.ts'],
   ['server', '#stack/home.ts'],
+  ['server', '#bench/figures.ts'],
   ['api', '../store/connection.ts'],
   ['schemas', '../store/connection.ts'],
   ['workflows', 'pg'],
@@ -34,6 +35,8 @@ const allowed: readonly (readonly [folder: string, from: string])[] = [
   ['connector', '#schemas/errors.ts'],
   ['server', '#workflows/messages.ts'],
   ['workflows', '@temporalio/workflow'],
+  ['bench', '#store/connection.ts'],
+  ['bench', '#stack/test-stack.ts'],
 ]
 
 let folder: string
