@@ -46,4 +46,4 @@ export async function writeDockerFiles(folder: string): Promise<void> {
   if (!existsSync(file('owner.env'))) writeFileSync(file('owner.env'), owner, { mode: 0o600 })
 }
 
-if (import.meta.main) await writeDockerFiles(path.resolve(process.argv[2] ?? path.join(path.dirname(import.meta.dirname), '.docker')))
+if (process.argv[1] === import.meta.filename) await writeDockerFiles(path.resolve(process.argv[2] ?? path.join(path.dirname(import.meta.dirname), '.docker')))

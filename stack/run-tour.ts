@@ -21,7 +21,7 @@ async function main(): Promise<void> {
   await runTour(home, (line) => process.stdout.write(`${line}\n`))
 }
 
-if (import.meta.main) {
+if (process.argv[1] === import.meta.filename) {
   main().catch((error: unknown) => {
     process.stderr.write(`${error instanceof Error ? error.message : 'the tour failed'}\n`)
     process.exit(1)
