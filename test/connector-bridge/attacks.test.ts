@@ -235,6 +235,24 @@ describe('a connector in wrong hands', () => {
   })
 })
 
+test('a staged value that was changed in the database is given to no connector, and is on record', async () => {
+  const { id, home } = await world.joinConnector()
+  const rogue = await openRogue(world.nats.url, home)
+  const { identityId } = await world.addAccount(id)
+  const rotationId = await world.rotate(identityId)
+  await world.database.superuser(
+    'update credential_version set ciphertext = set_byte(ciphertext, 14, get_byte(ciphertext, 14) # 1) where identity_id = $1 and rotation_id = $2',
+    [identityId, rotationId],
+  )
+  const [job] = (await world.rotation(rotationId)).jobs
+  expect(await rogue.ask(subjects.claim(id), { v: 1, jobId: job?.jobId, epoch: 1, instance: rogue.instance })).toEqual({ v: 1, refused: 'unavailable' })
+  const { rows } = await world.database.superuser(`select outcome from audit_event where identity_id = $1 and action = 'credential.decryption_failed'`, [
+    identityId,
+  ])
+  expect(rows).toEqual([{ outcome: 'decryption-failed' }])
+  await rogue.connection.close()
+})
+
 describe('a connector that is deregistered', () => {
   test('is cut off within 5 s and never comes back, not even after the servers started anew; others stay', async () => {
     const [gone, kept] = [await world.joinConnector(), await world.joinConnector()]

@@ -1,12 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { connect, createServer, type AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { OperatorConfiguration } from '#connector-bridge/identity/operator.ts'
 import type { Issued } from '#stack/certificates.ts'
+import { freePort } from './free-port.ts'
 
 /** A real nats-server in operator mode. */
 export interface TestNats {
@@ -88,13 +89,4 @@ async function untilListening(port: number): Promise<void> {
     await sleep(30)
   }
   throw new Error('nats-server did not come up')
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

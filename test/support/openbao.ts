@@ -2,13 +2,13 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createOpenBao, type OpenBao } from '#secrets/openbao.ts'
 import type { BaoRole } from '#secrets/policies.ts'
 import { provision, type AppRole } from '#secrets/provision.ts'
+import { freePort } from './free-port.ts'
 
 /** A real OpenBao with Leasehold's mounts, keys, policies and roles. */
 export interface TestOpenBao {
@@ -70,15 +70,6 @@ async function untilReady(url: string): Promise<void> {
     await sleep(100)
   }
   throw new Error('OpenBao did not come up')
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 const configuration = (folder: string, port: number, clusterPort: number): string => `
