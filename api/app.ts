@@ -2,6 +2,7 @@ import type { HttpBindings } from '@hono/node-server'
 import { Hono, type Context } from 'hono'
 import { matchedRoutes } from 'hono/route'
 import { LeaseholdError } from '#schemas/errors.ts'
+import { accessRoutes } from './access.ts'
 import { auditEventRoutes } from './audit-events.ts'
 import { createAuthenticate } from './authenticate.ts'
 import { checkoutRoutes } from './checkout.ts'
@@ -62,6 +63,7 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   stepUpRoutes,
   identityGroupRoutes,
   grantRoutes,
+  accessRoutes,
   principalRoutes,
   userRoutes,
   idpUserRoutes,
