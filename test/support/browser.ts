@@ -3,10 +3,12 @@ export interface Browser {
   /**
    * Goes to a page and on to where it leads.
    *
-   * @param known values by name of the field; other fields stay as the page has them
+   * @param knows values by name of the field, or what makes them of a page; other fields stay as the page has them
    */
-  visit(url: string, known?: Readonly<Record<string, string>>): Promise<Page>
+  visit(url: string, knows?: Knowledge): Promise<Page>
 }
+
+export type Knowledge = Readonly<Record<string, string>> | ((html: string) => Readonly<Record<string, string>>)
 
 export interface Page {
   readonly url: string
@@ -33,7 +35,7 @@ export function openBrowser(): Browser {
   }
 
   return {
-    async visit(start, known = {}) {
+    async visit(start, knows = {}) {
       const asked: string[][] = []
       let url = start
       let response = await load(url)
@@ -47,6 +49,7 @@ export function openBrowser(): Browser {
         }
         const text = await response.text()
         const form = formOf(text, url)
+        const known = typeof knows === 'function' ? knows(text) : knows
         const wanted = Object.keys(form?.fields ?? {}).filter((name) => name in known)
         // A form that comes again did not take what it got.
         if (form === undefined || wanted.length === 0 || asked.at(-1)?.join() === wanted.join()) return { url, status: response.status, text, asked }
