@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { InvalidArgumentError, type Command } from 'commander'
+import { AuthorizationResponseError, ResponseBodyError } from 'oauth4webapi'
 import { cliClient } from '../client.ts'
 import { logIn } from '../log-in.ts'
 import { apiPlace, issuerPlace } from '../places.ts'
@@ -28,7 +29,7 @@ export function addLogin(program: Command): void {
     .action(async ({ issuer: told, api, clientId, acr, maxAge, browser }: LoginOptions) => {
       const [issuer, place] = [issuerPlace(told), apiPlace(api)]
       const show = browser ? openBrowser : (url: string) => void process.stdout.write(`${url}\n`)
-      const { accessToken, expiresAt, claims } = await logIn({ issuer, clientId, acr, maxAge, dpopKey: await ownKey(), show })
+      const { accessToken, expiresAt, claims } = await logIn({ issuer, clientId, acr, maxAge, dpopKey: await ownKey(), show }).catch(explain)
       storeLogin({ issuer, api: place, accessToken, expiresAt: expiresAt?.toISOString() ?? null })
       const until = expiresAt === undefined ? '' : ` until ${expiresAt.toLocaleTimeString()}`
       // What a stronger login is, only the API knows.
@@ -39,6 +40,13 @@ export function addLogin(program: Command): void {
     .command('logout')
     .description('forget the login and destroy its key')
     .action(() => forgetLogin())
+}
+
+/** @throws Error in words for a person */
+function explain(error: unknown): never {
+  if (error instanceof AuthorizationResponseError || error instanceof ResponseBodyError) throw new Error(`the issuer refuses: ${printable(error.error)}`)
+  if (error instanceof TypeError && error.message === 'fetch failed') throw new Error('the issuer does not answer')
+  throw error
 }
 
 function wholeSeconds(text: string): number {
@@ -60,5 +68,5 @@ function openBrowser(url: string): void {
   opener.unref()
 }
 
-/** A name comes from outside and must not steer the terminal. */
+/** Words from outside must not steer the terminal. */
 const printable = (value: unknown): string => String(value).replaceAll(/\p{C}/gu, '').slice(0, 100)

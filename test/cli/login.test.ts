@@ -51,8 +51,10 @@ describe('leasehold login', () => {
     expect(output).toMatch(/^http:\S+\nlogged in as Ola Admin until \S+.*\n$/)
     expect([folder, file('login.json'), file('dpop-key.json')].map((place) => statSync(place).mode & 0o777)).toEqual([0o700, 0o600, 0o600])
     expect(await run('duties', 'list', '-o', 'json')).toMatchObject({ code: 0, out: expect.stringMatching(/^\{"items":/) })
-    const { accessToken } = stored()
     const jkt = await calculateJwkThumbprint(JSON.parse(readFileSync(file('dpop-key.json'), 'utf8')))
+    const asked = Object.fromEntries(new URL(output.split('\n')[0] ?? '').searchParams)
+    expect(asked).toMatchObject({ response_type: 'code', code_challenge_method: 'S256', dpop_jkt: jkt, state: expect.any(String), nonce: expect.any(String) })
+    const { accessToken } = stored()
     expect(decodeJwt(accessToken)).toMatchObject({ sub: 'ola', acr: 'pwd', cnf: { jkt } })
     expect((await apiClient(stack.urls.api, accessToken).get('/v1/me')).status).toBe(401)
   })
@@ -109,20 +111,26 @@ describe('what comes back from the browser', () => {
     expect(await login.ended).toBe(0)
   })
 
-  const strangers: readonly (readonly [what: string, (back: URL, issuer: string) => string])[] = [
-    ['of another issuer (RFC 9207)', () => 'code=x&iss=https%3A%2F%2Fother.example'],
-    ['of nobody', () => 'code=x'],
-    ['with a code that the issuer did not give', (_, issuer) => `code=x&iss=${encodeURIComponent(issuer)}`],
-    ['with a refusal', (_, issuer) => `error=access_denied&error_description=%1B%5B31mred&iss=${encodeURIComponent(issuer)}`],
+  const strangers: readonly (readonly [what: string, change: (answer: URLSearchParams) => void, said: RegExp])[] = [
+    ['of another issuer (RFC 9207)', (answer) => answer.set('iss', 'https://other.example'), /"iss"/],
+    ['of nobody', (answer) => answer.delete('iss'), /"iss"/],
+    ['with a code that the issuer did not give', (answer) => answer.set('code', 'x'), /^the issuer refuses: invalid_grant$/m],
+    ['with a refusal', (answer) => answer.set('error', 'no\u001B[31m'), /^the issuer refuses: no\[31m$/m],
   ]
-  test.each(strangers)('%s it ends the login, and nothing is kept', async (_, query) => {
+  test.each(strangers)('%s it ends the login, and nothing is kept', async (_, change, said) => {
     const login = startLeasehold(env, 'login', '--no-browser')
-    const { searchParams } = new URL(await printedUrl(login))
-    const back = new URL(searchParams.get('redirect_uri') ?? '')
-    await fetch(`${back.href}?${query(back, stack.urls.issuer)}&state=${searchParams.get('state')}`)
-    expect(await login.ended).toBe(1)
-    expect(login.output()).not.toContain('\u001B')
+    const url = await printedUrl(login)
+    const back = new URL(url).searchParams.get('redirect_uri') ?? ''
+    const answer = new URL((await browser.visit(url, knows('sam', false), back)).url)
+    expect(answer.searchParams.get('code')).not.toBeNull()
+    change(answer.searchParams)
+    await fetch(answer)
+    expect([await login.ended, login.output()]).toEqual([1, expect.stringMatching(said)])
     expect(existsSync(file('login.json'))).toBe(false)
+  })
+
+  test('an issuer that is not there is said to be silent', async () => {
+    expect(await run('login', '--no-browser', '--issuer', 'http://127.0.0.1:9')).toEqual({ code: 1, out: '', err: 'the issuer does not answer\n' })
   })
 
   const changes: readonly (readonly [what: string, name: string, value: string])[] = [

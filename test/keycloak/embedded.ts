@@ -1,18 +1,14 @@
-import { mkdtempSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
-import os from 'node:os'
-import path from 'node:path'
 import { startGuardian } from '#stack/guardian.ts'
-import { openHome } from '#stack/home.ts'
 import { oidcProgram } from '#stack/oidc-program.ts'
 import { oneTimeCode, readUser } from '#stack/oidc-users.ts'
 import { createProcess } from '#stack/process.ts'
 import { freePort } from '../support/free-port.ts'
+import { openTemporaryHome } from '../support/temporary-home.ts'
 import type { TestProvider } from './provider.ts'
 
 /** The provider of a development stack, alone. */
 export async function startEmbedded(): Promise<TestProvider> {
-  const home = openHome(mkdtempSync(path.join(os.tmpdir(), 'leasehold-oidc-')))
+  const home = openTemporaryHome()
   const guardian = startGuardian()
   const port = await freePort()
   const server = createProcess(await oidcProgram(home, port), { guardian, logs: home.file('logs'), home: home.path })
@@ -28,7 +24,7 @@ export async function startEmbedded(): Promise<TestProvider> {
     stop: async () => {
       await server.stop()
       guardian.release()
-      await rm(home.path, { recursive: true, force: true })
+      await home.remove()
     },
   }
 }

@@ -51,12 +51,18 @@ describe('the realm of deploy/keycloak', () => {
     return [response.status, to === null ? undefined : new URL(to).searchParams.get('error')]
   }
 
-  test('knows no other way to a token than a code: no passwords, devices, backchannels or fragments', async () => {
+  test("knows no other way to a token than a code: no passwords, devices, backchannels, fragments or clients of one's own", async () => {
     const { password, username } = world.provider.person.knows(false) as { username: string; password: string }
     const dpop = await (await createProofKey()).proof('', 'POST', endpoint('token'), { ath: undefined })
     expect(await post(endpoint('token'), { grant_type: 'password', username, password }, { dpop })).toEqual([400, 'unauthorized_client'])
     expect((await post(endpoint('auth/device'), { scope: 'openid' }, { dpop }))[0]).not.toBe(200)
     expect((await post(endpoint('ext/ciba/auth'), { scope: 'openid', login_hint: username }))[0]).not.toBe(200)
+    const registration = {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ redirect_uris: ['http://127.0.0.1/callback'] }),
+    }
+    expect((await fetch(`${world.provider.issuer}/clients-registrations/openid-connect`, registration)).status).toBe(403)
     expect(await sentTo(authorize({ response_type: 'token', nonce: 'x', response_mode: 'query' }))).toEqual([302, expect.any(String)])
     const discovery = await (await fetch(`${world.provider.issuer}/.well-known/openid-configuration`)).json()
     expect((discovery as { grant_types_supported: string[] }).grant_types_supported.join()).not.toMatch(/ciba|device/)

@@ -47,7 +47,7 @@ export function findKeycloak(cache: string): KeycloakProgram | string {
 }
 
 function fetchZip(work: string): string | undefined {
-  const args = ['--batch-mode', '--quiet', `${plugin}:copy`, `-Dartifact=${artifact}`, `-DoutputDirectory=${work}`]
+  const args = ['--batch-mode', '--quiet', '-Dstyle.color=never', `${plugin}:copy`, `-Dartifact=${artifact}`, `-DoutputDirectory=${work}`]
   const { status, error, stdout } = spawnSync('mvn', args, { cwd: work, encoding: 'utf8', timeout: 300_000 })
   if (error !== undefined && 'code' in error && error.code === 'ENOENT') return 'mvn is not installed'
   const reason = stdout.split('\n').find((line) => line.includes('ERROR'))

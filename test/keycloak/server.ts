@@ -1,14 +1,13 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
-import os from 'node:os'
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { cacheFolders } from '#stack/binaries.ts'
 import { startGuardian } from '#stack/guardian.ts'
-import { openHome, randomSecret } from '#stack/home.ts'
+import { randomSecret } from '#stack/home.ts'
 import { oneTimeCode } from '#stack/oidc-users.ts'
 import { createProcess } from '#stack/process.ts'
 import { freePort } from '../support/free-port.ts'
+import { openTemporaryHome } from '../support/temporary-home.ts'
 import { findKeycloak, javaOptions } from './program.ts'
 import type { TestProvider } from './provider.ts'
 import { createSecurityKey } from './security-key.ts'
@@ -22,9 +21,12 @@ const startLimit = 90_000
  * @returns why this machine cannot have one, where it cannot
  */
 export async function startKeycloak(): Promise<TestProvider | string> {
-  const home = openHome(mkdtempSync(path.join(os.tmpdir(), 'leasehold-keycloak-')))
+  const home = openTemporaryHome()
   const program = findKeycloak(cacheFolders(home)[0] ?? home.file('cache'))
-  if (typeof program === 'string') return program
+  if (typeof program === 'string') {
+    await home.remove()
+    return program
+  }
   const guardian = startGuardian()
   const person = {
     id: randomUUID(),
@@ -62,7 +64,7 @@ export async function startKeycloak(): Promise<TestProvider | string> {
   const stop = async (): Promise<void> => {
     await server.stop()
     guardian.release()
-    await rm(home.path, { recursive: true, force: true })
+    await home.remove()
   }
   await server.up({}, startLimit).catch(async (error: unknown) => {
     await stop()

@@ -4,8 +4,9 @@ export interface Browser {
    * Goes to a page and on to where it leads.
    *
    * @param knows values by name of the field, or what makes them of a page; other fields stay as the page has them
+   * @param until beginning of addresses that it is sent to and does not open
    */
-  visit(url: string, knows?: Knowledge): Promise<Page>
+  visit(url: string, knows?: Knowledge, until?: string): Promise<Page>
 }
 
 export type Knowledge = Readonly<Record<string, string>> | ((html: string) => Readonly<Record<string, string>>)
@@ -35,7 +36,7 @@ export function openBrowser(): Browser {
   }
 
   return {
-    async visit(start, knows = {}) {
+    async visit(start, knows = {}, until) {
       const asked: string[][] = []
       let url = start
       let response = await load(url)
@@ -44,6 +45,7 @@ export function openBrowser(): Browser {
         if (location !== null) {
           await response.body?.cancel()
           url = new URL(location, url).href
+          if (until !== undefined && url.startsWith(until)) return { url, status: response.status, text: '', asked }
           response = await load(url)
           continue
         }
