@@ -1,10 +1,12 @@
-import { spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync } from 'node:fs'
+import { cp, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 
 /** Keycloak's own distribution, as Maven Central has it. */
-const artifact = 'org.keycloak:keycloak-quarkus-dist:26.7.3:zip'
+const [group, name, version] = ['org.keycloak', 'keycloak-quarkus-dist', '26.7.3']
 const sha256 = '27a6535553c3cdcd083872ba40629efafb3475e3b758e0c6f691395561dd0f1f'
 const plugin = 'org.apache.maven.plugins:maven-dependency-plugin:3.6.1'
 /** What is decided when the server is built; the rest at its start. */
@@ -23,50 +25,54 @@ export interface KeycloakProgram {
  * @returns why this machine cannot have it, where it cannot
  * @throws Error when the file is not the one that we know, or the server cannot be built
  */
-export function findKeycloak(cache: string): KeycloakProgram | string {
+export async function findKeycloak(cache: string): Promise<KeycloakProgram | string> {
   const java = process.env['JAVA_HOME'] === undefined ? 'java' : path.join(process.env['JAVA_HOME'], 'bin/java')
-  const { stderr, error } = spawnSync(java, ['-version'], { encoding: 'utf8' })
-  if (error !== undefined) return 'java is not installed'
-  if (Number(/version "(\d+)/.exec(stderr)?.[1]) < 17) return 'Keycloak needs Java 17 or newer'
+  const { absent, output } = await run(java, ['-version'])
+  if (absent) return 'java is not installed'
+  if (!(Number(/version "(\d+)/.exec(output)?.[1]) >= 17)) return 'Keycloak needs Java 17 or newer'
   const digest = createHash('sha256')
     .update(`${sha256} ${buildOptions.join(' ')}`)
     .digest('hex')
     .slice(0, 16)
   const place = path.join(cache, `keycloak-${digest}`)
-  if (existsSync(place)) return { java, lib: path.join(place, 'lib') }
-  mkdirSync(cache, { recursive: true })
-  const work = mkdtempSync(path.join(cache, '.fetch-'))
-  try {
-    const missing = fetchZip(work)
-    if (missing !== undefined) return missing
-    build(java, unpack(work), place)
-  } finally {
-    rmSync(work, { recursive: true, force: true })
+  if (!existsSync(place)) {
+    await mkdir(cache, { recursive: true })
+    const work = await mkdtemp(path.join(cache, '.fetch-'))
+    try {
+      const missing = await fetchZip(work)
+      if (missing !== undefined) return missing
+      await build(java, await unpack(work), place)
+    } finally {
+      await rm(work, { recursive: true, force: true })
+    }
   }
   return { java, lib: path.join(place, 'lib') }
 }
 
-function fetchZip(work: string): string | undefined {
-  const args = ['--batch-mode', '--quiet', '-Dstyle.color=never', `${plugin}:copy`, `-Dartifact=${artifact}`, `-DoutputDirectory=${work}`]
-  const { status, error, stdout } = spawnSync('mvn', args, { cwd: work, encoding: 'utf8', timeout: 300_000 })
-  if (error !== undefined && 'code' in error && error.code === 'ENOENT') return 'mvn is not installed'
-  const reason = stdout.split('\n').find((line) => line.includes('ERROR'))
-  return status === 0 ? undefined : `mvn cannot fetch ${artifact}: ${reason ?? error?.message ?? status}`
+async function fetchZip(work: string): Promise<string | undefined> {
+  const artifact = `${group}:${name}:${version}:zip`
+  const args = ['--batch-mode', '--quiet', `${plugin}:copy`, `-Dartifact=${artifact}`, `-DoutputDirectory=${work}`]
+  const { absent, failed, output } = await run('mvn', args, work)
+  if (absent) return 'mvn is not installed'
+  const reason = output.split('\n').find((line) => line.includes('ERROR'))
+  return failed ? `mvn cannot fetch ${artifact}: ${reason ?? 'it does not come to an end'}` : undefined
 }
 
-function unpack(work: string): string {
-  const [, name = '', version = ''] = artifact.split(':')
+async function unpack(work: string): Promise<string> {
   const zip = path.join(work, `${name}-${version}.zip`)
-  if (createHash('sha256').update(readFileSync(zip)).digest('hex') !== sha256) throw new Error(`${name} is not the file that is locked`)
-  run('python3', ['-m', 'zipfile', '--extract', zip, work])
+  const found = createHash('sha256')
+    .update(await readFile(zip))
+    .digest('hex')
+  if (found !== sha256) throw new Error(`${name} is not the file that is locked`)
+  await succeed('python3', ['-m', 'zipfile', '--extract', zip, work])
   return path.join(work, `keycloak-${version}`)
 }
 
-function build(java: string, home: string, place: string): void {
-  run(java, [...javaOptions(home, path.join(home, 'lib')), 'build', ...buildOptions])
-  mkdirSync(`${place}.next`)
-  cpSync(path.join(home, 'lib'), path.join(`${place}.next`, 'lib'), { recursive: true })
-  renameSync(`${place}.next`, place)
+async function build(java: string, home: string, place: string): Promise<void> {
+  await succeed(java, [...javaOptions(home, path.join(home, 'lib')), 'build', ...buildOptions])
+  const next = `${home}.next`
+  await cp(path.join(home, 'lib'), path.join(next, 'lib'), { recursive: true })
+  await rename(next, place)
 }
 
 /** What `kc.sh` would pass, with little memory and a quick start. @param home where it keeps its data */
@@ -81,7 +87,20 @@ export const javaOptions = (home: string, lib: string): string[] => [
   'io.quarkus.bootstrap.runner.QuarkusEntryPoint',
 ]
 
-function run(command: string, args: readonly string[]): void {
-  const { status, error, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: 180_000 })
-  if (status !== 0) throw new Error(`${command}: ${error?.message ?? (stderr + stdout).slice(-2_000)}`)
+interface Outcome {
+  readonly absent: boolean
+  readonly failed: boolean
+  readonly output: string
+}
+
+const run = (command: string, args: readonly string[], cwd?: string): Promise<Outcome> =>
+  new Promise((resolve) => {
+    execFile(command, args, { cwd, timeout: 180_000 }, (error, out, err) =>
+      resolve({ absent: error?.code === 'ENOENT', failed: error !== null, output: stripVTControlCharacters(err + out) }),
+    )
+  })
+
+async function succeed(command: string, args: readonly string[]): Promise<void> {
+  const { failed, output } = await run(command, args)
+  if (failed) throw new Error(`${command} failed: ${output.slice(-2_000)}`)
 }

@@ -22,7 +22,7 @@ const startLimit = 90_000
  */
 export async function startKeycloak(): Promise<TestProvider | string> {
   const home = openTemporaryHome()
-  const program = findKeycloak(cacheFolders(home)[0] ?? home.file('cache'))
+  const program = await findKeycloak(cacheFolders(home)[0] ?? home.file('cache'))
   if (typeof program === 'string') {
     await home.remove()
     return program
