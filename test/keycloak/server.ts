@@ -13,7 +13,7 @@ import type { TestProvider } from './provider.ts'
 import { createSecurityKey } from './security-key.ts'
 
 const realmFile = path.join(import.meta.dirname, '../../deploy/keycloak/leasehold-realm.json')
-const startLimit = 90_000
+const startLimit = 150_000
 
 /**
  * A real Keycloak with the realm of deploy/keycloak, everything in memory, on a random port of loopback.
