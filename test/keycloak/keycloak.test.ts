@@ -107,20 +107,29 @@ describe('the realm of deploy/keycloak', () => {
     expect((await console('https://other.example/console/callback'))[0]).toBe(400)
   })
 
+  const keyFields = ['clientDataJSON', 'authenticatorData', 'signature', 'credentialId']
+  const keyHolder = () => world.provider.keyHolder?.knows ?? expect.unreachable()
+
   test('a security key is a second factor too (WebAuthn), and only the right one', async () => {
-    const { knows } = world.provider.keyHolder as { knows: (html: string) => Record<string, string> }
-    const strong = await world.logIn(world.browser(), { acr: 'mfa', knows })
-    expect(strong.asked).toEqual([
-      ['username', 'password'],
-      ['clientDataJSON', 'authenticatorData', 'signature', 'credentialId'],
-    ])
+    const strong = await world.logIn(world.browser(), { acr: 'mfa', knows: keyHolder() })
+    expect(strong.asked).toEqual([['username', 'password'], keyFields])
     expect(decodeJwt(strong.accessToken)).toMatchObject({ acr: 'mfa', preferred_username: 'lea' })
     const stranger = createSecurityKey()
-    const other = (html: string) => ({
-      ...knows(html),
-      ...('signature' in knows(html) ? { signature: stranger.answer(html, 'http://127.0.0.1')['signature'] } : {}),
-    })
-    await expect(world.logIn(world.browser(), { acr: 'mfa', knows: other as typeof knows })).rejects.toThrow(/the login ends with/)
+    const knows = (html: string) => {
+      const { signature } = stranger.answer(html, 'http://127.0.0.1')
+      return { ...keyHolder()(html), ...(signature === undefined ? {} : { signature }) }
+    }
+    await expect(world.logIn(world.browser(), { acr: 'mfa', knows })).rejects.toThrow(/the login ends with/)
+  })
+
+  test('both factors count for a while, and are asked for again where the login must be fresh', async () => {
+    const [browser, knows] = [world.browser(), keyHolder()]
+    const before = await world.logIn(browser, { acr: 'mfa', knows })
+    expect((await world.logIn(browser, { acr: 'mfa', knows })).asked).toEqual([])
+    await new Promise((resolve) => setTimeout(resolve, 2_100))
+    const after = await world.logIn(browser, { acr: 'mfa', maxAge: 1, knows })
+    expect(after.asked.flat()).toEqual(expect.arrayContaining(['password', 'signature']))
+    expect(decodeJwt(after.accessToken)['auth_time']).toBeGreaterThan(decodeJwt(before.accessToken)['auth_time'] as number)
   })
 
   test('a one-time code is taken once', async () => {

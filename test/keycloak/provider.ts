@@ -1,5 +1,3 @@
-import type { Knowledge } from '../support/browser.ts'
-
 /** An identity provider as tests of the API use it. */
 export interface TestProvider {
   /** The exact `iss`. */
@@ -10,6 +8,6 @@ export interface TestProvider {
     readonly knows: (strong: boolean) => Record<string, string>
   }
   /** Keycloak only: somebody whose second factor is a security key. */
-  readonly keyHolder?: { readonly knows: Knowledge }
+  readonly keyHolder?: { readonly knows: (html: string) => Record<string, string> }
   readonly stop: () => Promise<void>
 }
