@@ -12,6 +12,8 @@ import { healthRoutes } from './health.ts'
 import { hostRoutes } from './hosts.ts'
 import { identityRoutes } from './identities.ts'
 import { identityGroupRoutes } from './identity-groups.ts'
+import { idpGroupRoutes } from './idp-groups.ts'
+import { idpUserRoutes } from './idp-users.ts'
 import { jobRoutes } from './jobs.ts'
 import { joinRoutes } from './join.ts'
 import { createLanes } from './lanes.ts'
@@ -21,9 +23,11 @@ import { openApiOf, type AnyRouteSpec } from './openapi.ts'
 import { organizationRoutes, organizationSecretRoutes } from './organizations.ts'
 import type { Parts } from './parts.ts'
 import { peerCertificate, refuseRepeatedHeaders } from './incoming.ts'
+import { policyRoutes } from './policies.ts'
 import { principalRoutes } from './principals.ts'
 import { problemOf } from './problem.ts'
 import { revealRoutes } from './reveal.ts'
+import { roleRoutes } from './roles.ts'
 import { rotationRoutes } from './rotations.ts'
 import type { DefineRoute, Reply } from './route.ts'
 import { respond, runRoute } from './run-route.ts'
@@ -60,6 +64,10 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   grantRoutes,
   principalRoutes,
   userRoutes,
+  idpUserRoutes,
+  idpGroupRoutes,
+  roleRoutes,
+  policyRoutes,
   identityRoutes,
   hostRoutes,
   connectorRoutes,

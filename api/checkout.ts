@@ -31,6 +31,7 @@ export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoop
       answers: { 201: CheckoutAnswer },
       idempotent: true,
       counted: 'checkout',
+      asked: ({ durationMinutes: minutes }) => ({ minutes }),
       findAtOnce: true,
       find: async (trx, { caller, params, body, idempotency }) => {
         const leaseId = leaseIdOf(caller, idempotency as Idempotency)
@@ -39,7 +40,7 @@ export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoop
         return { organizationId, vaultId, identityId, leaseId, facts, ownStepUp: facts.stepUp, refusal: lookAhead(facts, silence, body, longestSilence) }
       },
     },
-    async ({ principal, actor, body, found, idempotency, inAccount }) => {
+    async ({ principal, actor, decisionEndsAt, body, found, idempotency, inAccount }) => {
       const { facts, leaseId, identityId, organizationId, vaultId } = found
       const hostId = body.hostId ?? null
       if (found.refusal !== undefined) throw new LeaseholdError(found.refusal.code, found.refusal.facts)
@@ -52,6 +53,7 @@ export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoop
         vault: { vaultId, organizationId },
         hostId,
         minutes: body.durationMinutes,
+        decisionEndsAt,
         principal,
         actor,
         requestHash: idempotency.requestHash,

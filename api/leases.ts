@@ -134,10 +134,11 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
       answers: { 200: LeaseAnswer },
       find: findLease,
       findAtOnce: true,
+      asked: ({ minutes }) => ({ minutes }),
     },
-    async ({ principal, actor, params: { id }, body, inAccount }) => {
+    async ({ principal, actor, decisionEndsAt, params: { id }, body, inAccount }) => {
       const lease = await inAccount(async (trx) => {
-        await extendLease(trx, { leaseId: id, minutes: body.minutes, principal, actor })
+        await extendLease(trx, { leaseId: id, minutes: body.minutes, decisionEndsAt, principal, actor })
         return reread(trx, id)
       })
       wakeLoops()

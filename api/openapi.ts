@@ -94,6 +94,8 @@ const problemSchema: Json = {
     since: text,
     rotationId: text,
     missing: text,
+    ask: { type: 'array', items: text },
+    policies: { type: 'array', items: text },
     hostIds: { type: 'array', items: text },
     errors: { type: 'array', items: { type: 'object', required: ['path', 'message'], properties: { path: text, message: text } } },
   },

@@ -3,9 +3,12 @@ import { pino } from 'pino'
 import { createApp, type App } from '#api/app.ts'
 import { createNonces } from '#api/dpop-nonce.ts'
 import type { Parts } from '#api/parts.ts'
+import { createCedarDecisionPoint } from '#policy/cedar.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { seedPeople } from '#stack/seed-people.ts'
+import { inAccount } from '#store/connection.ts'
 import { notifyDuties } from '#store/duties.ts'
+import { readPolicies } from '#store/policy-set.ts'
 import type { TestDatabase } from '../support/database.ts'
 import { audience, startIssuer, type TestIssuer } from './issuer.ts'
 
@@ -69,6 +72,7 @@ export async function startApi(database: TestDatabase, more: Partial<Parts> = {}
       natsUrl: 'nats://127.0.0.1:4222',
       audienceFallback: true,
       dpopNonceRequired: false,
+      tokensCountOnce: true,
       acrOrder: ['pwd', 'mfa'],
       stepUp,
       temporalSilenceMinutes: 15,
@@ -77,6 +81,7 @@ export async function startApi(database: TestDatabase, more: Partial<Parts> = {}
     db,
     requestHashKey: createSecretKey(randomBytes(32)),
     nonces: createNonces(createSecretKey(randomBytes(32))),
+    decisionPoint: createCedarDecisionPoint(({ accountId, version }) => inAccount(db, accountId, (trx) => readPolicies(trx, version)), ['pwd', 'mfa']),
     vaultKeys: { get: down },
     organizationSecrets: { create: down, read: down },
     signingKeys: down,
