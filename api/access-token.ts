@@ -126,13 +126,19 @@ function groupsOf(claim: unknown): readonly string[] | undefined {
   return [...new Set(claim.flatMap((name: unknown) => shortText(name) ?? []))].sort()
 }
 
-/** A binding that we cannot check must not pass as no binding. */
+const methods = ['jkt', 'x5t#S256'] as const
+
+/**
+ * A binding that we cannot check must not pass as no binding, and of two it would be ours to guess. What else the issuer says
+ * about the key is ignored (RFC 7800 section 3.1): Keycloak has a member of its own there.
+ */
 function bindingOf(payload: JWTPayload): Binding | undefined {
   const cnf: unknown = payload['cnf']
   if (cnf === undefined) return undefined
-  const methods = typeof cnf === 'object' && cnf !== null ? Object.entries(cnf) : []
-  const [method, thumbprint] = methods[0] ?? []
-  if (methods.length !== 1 || (method !== 'jkt' && method !== 'x5t#S256') || typeof thumbprint !== 'string') throw new RefusedLoginError(payload)
+  const members = new Map(typeof cnf === 'object' && cnf !== null ? Object.entries(cnf) : [])
+  const [method, second] = methods.filter((name) => members.has(name))
+  const thumbprint: unknown = method === undefined ? undefined : members.get(method)
+  if (method === undefined || second !== undefined || typeof thumbprint !== 'string') throw new RefusedLoginError(payload)
   return { method, thumbprint }
 }
 

@@ -112,8 +112,8 @@ export const rules = {
   'policy.try': { anyOf: ['organizations.manage'], visible: 'policy.read' },
 
   'duty.list': { anyOf: ['organizations.manage'] },
-  'duty.retry': { anyOf: ['organizations.manage'], visible: 'duty.list' },
-  'duty.reconcile': { anyOf: ['organizations.manage'], visible: 'duty.list' },
+  'duty.retry': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'duty.list' },
+  'duty.reconcile': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'duty.list' },
 
   'audit.list': { anyOf: ['pam_audit.view'], collection: true },
 } as const satisfies Record<string, Rule>
