@@ -17,6 +17,7 @@ import { joinRoutes } from './join.ts'
 import { createLanes } from './lanes.ts'
 import { leaseRoutes } from './leases.ts'
 import { meRoutes } from './me.ts'
+import { moveRoutes } from './move-identity.ts'
 import { openApiOf, type AnyRouteSpec } from './openapi.ts'
 import { organizationRoutes, organizationSecretRoutes } from './organizations.ts'
 import type { Parts } from './parts.ts'
@@ -61,6 +62,7 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   principalRoutes,
   userRoutes,
   identityRoutes,
+  moveRoutes,
   hostRoutes,
   connectorRoutes,
 ]

@@ -77,7 +77,7 @@ export async function startApi(database: TestDatabase, more: Partial<Parts> = {}
     db,
     requestHashKey: createSecretKey(randomBytes(32)),
     nonces: createNonces(createSecretKey(randomBytes(32))),
-    vaultKeys: { get: down },
+    vaultKeys: { get: down, legacy: down },
     organizationSecrets: { create: down, read: down },
     signingKeys: down,
     wakeLoops: () => void notifyDuties(db).catch(() => {}),
