@@ -16,6 +16,7 @@ import { jobRoutes } from './jobs.ts'
 import { joinRoutes } from './join.ts'
 import { createLanes } from './lanes.ts'
 import { leaseRoutes } from './leases.ts'
+import { legacyImportRoutes } from './legacy-import.ts'
 import { meRoutes } from './me.ts'
 import { moveRoutes } from './move-identity.ts'
 import { openApiOf, type AnyRouteSpec } from './openapi.ts'
@@ -56,6 +57,7 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   auditEventRoutes,
   organizationRoutes,
   organizationSecretRoutes,
+  legacyImportRoutes,
   stepUpRoutes,
   identityGroupRoutes,
   grantRoutes,

@@ -16,13 +16,36 @@ export const withApi = (command: Command): Command =>
     .option('--token-file <file>', 'file with an access token; absent: LEASEHOLD_TOKEN')
     .option('--as <user>', 'log in as a seeded user of the stack of this machine')
 
-/** @throws Error with the title and hint of the problem when the API refuses */
-export async function callApi<T>(options: ApiOptions, method: 'GET' | 'POST', path: string): Promise<T> {
+/** What a POST sends besides. */
+export interface Sent {
+  readonly body: unknown
+  readonly idempotencyKey?: string
+}
+
+/** @throws Error with the detail, faults and hint of the problem when the API refuses */
+export async function callApi<T>(options: ApiOptions, method: 'GET' | 'POST', path: string, sent?: Sent): Promise<T> {
   const base = (options.api ?? process.env['LEASEHOLD_API_URL'] ?? localApi()).replace(/\/$/, '')
-  const response = await fetch(base + path, { method, redirect: 'error', headers: { authorization: `Bearer ${await tokenOf(options)}` } })
-  const body = (await response.json()) as T & { readonly title?: string; readonly hint?: string }
-  if (!response.ok) throw new Error(`${response.status} ${body.title ?? ''}. ${body.hint ?? ''}`.trimEnd())
-  return body
+  const response = await fetch(base + path, {
+    method,
+    redirect: 'error',
+    headers: {
+      authorization: `Bearer ${await tokenOf(options)}`,
+      ...(sent === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(sent?.idempotencyKey === undefined ? {} : { 'idempotency-key': sent.idempotencyKey }),
+    },
+    ...(sent === undefined ? {} : { body: JSON.stringify(sent.body) }),
+  })
+  const body = (await response.json()) as T & Problem
+  if (response.ok) return body
+  const faults = (body.errors ?? []).map(({ path: field, message }) => ` ${field} ${message}.`).join('')
+  throw new Error(`${response.status} ${body.detail ?? body.title ?? ''}.${faults} ${body.hint ?? ''}`.trimEnd())
+}
+
+interface Problem {
+  readonly title?: string
+  readonly detail?: string
+  readonly hint?: string
+  readonly errors?: readonly { readonly path: string; readonly message: string }[]
 }
 
 function localApi(): string {

@@ -37,6 +37,7 @@ export const rules = {
   'organization.delete': organizations,
   'organization.set-secret': organizations,
   'organization.rotate-secret': organizations,
+  'organization.import-legacy': organizations,
   'organization.set-step-up': organizations,
 
   'vault.list': { ...view, collection: true },
