@@ -19,7 +19,9 @@ import { jobRoutes } from './jobs.ts'
 import { joinRoutes } from './join.ts'
 import { createLanes } from './lanes.ts'
 import { leaseRoutes } from './leases.ts'
+import { legacyImportRoutes } from './legacy-import.ts'
 import { meRoutes } from './me.ts'
+import { moveRoutes } from './move-identity.ts'
 import { openApiOf, type AnyRouteSpec } from './openapi.ts'
 import { organizationRoutes, organizationSecretRoutes } from './organizations.ts'
 import type { Parts } from './parts.ts'
@@ -60,6 +62,7 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   auditEventRoutes,
   organizationRoutes,
   organizationSecretRoutes,
+  legacyImportRoutes,
   stepUpRoutes,
   identityGroupRoutes,
   grantRoutes,
@@ -71,6 +74,7 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   roleRoutes,
   policyRoutes,
   identityRoutes,
+  moveRoutes,
   hostRoutes,
   connectorRoutes,
 ]

@@ -72,6 +72,11 @@ export const errors = {
     'Organization secret not found',
     'An administrator must set the organization secret: PUT /v1/organizations/{id}/secret.',
   ),
+  'legacy-closed': row(
+    409,
+    'This organization is not open for legacy rows',
+    'An administrator opens it with POST /v1/organizations/{id}/legacy-import/open; once it was closed, that is final.',
+  ),
   'reencryption-running': row(
     409,
     'Values are still being sealed under the newest organization secret',

@@ -82,7 +82,7 @@ export async function startApi(database: TestDatabase, more: Partial<Parts> = {}
     requestHashKey: createSecretKey(randomBytes(32)),
     nonces: createNonces(createSecretKey(randomBytes(32))),
     decisionPoint: createCedarDecisionPoint(({ accountId, version }) => inAccount(db, accountId, (trx) => readPolicies(trx, version)), ['pwd', 'mfa']),
-    vaultKeys: { get: down },
+    vaultKeys: { get: down, legacy: down },
     organizationSecrets: { create: down, read: down },
     signingKeys: down,
     wakeLoops: () => void notifyDuties(db).catch(() => {}),
