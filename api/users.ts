@@ -6,6 +6,7 @@ import { reviewLeases } from '#store/access-review.ts'
 import type { Transaction } from '#store/connection.ts'
 import { changeUser, listUsers, readUser } from '#store/user.ts'
 import { pageFrom } from './collection.ts'
+import { etag, ifMatch } from './etag.ts'
 import type { Parts } from './parts.ts'
 import { reply, type DefineRoute } from './route.ts'
 
@@ -18,8 +19,9 @@ export function userRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
     { method: 'get', path: '/v1/users', action: 'user.list', summary: 'List users', query: PageQuery, answers: { 200: pageOf(User) } },
     async ({ query, inAccount }) => reply(200, await inAccount((trx) => listUsers(trx, pageFrom(query)))),
   )
-  route({ method: 'get', path: '/v1/users/:id', action: 'user.list', summary: 'Read a user', params, answers: { 200: User }, find }, ({ found }) =>
-    reply(200, found.user),
+  route(
+    { method: 'get', path: '/v1/users/:id', action: 'user.list', summary: 'Read a user', params, answers: { 200: User }, versioned: true, find },
+    ({ found }) => reply(200, found.user, etag(found.user)),
   )
   route(
     {
@@ -30,13 +32,15 @@ export function userRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       params,
       body: ChangeUser,
       answers: { 200: User },
+      refuses: ['last-owner'],
+      versioned: true,
       find,
     },
-    async ({ params: { id }, body, actor, inAccount }) => {
-      const user = await inAccount((trx) => changeUser(trx, id, body, actor))
+    async ({ params: { id }, body, actor, request, inAccount }) => {
+      const user = await inAccount((trx) => changeUser(trx, id, body, actor, ifMatch(request)))
       if (user.state === 'disabled') await reviewLeases(inAccount, { userId: id }, actor)
       wakeLoops()
-      return reply(200, user)
+      return reply(200, user, etag(user))
     },
   )
 }

@@ -41,3 +41,6 @@ export const JoinRequest = z.strictObject({
   }),
 })
 export type JoinRequest = z.infer<typeof JoinRequest>
+
+/** The join is taken; the identity of the connector is not minted yet. */
+export const JoinPending = z.strictObject({ connectorId: ConnectorId, organizationId: OrganizationId, state: z.literal('joining') })

@@ -1,6 +1,8 @@
 import { createServer, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
+import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
+import { answerHeaders } from '#api/answer-headers.ts'
 import type { App } from '#api/app.ts'
 
 export interface Certificate {
@@ -17,7 +19,14 @@ export interface Place {
   readonly shared: boolean
 }
 
-const limits = { keepAliveTimeout: 65_000, headersTimeout: 10_000, requestTimeout: 30_000 }
+/** Who sends slowly holds nothing for long: a request that has not arrived after `requestTimeout` is cut off within a second. */
+const limits = {
+  maxHeaderSize: 16_384,
+  keepAliveTimeout: 65_000,
+  headersTimeout: 10_000,
+  requestTimeout: 15_000,
+  connectionsCheckingInterval: 1_000,
+}
 
 /**
  * Listens for the API.
@@ -27,10 +36,24 @@ const limits = { keepAliveTimeout: 65_000, headersTimeout: 10_000, requestTimeou
 export function listen(fetch: App['fetch'], { host, port, shared }: Place, certificate?: Certificate): Promise<Server> {
   const answer = getRequestListener(fetch, { overrideGlobalObjects: false })
   const server = certificate === undefined ? createServer(limits, answer) : createTlsServer({ ...limits, ...certificate, ...tlsRules }, answer)
+  server.on('clientError', refuseUnreadable)
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen({ port, host, reusePort: shared }, () => resolve(server))
   })
+}
+
+const statusOf: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+}
+
+/** What is no HTTP gets no further than here, and an answer like any other. */
+function refuseUnreadable(error: Error & { readonly code?: string }, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy()
+  const headers = { ...answerHeaders, connection: 'close', 'content-length': '0' }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.end(`HTTP/1.1 ${statusOf[error.code ?? ''] ?? '400 Bad Request'}\r\n${lines.join('')}\r\n`)
 }
 
 /**

@@ -8,6 +8,7 @@ import { oweAccessReview } from './access-review.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
 import { pageClause } from './page.ts'
+import { expectVersion } from './refusals.ts'
 
 /** Whether user `id` holds an owner role in the whole account now, directly or through a group. */
 const isOwner = (id: RawBuilder<unknown>): RawBuilder<boolean> => sql<boolean>`exists (
@@ -18,7 +19,7 @@ const isOwner = (id: RawBuilder<unknown>): RawBuilder<boolean> => sql<boolean>`e
       where d.user_id = ${id} and d.state = 'active' and m.valid_from <= app_clock() and (m.valid_to is null or m.valid_to > app_clock()))))`
 
 const users = sql`
-  select u.id, u.iss, u.sub, u.name, u.email, u.state, u.created_at as "createdAt", ${isOwner(sql`u.id`)} as owner from account_user u`
+  select u.id, u.iss, u.sub, u.name, u.email, u.state, u.version, u.created_at as "createdAt", ${isOwner(sql`u.id`)} as owner from account_user u`
 
 type Row = Omit<User, 'createdAt'> & { readonly createdAt: Date }
 const fromRow = (row: Row): User => ({ ...row, createdAt: row.createdAt.toISOString() })
@@ -39,14 +40,15 @@ export async function listUsers(trx: Transaction, page: PageRequest): Promise<Pa
  * Disables a user, or lets them in again. The lock comes first: a checkout in the middle of its decision holds the row
  * `FOR KEY SHARE`, so either it is visible to the review of leases afterwards or it sees that the user is disabled.
  *
- * @throws LeaseholdError `not-found`, `last-owner`
+ * @throws LeaseholdError `not-found`, `precondition-failed`, `last-owner`
  */
-export async function changeUser(trx: Transaction, id: UserId, { state }: ChangeUser, actor: Actor): Promise<User> {
+export async function changeUser(trx: Transaction, id: UserId, { state }: ChangeUser, actor: Actor, expectedVersion?: number): Promise<User> {
   await lockWithOwners(trx, id)
   const before = await readUser(trx, id)
+  expectVersion(before.version, expectedVersion)
   if (before.state === state) return before
   if (state === 'disabled' && before.owner && !(await otherOwner(trx, id))) throw new LeaseholdError('last-owner')
-  await sql`update account_user set state = ${state}::text where id = ${id}::uuid`.execute(trx)
+  await sql`update account_user set state = ${state}::text, version = version + 1 where id = ${id}::uuid`.execute(trx)
   await appendAudit(trx, { actor, action: state === 'disabled' ? 'user.disabled' : 'user.enabled', effect: 'permit', outcome: 'success', userId: id })
   if (state === 'disabled') await oweAccessReview(trx, { userId: id })
   return readUser(trx, id)
