@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ifMatchPattern } from './etag.ts'
 import { openPaths } from './openapi-open.ts'
 import { headerComponents, headersNamed, problemResponses, problemSchema } from './openapi-problems.ts'
 import { refusalsOf, takesIfMatch } from './refusals.ts'
@@ -88,5 +89,5 @@ const ifMatch: Json = {
   in: 'header',
   required: false,
   description: 'ETag of the version that is meant (RFC 9110 13.1.1); any other answers 412. Absent: any version.',
-  schema: { type: 'string', pattern: '^("\\d{1,9}"|\\*)$' },
+  schema: { type: 'string', pattern: ifMatchPattern },
 }
