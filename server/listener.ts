@@ -20,7 +20,7 @@ export interface Place {
 }
 
 /** Who sends slowly holds nothing for long: a request that has not arrived after `requestTimeout` is cut off within a second. */
-const limits = {
+const defaultLimits = {
   maxHeaderSize: 16_384,
   keepAliveTimeout: 65_000,
   headersTimeout: 10_000,
@@ -32,8 +32,9 @@ const limits = {
  * Listens for the API.
  *
  * @param certificate undefined: plain HTTP, for dev mode on loopback
+ * @param limits ms and bytes of what callers may send
  */
-export function listen(fetch: App['fetch'], { host, port, shared }: Place, certificate?: Certificate): Promise<Server> {
+export function listen(fetch: App['fetch'], { host, port, shared }: Place, certificate?: Certificate, limits = defaultLimits): Promise<Server> {
   const answer = getRequestListener(fetch, { overrideGlobalObjects: false })
   const server = certificate === undefined ? createServer(limits, answer) : createTlsServer({ ...limits, ...certificate, ...tlsRules }, answer)
   server.on('clientError', refuseUnreadable)
