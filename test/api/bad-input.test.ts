@@ -190,6 +190,14 @@ test('no query makes the API fail, whatever characters it holds', async () => {
   }
 })
 
+test('a moment is one whatever its offset, in the years that have four digits', async () => {
+  const ask = async (moment: string): Promise<number> => (await api.call('axe', 'GET', `/v1/audit/events?from=${encodeURIComponent(moment)}`)).status
+  for (const moment of ['1069-10-08T03:57:21-21:30', '2026-01-01T00:00:00+23:59', '0001-01-01T00:00:00Z', '9999-12-31T23:59:59.999Z'])
+    expect([moment, await ask(moment)]).toEqual([moment, 200])
+  for (const moment of ['0000-01-01T00:00:00Z', '9999-12-31T23:59:59-23:59', '0001-01-01T00:00:00+01:00', '2026-02-30T00:00:00Z', '2026-01-01'])
+    expect([moment, await ask(moment)]).toEqual([moment, 422])
+})
+
 describe('the answer', () => {
   test('is never cached and echoes a well-formed correlation id', async () => {
     for (const path of ['/v1/me', '/v1/leases', '/healthz', '/v1/nothing-here', '/v1/openapi.json']) {
