@@ -31,8 +31,13 @@ const found: string[] = []
 let cases = 0
 try {
   for (const phase of phases) {
-    const run = await fuzz(stack, schemathesis, { phase, seed, maxExamples, seconds: phase === 'fuzzing' || phase === 'stateful' ? seconds : undefined })
-    const faults = faultsOf(run, phase)
+    const run = await fuzz(stack, schemathesis, {
+      phases: [phase],
+      seed,
+      maxExamples,
+      seconds: phase === 'fuzzing' || phase === 'stateful' ? seconds : undefined,
+    })
+    const faults = faultsOf(run, [phase]).map((fault) => `${phase}: ${fault}`)
     if (faults.length > 0) process.stderr.write(run.output)
     const { generated } = run.report.test_cases
     console.log(`${faults.length === 0 ? 'ok  ' : 'FAIL'} ${run.report.running_time.toFixed(1).padStart(6)} s  ${phase}: ${generated} cases`)
