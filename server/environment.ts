@@ -60,7 +60,7 @@ export const Environment = z.object({
   LEASEHOLD_FAILURES_PER_MINUTE: count.optional(),
   LEASEHOLD_CORS_ORIGINS: z
     .string()
-    .refine((value) => listed(value).every((origin) => /^https?:/.test(origin) && parts(origin)?.origin === origin), {
+    .refine((value) => listed(value).every((origin) => /^https?:[^*]+$/.test(origin) && parts(origin)?.origin === origin), {
       error: 'must list origins, scheme://host or scheme://host:port',
     })
     .default(''),
