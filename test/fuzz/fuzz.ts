@@ -13,6 +13,8 @@ export type Phase = (typeof phases)[number]
 export interface Fuzzing {
   readonly phases: readonly Phase[]
   readonly seed: number
+  /** Who asks; absent: the owner `mia`. */
+  readonly user?: string
   /** Cases per operation; in the stateful phase, scenarios. */
   readonly maxExamples: number
   /** Fuzzing and stateful phases repeat until it is spent; absent: one round. */
@@ -33,19 +35,19 @@ export interface Report {
 const longest = 14 * 60_000
 
 /**
- * Runs phases of schemathesis against the API of a stack, as the owner `mia`.
+ * Runs phases of schemathesis against the API of a stack.
  *
  * @returns its report and its words; the token is in neither
  */
 export async function fuzz(
   stack: Stack,
   { command, args, env }: Schemathesis,
-  { phases: wanted, seed, maxExamples, seconds }: Fuzzing,
+  { phases: wanted, seed, user = 'mia', maxExamples, seconds }: Fuzzing,
 ): Promise<{ report: Report; output: string }> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'leasehold-fuzz-'))
   const file = path.join(folder, 'report.json')
   const config = path.join(import.meta.dirname, 'schemathesis.toml')
-  const token = await accessToken({ home: stack.home, user: 'mia', acr: 'mfa' })
+  const token = await accessToken({ home: stack.home, user, acr: 'mfa' })
   const options = [
     '--phases',
     wanted.join(','),

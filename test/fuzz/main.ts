@@ -8,7 +8,12 @@ import { findSchemathesis } from './schemathesis.ts'
  * The last line is the sum; it exits with 1 when something was found, or when schemathesis cannot be had.
  */
 const { values } = parseArgs({
-  options: { seed: { type: 'string', default: '1' }, 'max-examples': { type: 'string', default: '50' }, minutes: { type: 'string' } },
+  options: {
+    seed: { type: 'string', default: '1' },
+    'max-examples': { type: 'string', default: '50' },
+    minutes: { type: 'string' },
+    as: { type: 'string', default: 'mia' },
+  },
 })
 const whole = (name: string, value: string): number => {
   if (!/^[1-9]\d{0,5}$/.test(value)) throw new Error(`--${name} must be a whole number above 0`)
@@ -49,5 +54,5 @@ try {
 } finally {
   await stack.stop()
 }
-console.log(`fuzz api, seed ${seed}: ${cases} cases, ${found.length} faults${found.length === 0 ? '' : `; below: ${found.join(' | ')}`}`)
+console.log(`fuzz api as ${values.as}, seed ${seed}: ${cases} cases, ${found.length} faults${found.length === 0 ? '' : `; below: ${found.join(' | ')}`}`)
 process.exit(found.length === 0 ? 0 : 1)
