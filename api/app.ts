@@ -8,7 +8,7 @@ import { auditEventRoutes } from './audit-events.ts'
 import { createAuthenticate } from './authenticate.ts'
 import { checkoutRoutes } from './checkout.ts'
 import { connectorRoutes } from './connectors.ts'
-import { addCorsHeaders, isPreflight, preflightAnswer } from './cors.ts'
+import { addCorsHeaders } from './cors.ts'
 import { createCursors } from './cursor.ts'
 import { dutyRoutes } from './duties.ts'
 import { grantRoutes } from './grants.ts'
@@ -24,6 +24,7 @@ import { createLimits } from './limits.ts'
 import { meRoutes } from './me.ts'
 import { openApiOf, type AnyRouteSpec } from './openapi.ts'
 import { organizationRoutes, organizationSecretRoutes } from './organizations.ts'
+import { refuseOtherMethods } from './other-methods.ts'
 import type { Parts } from './parts.ts'
 import { peerCertificate, refuseOddHeaders } from './incoming.ts'
 import { principalRoutes } from './principals.ts'
@@ -136,23 +137,6 @@ export function createApp(parts: Parts): App {
   healthRoutes(app, parts, () => openApiOf(specs, parts.config.apiUrl))
   refuseOtherMethods(app, parts.config.corsOrigins)
   return app
-}
-
-/** What no route took, on the path of one: a browser that asks before it sends, or a method that there is none of. */
-function refuseOtherMethods(app: App, corsOrigins: readonly string[]): void {
-  const methods = new Map<string, Set<string>>()
-  for (const { path, method } of app.routes.filter((route) => route.method !== 'ALL')) {
-    const known = methods.get(path) ?? new Set()
-    for (const name of method === 'GET' ? ['GET', 'HEAD'] : [method]) known.add(name)
-    methods.set(path, known)
-  }
-  for (const [path, known] of methods) {
-    const allow = [...known]
-    app.all(path, (context) => {
-      if (!isPreflight(context.req.raw, corsOrigins)) throw new LeaseholdError('method-not-allowed', { allow })
-      return respond(preflightAnswer(allow), context.get('trace'))
-    })
-  }
 }
 
 /** The route that answered, as it was defined: what callers send makes no labels. */
