@@ -1,7 +1,7 @@
-import { createServer, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { Duplex } from 'node:stream'
-import { getRequestListener } from '@hono/node-server'
+import { getRequestListener, RequestError } from '@hono/node-server'
 import { answerHeaders } from '#api/answer-headers.ts'
 import type { App } from '#api/app.ts'
 
@@ -22,6 +22,8 @@ export interface Place {
 /** Who sends slowly holds nothing for long: a request that has not arrived after `requestTimeout` is cut off within a second. */
 const defaultLimits = {
   maxHeaderSize: 16_384,
+  // A request without Host is refused with our headers, not with Node's.
+  requireHostHeader: false,
   keepAliveTimeout: 65_000,
   headersTimeout: 10_000,
   requestTimeout: 15_000,
@@ -35,14 +37,20 @@ const defaultLimits = {
  * @param limits ms and bytes of what callers may send
  */
 export function listen(fetch: App['fetch'], { host, port, shared }: Place, certificate?: Certificate, limits = defaultLimits): Promise<Server> {
-  const answer = getRequestListener(fetch, { overrideGlobalObjects: false })
+  const answer = getRequestListener(fetch, { overrideGlobalObjects: false, errorHandler: refuseUnroutable })
   const server = certificate === undefined ? createServer(limits, answer) : createTlsServer({ ...limits, ...certificate, ...tlsRules }, answer)
   server.on('clientError', refuseUnreadable)
+  server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) =>
+    response.writeHead(417, { ...answerHeaders, connection: 'close' }).end(),
+  )
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen({ port, host, reusePort: shared }, () => resolve(server))
   })
 }
+
+/** A request that the API never sees, for want of a usable Host header. */
+const refuseUnroutable = (error: unknown): Response => new Response(null, { status: error instanceof RequestError ? 400 : 500, headers: answerHeaders })
 
 const statusOf: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',

@@ -29,7 +29,14 @@ test('a TLS listener asks callers for a certificate, shows it to the API and jud
 })
 
 describe('a plain listener', () => {
-  const limits = { maxHeaderSize: 16_384, keepAliveTimeout: 65_000, headersTimeout: 300, requestTimeout: 600, connectionsCheckingInterval: 50 }
+  const limits = {
+    maxHeaderSize: 16_384,
+    requireHostHeader: false,
+    keepAliveTimeout: 65_000,
+    headersTimeout: 300,
+    requestTimeout: 600,
+    connectionsCheckingInterval: 50,
+  }
   let server: Server
   let failed: unknown
   beforeAll(async () => {
@@ -52,6 +59,9 @@ describe('a plain listener', () => {
 
   test.each([
     ['what is no HTTP', 'hello\r\n\r\n', '400'],
+    ['a request without Host', 'GET / HTTP/1.1\r\nconnection: close\r\n\r\n', '400'],
+    ['a Host that is none', 'GET / HTTP/1.1\r\nhost: a/b c\r\nconnection: close\r\n\r\n', '400'],
+    ['an expectation', `${head}expect: the impossible\r\n\r\n`, '417'],
     ['a body of two lengths', `${head}content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`, '400'],
     ['more than 16 KiB of headers', `${head}x-long: ${'x'.repeat(16_384)}\r\n\r\n`, '431'],
     ['headers that do not end', 'POST /body HTTP/1.1\r\nhost: x\r\n', '408'],
