@@ -33,6 +33,17 @@ export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoop
       counted: 'checkout',
       asked: ({ durationMinutes: minutes }) => ({ minutes }),
       findAtOnce: true,
+      refuses: [
+        'identity-disabled',
+        'identity-checked-out',
+        'max-concurrent-sessions',
+        'identity-rotating',
+        'identity-draining',
+        'identity-awaiting-rotation',
+        'host-required',
+        'organization-secret-not-found',
+        'decryption-failed',
+      ],
       find: async (trx, { caller, params, body, idempotency }) => {
         const leaseId = leaseIdOf(caller, idempotency as Idempotency)
         const [facts, silence] = await Promise.all([readCheckoutFacts(trx, params.id, leaseId), temporalSilence(trx)])
