@@ -15,6 +15,8 @@ let items: Readonly<Record<string, string>>
 const unversioned = {
   '/v1/organizations/{id}/secret': 'it is set once: a second PUT answers 409',
   '/v1/identity-groups/{id}/grants/{grantId}': 'a grant is never changed, only closed',
+  '/v1/roles/{id}/assignments/{assignmentId}': 'an assignment is never changed, only ended',
+  '/v1/idp-groups/{id}/members/{idpUserId}': 'a membership is there or not',
 }
 
 beforeAll(async () => {
@@ -23,7 +25,11 @@ beforeAll(async () => {
   for (const [path, operations] of Object.entries(paths))
     for (const method of ['put', 'patch', 'delete']) if (method in operations && !(path in unversioned)) changes.push([path, method.toUpperCase()])
   const organization = `/v1/organizations/${world.organizationId}`
+  const made = async (path: string, body: object) => `${path}/${(await world.post('mia', path, body)).body.id}`
   items = {
+    '/v1/roles/{id}': await made('/v1/roles', { name: 'versioned', permissions: [] }),
+    '/v1/idp-users/{id}': await made('/v1/idp-users', { email: 'versioned@acme.example' }),
+    '/v1/idp-groups/{id}': await made('/v1/idp-groups', { name: 'versioned' }),
     '/v1/organizations/{id}': organization,
     '/v1/organizations/{id}/step-up': `${organization}/step-up`,
     '/v1/identity-groups/{id}': `/v1/identity-groups/${world.vaultId}`,
