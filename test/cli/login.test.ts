@@ -76,6 +76,14 @@ describe('leasehold login', () => {
     expect((await run('login', '--max-age', 'soon')).code).toBe(1)
   })
 
+  test('remembers where it was, so that the next one needs no addresses', async () => {
+    env = { LEASEHOLD_HOME: folder, LEASEHOLD_CONFIG_HOME: folder }
+    expect(await run('login')).toEqual({ code: 1, out: '', err: expect.stringMatching(/^say who logs people in/) })
+    expect((await logIn('ola', ['--issuer', stack.urls.issuer, '--api', `${stack.urls.api}/`])).code).toBe(0)
+    expect((await logIn('ola', ['--acr', 'mfa'])).code).toBe(0)
+    expect((await run('duties', 'reconcile')).code).toBe(0)
+  })
+
   test('says so when the issuer answers a weaker login than was asked for', async () => {
     const login = startLeasehold(env, 'login', '--no-browser', '--acr', 'mfa')
     const url = new URL(await printedUrl(login))
