@@ -7,6 +7,7 @@ import { apiClient } from '#stack/api-client.ts'
 import { readHome, type Home } from '#stack/home.ts'
 import { oneTimeCode, readUser } from '#stack/oidc-users.ts'
 import { startStack, type Stack } from '#stack/test-stack.ts'
+import { startIssuer } from '../api/issuer.ts'
 import { openBrowser, type Browser } from '../support/browser.ts'
 import { leasehold, printedUrl, startLeasehold, type Ended } from './leasehold.ts'
 
@@ -139,6 +140,13 @@ describe('what comes back from the browser', () => {
 
   test('an issuer that is not there is said to be silent', async () => {
     expect(await run('login', '--no-browser', '--issuer', 'http://127.0.0.1:9')).toEqual({ code: 1, out: '', err: 'the issuer does not answer\n' })
+  })
+
+  test('an issuer without TLS elsewhere, or whose login page is none, gets nobody', async () => {
+    expect((await run('login', '--no-browser', '--issuer', 'http://issuer.example')).code).toBe(1)
+    const odd = await startIssuer({ authorization_endpoint: 'file:///etc/passwd' })
+    expect(await run('login', '--no-browser', '--issuer', odd.url)).toEqual({ code: 1, out: '', err: 'the issuer has no page to log in at\n' })
+    await odd.stop()
   })
 
   const changes: readonly (readonly [what: string, name: string, value: string])[] = [
