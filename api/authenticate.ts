@@ -9,6 +9,7 @@ import { admitByEmail } from '#store/link.ts'
 import { findLogin } from '#store/principal.ts'
 import { createTokenCheck, RefusedLoginError, type AccessToken } from './access-token.ts'
 import { checkProof, type ProofRules } from './dpop.ts'
+import type { Limits } from './limits.ts'
 import type { Parts } from './parts.ts'
 import type { Trace } from './trace.ts'
 
@@ -43,9 +44,9 @@ export type Authenticate = (request: Request, trace: Trace, certificate: PeerCer
  * that is configured.
  * A refusal of a known person's token is written to the log of that account.
  *
- * @throws LeaseholdError `invalid-request`, `invalid-token`, `invalid-dpop-proof`, `use-dpop-nonce`, `forbidden` (nobody of ours), `dependency-unavailable`
+ * @throws LeaseholdError `invalid-request`, `invalid-token`, `invalid-dpop-proof`, `use-dpop-nonce`, `forbidden` (nobody of ours), `rate-limited` (too many of these), `dependency-unavailable`
  */
-export function createAuthenticate(parts: Parts): Authenticate {
+export function createAuthenticate(parts: Parts, limits: Limits): Authenticate {
   const { config, db } = parts
   const logins = new Map<string, Login>()
   const check = createTokenCheck({
@@ -59,17 +60,22 @@ export function createAuthenticate(parts: Parts): Authenticate {
   const proofRules: ProofRules = { nonces: parts.nonces, nonceRequired: config.dpopNonceRequired, remember: (digest) => rememberProof(db, digest) }
 
   return async function authenticate(request, trace, certificate) {
-    const { scheme, token } = credentialsOf(request.headers.get('authorization'))
     let claims: AccessToken
     try {
+      const { scheme, token } = credentialsOf(request.headers.get('authorization'))
       claims = await check(token)
       await checkBinding({ scheme, token, claims, request, certificate })
     } catch (error) {
+      // Asking for a nonce is no failure.
+      if (error instanceof RefusedLoginError && error.code !== 'use-dpop-nonce') limits.failure(trace.ip, error.claims)
       await recordFailure(error, trace)
       throw error
     }
     const login = (await loginOf(claims)) ?? (await admitByEmail(db, claims, trace))
-    if (login === undefined) throw new LeaseholdError('forbidden')
+    if (login === undefined) {
+      limits.failure(trace.ip, claims)
+      throw new LeaseholdError('forbidden')
+    }
     return { ...login, token: claims, actor: { ...actorOf(login.userId, claims, trace), decisionId: uuidv7() } }
   }
 

@@ -10,7 +10,7 @@ import { endOverdueLeases } from '#store/release-lease.ts'
 import { temporalSilence } from '#store/relay-state.ts'
 import type { Login } from './authenticate.ts'
 import type { Idempotency } from './idempotency.ts'
-import { fetchKeyRing } from './key-ring.ts'
+import { fetchKeyRing, withUpgrade, type KeyRing } from './key-ring.ts'
 import type { Parts } from './parts.ts'
 import { presentLease } from './present-lease.ts'
 import { reply, type DefineRoute, type RouteContext } from './route.ts'
@@ -33,6 +33,17 @@ export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoop
       counted: 'checkout',
       asked: ({ durationMinutes: minutes }) => ({ minutes }),
       findAtOnce: true,
+      refuses: [
+        'identity-disabled',
+        'identity-checked-out',
+        'max-concurrent-sessions',
+        'identity-rotating',
+        'identity-draining',
+        'identity-awaiting-rotation',
+        'host-required',
+        'organization-secret-not-found',
+        'decryption-failed',
+      ],
       find: async (trx, { caller, params, body, idempotency }) => {
         const leaseId = leaseIdOf(caller, idempotency as Idempotency)
         const [facts, silence] = await Promise.all([readCheckoutFacts(trx, params.id, leaseId), temporalSilence(trx)])
@@ -47,7 +58,7 @@ export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoop
       const ring = await fetchKeyRing(vaultKeys, facts)
       const reason = ring.sealReason(identityId, body.reason)
       if (facts.overdue.length > 0) await inAccount((trx) => endOverdueLeases(trx, identityId, { kind: 'system', id: 'checkout' }))
-      const request: LeaseRequest = {
+      const request = {
         leaseId,
         identityId,
         vault: { vaultId, organizationId },
@@ -58,9 +69,8 @@ export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoop
         actor,
         requestHash: idempotency.requestHash,
         reason,
-        open: ring.openValue,
       }
-      const { lease, credential, replayed } = await decideWhenFree(inAccount, vaultKeys, request)
+      const { lease, credential, replayed } = await decideWhenFree(inAccount, vaultKeys, request, ring)
       // crash point: checkout committed
       wakeLoops()
       const shown = presentLease(leaseId, lease, { holder: principal.name ?? principal.sub, reason: body.reason, endedBy: null })
@@ -94,12 +104,14 @@ const tries = 3
 async function decideWhenFree(
   inAccount: RouteContext<unknown, unknown, unknown, unknown>['inAccount'],
   vaultKeys: Parts['vaultKeys'],
-  first: LeaseRequest,
+  request: Omit<LeaseRequest, 'open'>,
+  first: KeyRing,
 ): Promise<Checkout> {
-  let request = first
+  let ring = first
   for (let left = tries; ; left -= 1) {
     try {
-      return await inAccount((trx) => acquireLease(trx, request))
+      const { openValue: open } = ring
+      return await inAccount(withUpgrade(ring, request.actor, (trx) => acquireLease(trx, { ...request, open })))
     } catch (error) {
       if (left === 1 || !(error instanceof LeaseholdError) || error.code !== 'busy') throw error
     }
@@ -107,6 +119,6 @@ async function decideWhenFree(
     const refusal = facts.replayOf === null ? checkoutRefusal(facts, request.hostId, facts.now) : undefined
     if (refusal !== undefined) throw new LeaseholdError(refusal.code, refusal.facts)
     // The value may be sealed under another key by now.
-    request = { ...request, open: (await fetchKeyRing(vaultKeys, facts)).openValue }
+    ring = await fetchKeyRing(vaultKeys, facts)
   }
 }

@@ -119,4 +119,5 @@ export async function counting<T>(
   }
 }
 
-const isRefusal = (error: unknown): boolean => error instanceof LeaseholdError && errors[error.code].status < 500
+/** Decided against, or turned away at a lock: whatever was begun is undone. */
+const isRefusal = (error: unknown): boolean => error instanceof LeaseholdError && (errors[error.code].status < 500 || error.code === 'busy')

@@ -25,6 +25,8 @@ export function idpGroupRoutes(route: DefineRoute, parts: Parts): void {
       summary: 'Create a group',
       body: CreateIdpGroup,
       answers: { 201: IdpGroup },
+      versioned: true,
+      refuses: ['already-exists'],
       idempotent: true,
     },
     async (context) => {
@@ -40,7 +42,7 @@ export function idpGroupRoutes(route: DefineRoute, parts: Parts): void {
     async ({ query, inAccount }) => reply(200, await inAccount((trx) => listGroups(trx, pageFrom(query)))),
   )
   route(
-    { method: 'get', path: '/v1/idp-groups/:id', action: 'directory.read', summary: 'Read a group', params, answers: { 200: IdpGroup }, find },
+    { method: 'get', path: '/v1/idp-groups/:id', action: 'directory.read', summary: 'Read a group', params, answers: { 200: IdpGroup }, versioned: true, find },
     ({ found }) => reply(200, found.group, etag(found.group)),
   )
   route(
@@ -52,6 +54,8 @@ export function idpGroupRoutes(route: DefineRoute, parts: Parts): void {
       params,
       body: ChangeIdpGroup,
       answers: { 200: IdpGroup },
+      versioned: true,
+      refuses: ['already-exists'],
       find,
     },
     async ({ params: { id }, body, principal: caller, actor, request, inAccount }) => {
@@ -67,6 +71,8 @@ export function idpGroupRoutes(route: DefineRoute, parts: Parts): void {
       summary: 'Delete a group; its memberships, grants and roles end',
       params,
       answers: { 204: null },
+      versioned: true,
+      refuses: ['last-owner'],
       find,
     },
     async ({ params: { id }, principal: caller, actor, request, inAccount }) => {
@@ -100,6 +106,7 @@ function memberRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       summary: 'Put somebody into a group',
       params: memberParams,
       answers: { 204: null },
+      refuses: ['members-follow-claims'],
       find: findMember,
     },
     async ({ params: { id, idpUserId }, principal: caller, actor, inAccount }) => {
@@ -115,6 +122,7 @@ function memberRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       summary: 'Take somebody out of a group, from the next request on',
       params: memberParams,
       answers: { 204: null },
+      refuses: ['members-follow-claims', 'last-owner'],
       find: findMember,
     },
     async ({ params: { id, idpUserId }, principal: caller, actor, inAccount }) => {

@@ -23,6 +23,8 @@ export function idpUserRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       summary: 'Create a directory record; the first login with this verified email is linked to it',
       body: CreateIdpUser,
       answers: { 201: IdpUser },
+      versioned: true,
+      refuses: ['already-exists'],
       idempotent: true,
     },
     async (context) => {
@@ -38,7 +40,16 @@ export function idpUserRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
     async ({ query, inAccount }) => reply(200, await inAccount((trx) => listIdpUsers(trx, pageFrom(query)))),
   )
   route(
-    { method: 'get', path: '/v1/idp-users/:id', action: 'directory.read', summary: 'Read a directory record', params, answers: { 200: IdpUser }, find },
+    {
+      method: 'get',
+      path: '/v1/idp-users/:id',
+      action: 'directory.read',
+      summary: 'Read a directory record',
+      params,
+      answers: { 200: IdpUser },
+      versioned: true,
+      find,
+    },
     ({ found }) => reply(200, found.idpUser, etag(found.idpUser)),
   )
   route(
@@ -50,6 +61,8 @@ export function idpUserRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       params,
       body: ChangeIdpUser,
       answers: { 200: IdpUser },
+      versioned: true,
+      refuses: ['last-owner'],
       find,
     },
     async ({ params: { id }, body, actor, request, inAccount }) => {

@@ -36,6 +36,15 @@ export interface ApiSettings {
   readonly natsUrl: string
   /** Standard checkouts stop when the relay has heard nothing from Temporal for so long. */
   readonly temporalSilenceMinutes: number
+  readonly rates: {
+    /** Requests of one caller: in the long run, and at once after a rest. */
+    readonly perSecond: number
+    readonly burst: number
+    /** Failed authentications of one address and user. */
+    readonly failuresPerMinute: number
+  }
+  /** Origins (RFC 6454) whose scripts may read answers; none by default. */
+  readonly corsOrigins: readonly string[]
 }
 
 /** What the routes work with; made by the role, one per process. */
@@ -50,6 +59,8 @@ export interface Parts {
   readonly db: Db
   /** Key of the hashes that tell whether two requests are the same one; the same in every process. */
   readonly requestHashKey: KeyObject
+  /** Key of the seals on cursors; the same in every process. */
+  readonly cursorKey: KeyObject
   readonly nonces: Nonces
   readonly vaultKeys: VaultKeys
   readonly organizationSecrets: OrganizationSecrets

@@ -19,7 +19,17 @@ const find = async (trx: Transaction, { params: { id } }: { readonly params: z.i
 /** Roles: sets of permissions (S2 "Prerequisites and permission model"). */
 export function roleRoutes(route: DefineRoute, parts: Parts): void {
   route(
-    { method: 'post', path: '/v1/roles', action: 'role.create', summary: 'Create a role', body: CreateRole, answers: { 201: Role }, idempotent: true },
+    {
+      method: 'post',
+      path: '/v1/roles',
+      action: 'role.create',
+      summary: 'Create a role',
+      body: CreateRole,
+      answers: { 201: Role },
+      versioned: true,
+      refuses: ['already-exists'],
+      idempotent: true,
+    },
     async (context) => {
       const role = await createOnce(context, {
         make: (trx, id) => createRole(trx, id, context.body, context.actor),
@@ -32,11 +42,23 @@ export function roleRoutes(route: DefineRoute, parts: Parts): void {
     { method: 'get', path: '/v1/roles', action: 'role.read', summary: 'List roles', query: PageQuery, answers: { 200: pageOf(Role) } },
     async ({ query, inAccount }) => reply(200, await inAccount((trx) => listRoles(trx, pageFrom(query)))),
   )
-  route({ method: 'get', path: '/v1/roles/:id', action: 'role.read', summary: 'Read a role', params, answers: { 200: Role }, find }, ({ found }) =>
-    reply(200, found.role, etag(found.role)),
+  route(
+    { method: 'get', path: '/v1/roles/:id', action: 'role.read', summary: 'Read a role', params, answers: { 200: Role }, versioned: true, find },
+    ({ found }) => reply(200, found.role, etag(found.role)),
   )
   route(
-    { method: 'patch', path: '/v1/roles/:id', action: 'role.update', summary: 'Change a role', params, body: ChangeRole, answers: { 200: Role }, find },
+    {
+      method: 'patch',
+      path: '/v1/roles/:id',
+      action: 'role.update',
+      summary: 'Change a role',
+      params,
+      body: ChangeRole,
+      answers: { 200: Role },
+      versioned: true,
+      refuses: ['already-exists'],
+      find,
+    },
     async ({ params: { id }, body, principal: caller, actor, request, inAccount }) => {
       const { role, review } = await inAccount((trx) => changeRole(trx, { id, caller, actor, expectedVersion: ifMatch(request) }, body))
       await reviewUsers(inAccount, review, actor)
@@ -45,7 +67,17 @@ export function roleRoutes(route: DefineRoute, parts: Parts): void {
     },
   )
   route(
-    { method: 'delete', path: '/v1/roles/:id', action: 'role.delete', summary: 'Delete a role that nobody holds', params, answers: { 204: null }, find },
+    {
+      method: 'delete',
+      path: '/v1/roles/:id',
+      action: 'role.delete',
+      summary: 'Delete a role that nobody holds',
+      params,
+      answers: { 204: null },
+      versioned: true,
+      refuses: ['in-use'],
+      find,
+    },
     async ({ params: { id }, principal: caller, actor, request, inAccount }) => {
       await inAccount((trx) => deleteRole(trx, { id, caller, actor, expectedVersion: ifMatch(request) }))
       return reply(204, null)
@@ -64,6 +96,7 @@ function assignmentRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       params,
       body: CreateRoleAssignment,
       answers: { 201: RoleAssignment },
+      refuses: ['already-exists'],
       idempotent: true,
       find: async (trx, request) => {
         const { organizationId = null } = request.body
@@ -117,6 +150,7 @@ function assignmentRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       summary: 'Take a role away, from the next request on',
       params: itemParams,
       answers: { 204: null },
+      refuses: ['last-owner'],
       find: findAssignment,
     },
     async ({ params: { id: roleId, assignmentId: id }, principal: caller, actor, inAccount }) => {

@@ -2,6 +2,7 @@ import type { z } from 'zod'
 import type { Resource } from '#policy/decide.ts'
 import type { Action } from '#policy/rules.ts'
 import type { Actor } from '#schemas/audit-event.ts'
+import type { ErrorCode } from '#schemas/errors.ts'
 import type { Principal } from '#schemas/principal.ts'
 import type { Transaction } from '#store/connection.ts'
 import type { AccessToken } from './access-token.ts'
@@ -32,6 +33,12 @@ export interface RouteSpec<Params, Query, Body, Found> {
   readonly asked?: (body: Body) => { readonly minutes: number }
   /** Every outcome is counted, a denial too. */
   readonly counted?: 'checkout'
+  /** It has a limit of its own, and the caller's does not count it (break-glass). */
+  readonly ownLimit?: true
+  /** The item has a version: answers with it carry an ETag, and changes of it take If-Match (412). */
+  readonly versioned?: true
+  /** Codes that this route may answer besides those that follow from its shape (api/refusals.ts). */
+  readonly refuses?: readonly ErrorCode[]
   /** The request needs an Idempotency-Key; `context.idempotency` is there. */
   readonly idempotent?: true
   /**

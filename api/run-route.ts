@@ -10,7 +10,10 @@ import { parseJson, readBody, validate } from './body.ts'
 import { askPolicies, counting, questionOf } from './enforce.ts'
 import { followClaims } from './follow-claims.ts'
 import { idempotencyKeyOf, requestHashOf, type Idempotency } from './idempotency.ts'
+import type { ReservedUse } from '#store/use-grant.ts'
+import type { createCursors } from './cursor.ts'
 import type { Lanes } from './lanes.ts'
+import type { Limits } from './limits.ts'
 import type { Parts } from './parts.ts'
 import { reply, type Reply, type RouteContext, type RouteSpec } from './route.ts'
 import { requireLogin, stepUpRuleFor } from './step-up.ts'
@@ -23,7 +26,13 @@ const empty = z.strictObject({})
  * is done to, the decision, and the handler.
  */
 export async function runRoute<P, Q, B, F>(
-  tools: { readonly parts: Parts; readonly authenticate: Authenticate; readonly lanes: Lanes },
+  tools: {
+    readonly parts: Parts
+    readonly authenticate: Authenticate
+    readonly limits: Limits
+    readonly cursors: ReturnType<typeof createCursors>
+    readonly lanes: Lanes
+  },
   spec: RouteSpec<P, Q, B, F>,
   handler: (context: RouteContext<P, Q, B, F>) => Promise<Reply | Response> | Reply | Response,
   incoming: { readonly request: Request; readonly params: Record<string, string>; readonly trace: Trace; readonly certificate: PeerCertificate },
@@ -32,7 +41,9 @@ export async function runRoute<P, Q, B, F>(
   const { request, trace, certificate } = incoming
   const text = await readBody(request)
   const caller = await tools.authenticate(request, trace, certificate)
-  const input = readInput(spec, incoming, text)
+  if (spec.ownLimit === undefined) tools.limits.request(caller.userId)
+  const cursors = tools.cursors(caller.accountId, spec.path)
+  const input = cursors.open(readInput(spec, incoming, text))
   const idempotency = spec.idempotent ? identify(tools.parts, spec, caller.userId, input, request) : undefined
   const look = spec.findAtOnce ? askInAccount : inAccount
   const see = () =>
@@ -58,7 +69,7 @@ export async function runRoute<P, Q, B, F>(
     const obligations = await askPolicies(tools.parts, principal, question)
     requireLogin(stepUp, caller.token, tools.parts.config)
     requireLogin(obligations.login, caller.token, tools.parts.config)
-    return await counting(tools.parts, caller, { action: spec.action, resource: question.resource }, obligations, async (reserved) =>
+    const act = (reserved: ReservedUse | undefined) =>
       handler({
         principal,
         actor: { ...caller.actor, decisionId: reserved?.decisionId ?? caller.actor.decisionId },
@@ -70,8 +81,9 @@ export async function runRoute<P, Q, B, F>(
         token: caller.token,
         request,
         inAccount: inLane(tools.lanes, spec, found, (decide) => inAccount(db, caller.accountId, decide)),
-      }),
-    )
+      })
+    const answer = await counting(tools.parts, caller, { action: spec.action, resource: question.resource }, obligations, async (reserved) => act(reserved))
+    return cursors.seal(input, answer)
   } catch (error) {
     if (error instanceof LeaseholdError && error.code === 'decryption-failed') await alarmTampering(tools.parts, caller, found)
     // Authority is read again behind the locks; what is denied there is a denial like any other, and so is a weak login.
@@ -150,8 +162,6 @@ function identify<P, Q, B, F>(
 export function respond(answer: Reply | Response, trace: Trace): Response {
   const response = answer instanceof Response ? answer : toResponse(answer)
   response.headers.set('x-correlation-id', trace.correlationId)
-  if (!response.headers.has('cache-control')) response.headers.set('cache-control', 'no-store')
-  response.headers.set('x-content-type-options', 'nosniff')
   return response
 }
 

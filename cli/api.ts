@@ -15,6 +15,8 @@ export interface ApiOptions {
 
 interface Problem {
   readonly title?: string
+  readonly detail?: string
+  readonly errors?: readonly { readonly path: string; readonly message: string }[]
   readonly hint?: string
   readonly code?: string
   readonly acrValues?: string
@@ -33,18 +35,30 @@ export const withApi = (command: Command): Command =>
     .option('--token-file <file>', 'file with an access token; absent: LEASEHOLD_TOKEN, or the login of `leasehold login`')
     .option('--as <user>', 'log in as a seeded user of the stack of this machine')
 
-/** @throws Error with the title and hint of the problem when the API refuses, and with what to run when a stronger login is needed */
-export async function callApi<T>(options: ApiOptions, method: 'GET' | 'POST', path: string): Promise<T> {
+/** What a POST sends besides. */
+export interface Sent {
+  readonly body: unknown
+  readonly idempotencyKey?: string
+}
+
+/** @throws Error with the detail, faults and hint of the problem when the API refuses, and with what to run when a stronger login is needed */
+export async function callApi<T>(options: ApiOptions, method: 'GET' | 'POST', path: string, sent?: Sent): Promise<T> {
   const { api, send } = await callerOf(options)
-  const response = await send({ method, url: new URL(api + path) })
+  const response = await send({ method, url: new URL(api + path), ...(sent === undefined ? {} : contentOf(sent)) })
   const body = (await response.json().catch(() => ({}))) as T & Problem
   if (!response.ok) throw new Error(refusal(response.status, body))
   return body
 }
 
+function contentOf({ body, idempotencyKey }: Sent): Pick<ApiRequest, 'headers' | 'body'> {
+  const headers = new Headers({ 'content-type': 'application/json', ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }) })
+  return { headers, body: JSON.stringify(body) }
+}
+
 /** What a person can do about it (RFC 9470: the same call works after the login that the API asks for). */
-export function refusal(status: number, { title = '', hint = '', code, acrValues, maxAgeSeconds }: Problem): string {
-  if (code !== 'insufficient-user-authentication') return `${status} ${title}. ${hint}`.trimEnd()
+export function refusal(status: number, { title = '', detail = title, hint = '', errors = [], code, acrValues, maxAgeSeconds }: Problem): string {
+  const faults = errors.map(({ path, message }) => ` ${path} ${message}.`).join('')
+  if (code !== 'insufficient-user-authentication') return `${status} ${detail}.${faults} ${hint}`.trimEnd()
   const flags = [...(acrValues === undefined ? [] : [`--acr ${acrValues}`]), ...(maxAgeSeconds === undefined ? [] : [`--max-age ${maxAgeSeconds}`])]
   return `${status} ${title}. Run: ${['leasehold login', ...flags].join(' ')}`
 }
@@ -52,7 +66,7 @@ export function refusal(status: number, { title = '', hint = '', code, acrValues
 async function callerOf(options: ApiOptions): Promise<Caller> {
   const token = await givenToken(options)
   if (token !== undefined) {
-    return { api: apiPlace(options.api), send: ({ method, url }) => fetch(url, { method, redirect: 'error', headers: { authorization: `Bearer ${token}` } }) }
+    return { api: apiPlace(options.api), send: (request) => bearerRequest(token, request) }
   }
   const login = storedLogin()
   if (login === undefined) throw new Error('log in first: leasehold login (or say as whom: --as, --token-file, LEASEHOLD_TOKEN)')
@@ -60,6 +74,11 @@ async function callerOf(options: ApiOptions): Promise<Caller> {
   if (told !== undefined && apiPlace(told) !== login.api) throw new Error(`your login is for ${login.api}; run: leasehold login --api ${told}`)
   const bound = { accessToken: login.accessToken, dpopKey: await ownKey() }
   return { api: login.api, send: (request) => boundRequest(bound, request) }
+}
+
+function bearerRequest(token: string, { method, url, headers = new Headers(), body }: ApiRequest): Promise<Response> {
+  headers.set('authorization', `Bearer ${token}`)
+  return fetch(url, { method, redirect: 'error', headers, ...(body === undefined ? {} : { body }) })
 }
 
 async function givenToken({ as, tokenFile }: ApiOptions): Promise<string | undefined> {

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { addDevToken } from './commands/dev-token.ts'
 import { addDuties } from './commands/duties.ts'
+import { addImport } from './commands/import.ts'
 import { addLogin } from './commands/login.ts'
 import { addStatus } from './commands/status.ts'
 
@@ -9,6 +10,7 @@ const program = new Command('leasehold').description('Privileged access as lease
 addStatus(program)
 addLogin(program)
 addDuties(program)
+addImport(program)
 addDevToken(program.command('dev').description('help for development stacks'))
 
 program.parseAsync().catch((error: unknown) => {

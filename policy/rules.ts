@@ -38,6 +38,7 @@ export const rules = {
   'organization.delete': organizations,
   'organization.set-secret': organizations,
   'organization.rotate-secret': organizations,
+  'organization.import-legacy': organizations,
   'organization.set-step-up': organizations,
 
   'vault.list': { ...view, collection: true },
@@ -76,6 +77,7 @@ export const rules = {
   'identity.create': manage,
   'identity.update': manage,
   'identity.delete': manage,
+  'identity.move': manage,
   'identity.reveal': { anyOf: ['pam_vaults.view'], andGrant: 'view_credentials', mapping: true, stepUp: 'reveal', visible: 'vault.read' },
   'identity.checkout': { anyOf: ['pam_vaults.view'], andGrant: 'checkout', mapping: true, stepUp: 'checkout', visible: 'vault.read' },
   'identity.rotate': manage,

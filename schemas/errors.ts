@@ -40,6 +40,7 @@ export const errors = {
   'no-idp-user-mapping': row(403, 'No IDP user mapping', 'Create an IDP user with the same verified email, or use an account owner role.'),
   'inject-only': row(403, 'This credential is never shown', 'Start a session instead; the credential is injected at the target.'),
   'not-found': row(404, 'Not found', 'Check the id; what you may not see answers the same.'),
+  'method-not-allowed': row(405, 'This resource has no such method', 'Use one of the methods in Allow.'),
   'identity-checked-out': row(409, 'Identity is already checked out', 'Wait for the checkin or ask the holder to check in.', true),
   'max-concurrent-sessions': row(409, 'Maximum concurrent sessions reached', 'Wait for a checkin or raise the maximum of concurrent sessions.', true),
   'identity-rotating': row(409, 'The password of this identity is being changed on the target', 'Try again in a few seconds.', true),
@@ -72,6 +73,11 @@ export const errors = {
     'Organization secret not found',
     'An administrator must set the organization secret: PUT /v1/organizations/{id}/secret.',
   ),
+  'legacy-closed': row(
+    409,
+    'This organization is not open for legacy rows',
+    'An administrator opens it with POST /v1/organizations/{id}/legacy-import/open; once it was closed, that is final.',
+  ),
   'reencryption-running': row(
     409,
     'Values are still being sealed under the newest organization secret',
@@ -87,6 +93,7 @@ export const errors = {
   'stale-state': row(409, 'The state has changed meanwhile', 'Read it again.', true),
   'precondition-failed': row(412, 'The resource has changed meanwhile', 'Read it again and repeat the change with the new ETag.'),
   'payload-too-large': row(413, 'The request body is too large', 'Send at most 256 KiB.'),
+  'unsupported-media-type': row(415, 'The request body has a media type that is not read here', 'Send application/json in UTF-8, without Content-Encoding.'),
   'validation-failed': row(422, 'The request has invalid values', 'Correct the fields named in errors.'),
   'idempotency-key-reused': row(422, 'This Idempotency-Key was used for another request', 'Use a fresh Idempotency-Key for a new request.'),
   'identity-has-no-hosts': row(422, 'This identity has no hosts', 'Add a host, or rotate with vaultOnly and set the password on the target yourself.'),
@@ -129,6 +136,8 @@ export interface ErrorFacts {
   readonly ask?: readonly string[]
   /** Policies that denied it, by id. */
   readonly policies?: readonly string[]
+  /** Methods that the resource has, sent as Allow. */
+  readonly allow?: readonly string[]
 }
 
 /** The only error that our own code throws on purpose. `cause` is for logs of the process and never sent. */

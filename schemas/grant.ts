@@ -9,11 +9,13 @@ export type PrincipalRef = z.infer<typeof PrincipalRef>
 const level = z.enum(['view_vault', 'view_credentials', 'checkout'])
 
 /** Vault access for a user or group of the identity provider (S2 "Granting vault access"). */
-export const CreateGrant = z.strictObject({
-  principal: PrincipalRef,
-  level,
-  expiresAt: moment.nullable().optional().meta({ description: 'When the access ends by itself; must be in the future' }),
-})
+export const CreateGrant = z
+  .strictObject({
+    principal: PrincipalRef,
+    level,
+    expiresAt: moment.nullable().optional().meta({ description: 'When the access ends by itself; must be in the future' }),
+  })
+  .meta({ examples: [{ principal: { type: 'group', id: '01980000-0000-7000-8000-000000000005' }, level: 'checkout', expiresAt: '2099-12-31T23:59:59Z' }] })
 export type CreateGrant = z.infer<typeof CreateGrant>
 
 export const Grant = z.object({

@@ -11,6 +11,7 @@ export const User = z.object({
   email: z.string().nullable(),
   owner: z.boolean().meta({ description: 'Account owners hold every permission' }),
   state: z.enum(['active', 'disabled']).meta({ description: 'disabled: every request is refused from the next one on, and open leases end' }),
+  version: z.number().int().meta({ description: 'The ETag' }),
   createdAt: moment,
 })
 export type User = z.infer<typeof User>

@@ -1,6 +1,7 @@
 import { createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
 import type { Server } from 'node:http'
 import { sql } from 'kysely'
+import { answerHeaders } from '#api/answer-headers.ts'
 import { createApp, type App } from '#api/app.ts'
 import { createNonces } from '#api/dpop-nonce.ts'
 import type { Parts } from '#api/parts.ts'
@@ -50,6 +51,7 @@ export async function startApiRole({ config, credentials, trust, certificate, lo
     organizationSecrets,
     vaultKeys: createVaultKeys(organizationSecrets),
     requestHashKey: sharedKey(credentials.tenantSalt, 'leasehold/request-hash'),
+    cursorKey: sharedKey(credentials.tenantSalt, 'leasehold/cursor'),
     nonces: createNonces(sharedKey(credentials.tenantSalt, 'leasehold/dpop-nonce')),
     signingKeys: () => transit.jwks('connector-signing'),
     wakeLoops: createWake(db),
@@ -105,7 +107,7 @@ function createWake(db: Db): () => void {
 function besideMetrics(app: App, metrics: Metrics): App['fetch'] {
   return async (request, env, context) => {
     if (request.method !== 'GET' || new URL(request.url).pathname !== '/metrics') return app.fetch(request, env, context)
-    return new Response(await metrics.render(), { headers: { 'content-type': contentType, 'cache-control': 'no-store' } })
+    return new Response(await metrics.render(), { headers: { ...answerHeaders, 'content-type': contentType } })
   }
 }
 

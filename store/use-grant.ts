@@ -45,25 +45,31 @@ interface Row extends OpenUse {
  */
 export async function reserveUse(trx: Transaction, request: UseRequest): Promise<ReservedUse> {
   const { userId, action, resourceId, tokenDigest } = request
-  const [, clock, open] = await Promise.all([
-    sql`select pg_advisory_xact_lock(hashtextextended(${`use ${userId} ${action} ${resourceId}`}::text, 0))`.execute(trx),
-    sql<{ now: Date; decided: boolean }>`
-      select app_clock() as now, exists (select from use_grant where ${same(request)} and token_digest = ${tokenDigest}::bytea and expires_at > app_clock()) as decided`.execute(
-      trx,
-    ),
-    sql<Row & { readonly used: boolean }>`
-      select g.id, g.decision_id as "decisionId", g.binding, g.max_uses as "maxUses", g.uses, g.expires_at as "expiresAt",
-        exists (select from used_token t where t.use_grant_id = g.id and t.digest = ${tokenDigest}::bytea) as used
-      from use_grant g where ${same(request)} and g.closed_at is null`.execute(trx),
-  ])
-  const [row] = open.rows
-  const { now, decided } = clock.rows[0] as { now: Date; decided: boolean }
-  const asked = { binding: request.binding, tokenUsed: request.tokensCountOnce && row?.used === true, tokenDecided: decided }
-  const verdict = judgeUse(row, asked, now)
-  if (verdict.kind === 'refuse') throw new LeaseholdError(verdict.code, { until: verdict.until.toISOString() })
-  const reserved = verdict.kind === 'count' && row !== undefined ? await countUse(trx, row) : await openUse(trx, request, now)
+  // A crowd that comes too late is answered without the lock.
+  await look(trx, request)
+  await sql`select pg_advisory_xact_lock(hashtextextended(${`use ${userId} ${action} ${resourceId}`}::text, 0))`.execute(trx)
+  const { open, now } = await look(trx, request)
+  const reserved = open === undefined ? await openUse(trx, request, now) : await countUse(trx, open)
   if (request.tokensCountOnce) await sql`insert into used_token values (default, ${reserved.grantId}::uuid, ${tokenDigest}::bytea)`.execute(trx)
   return reserved
+}
+
+/** @returns what the use counts against; undefined: a fresh decision */
+async function look(trx: Transaction, request: UseRequest): Promise<{ readonly open: Row | undefined; readonly now: Date }> {
+  const { tokenDigest } = request
+  const { rows } = await sql<{ now: Date; decided: boolean; open: (Omit<Row, 'expiresAt'> & { expiresAt: string; tokenUsed: boolean }) | null }>`
+    with clock as materialized (select app_clock() as now)
+    select clock.now, exists (select from use_grant where ${same(request)} and token_digest = ${tokenDigest}::bytea and expires_at > clock.now) as decided,
+      (select jsonb_build_object('id', g.id, 'decisionId', g.decision_id, 'binding', g.binding, 'maxUses', g.max_uses, 'uses', g.uses, 'expiresAt', g.expires_at,
+        'tokenUsed', exists (select from used_token t where t.use_grant_id = g.id and t.digest = ${tokenDigest}::bytea))
+        from use_grant g where ${same(request)} and g.closed_at is null) as open
+    from clock`.execute(trx)
+  const { now, decided, open: row } = rows[0] as (typeof rows)[number]
+  const open = row === null ? undefined : { ...row, expiresAt: new Date(row.expiresAt) }
+  const asked = { binding: request.binding, tokenUsed: request.tokensCountOnce && row?.tokenUsed === true, tokenDecided: decided }
+  const verdict = judgeUse(open, asked, now)
+  if (verdict.kind === 'refuse') throw new LeaseholdError(verdict.code, { until: verdict.until.toISOString() })
+  return { open: verdict.kind === 'count' ? open : undefined, now }
 }
 
 /** Takes a use back of which nothing was released. */

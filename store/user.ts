@@ -9,10 +9,10 @@ import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
 import { keepingAnOwner } from './owners.ts'
 import { pageClause } from './page.ts'
-import { refuseDuplicates } from './refusals.ts'
+import { expectVersion, refuseDuplicates } from './refusals.ts'
 
 const users = sql`
-  select u.id, u.iss, u.sub, u.name, u.email, u.state, u.created_at as "createdAt",
+  select u.id, u.iss, u.sub, u.name, u.email, u.state, u.version, u.created_at as "createdAt",
     exists (select from held_role h where h.user_id = u.id and h.owner and h.organization_id is null) as owner from account_user u`
 
 type Row = Omit<User, 'createdAt'> & { readonly createdAt: Date }
@@ -50,14 +50,15 @@ export async function createUser(trx: Transaction, { id, iss }: { readonly id: U
  * Disables a user, or lets them in again. The lock comes first: a checkout in the middle of its decision holds the row
  * `FOR KEY SHARE`, so either it is visible to the review of leases afterwards or it sees that the user is disabled.
  *
- * @throws LeaseholdError `not-found`, `last-owner`
+ * @throws LeaseholdError `not-found`, `precondition-failed`, `last-owner`
  */
-export async function changeUser(trx: Transaction, id: UserId, { state }: ChangeUser, actor: Actor): Promise<User> {
+export async function changeUser(trx: Transaction, id: UserId, { state }: ChangeUser, actor: Actor, expectedVersion?: number): Promise<User> {
   return keepingAnOwner(trx, async () => {
     await sql`select from account_user where id = ${id}::uuid for update`.execute(trx)
     const before = await readUser(trx, id)
+    expectVersion(before.version, expectedVersion)
     if (before.state === state) return before
-    await sql`update account_user set state = ${state}::text where id = ${id}::uuid`.execute(trx)
+    await sql`update account_user set state = ${state}::text, version = version + 1 where id = ${id}::uuid`.execute(trx)
     await appendAudit(trx, { actor, action: state === 'disabled' ? 'user.disabled' : 'user.enabled', effect: 'permit', outcome: 'success', userId: id })
     if (state === 'disabled') await oweAccessReview(trx, { userId: id })
     return readUser(trx, id)
