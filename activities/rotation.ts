@@ -1,6 +1,6 @@
 import { defaultPolicies, generatePassword } from '#secrets/password-generator.ts'
 import { passwordHash, seal } from '#secrets/envelope.ts'
-import { keyVersionOf, type VaultKey, type VaultKeys } from '#secrets/vault-keys.ts'
+import type { VaultKey, VaultKeys } from '#secrets/vault-keys.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { AccountId, JobId, RotationId } from '#schemas/ids.ts'
 import { PasswordPolicy } from '#schemas/password-policy.ts'
@@ -43,9 +43,7 @@ export function createRotationActivities({ db, vaultKeys }: { readonly db: Db; r
       const material = await inTransaction(subject, rotationMaterial)
       if (material.stagedVersion !== null) return
       const key = await vaultKeys.get(material.vaultKey)
-      const older = await Promise.all(
-        [...new Set(material.history.map((old) => old.keyId))].map((keyId) => vaultKeys.get({ ...material.vaultKey, keyVersion: keyVersionOf(keyId) })),
-      )
+      const older = await Promise.all(material.history.map(async (old) => ({ key: await vaultKeys.get(old.key), hash: old.hash })))
       const value = freshValue(material, older)
       const sealed = seal(key, { identityId: material.identityId, version: material.nextVersion, purpose: 'credential' }, value)
       const staged = { version: material.nextVersion, sealed, hash: passwordHash(key, value) }
@@ -68,16 +66,14 @@ export function createRotationActivities({ db, vaultKeys }: { readonly db: Db; r
   }
 }
 
-/** @param keys every key that the history names: a value that was hashed under an older one must not come back either */
-function freshValue({ credentialType, passwordPolicy, history }: RotationMaterial, keys: readonly VaultKey[]): Secret<string> {
+/** @param older every value of the history, with the key of its hash: one of an older key or another vault must not come back either */
+function freshValue(
+  { credentialType, passwordPolicy }: RotationMaterial,
+  older: readonly { readonly key: VaultKey; readonly hash: Uint8Array }[],
+): Secret<string> {
   const policy = passwordPolicy === null ? defaultPolicies[credentialType === 'ssh_key' ? 'other' : credentialType] : PasswordPolicy.parse(passwordPolicy)
-  const isKnown = (value: Secret<string>): boolean =>
-    keys.some((key) => {
-      const hash = passwordHash(key, value)
-      return history.some((old) => old.keyId === key.keyId && hash.equals(old.hash))
-    })
   for (;;) {
     const value = generatePassword(policy)
-    if (!isKnown(value)) return value
+    if (!older.some(({ key, hash }) => passwordHash(key, value).equals(hash))) return value
   }
 }

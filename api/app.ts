@@ -3,6 +3,7 @@ import { Hono, type Context } from 'hono'
 import { matchedRoutes } from 'hono/route'
 import { TLSSocket } from 'node:tls'
 import { LeaseholdError } from '#schemas/errors.ts'
+import { accessRoutes } from './access.ts'
 import { addAnswerHeaders } from './answer-headers.ts'
 import { auditEventRoutes } from './audit-events.ts'
 import { createAuthenticate } from './authenticate.ts'
@@ -16,20 +17,26 @@ import { healthRoutes } from './health.ts'
 import { hostRoutes } from './hosts.ts'
 import { identityRoutes } from './identities.ts'
 import { identityGroupRoutes } from './identity-groups.ts'
+import { idpGroupRoutes } from './idp-groups.ts'
+import { idpUserRoutes } from './idp-users.ts'
 import { jobRoutes } from './jobs.ts'
 import { joinRoutes } from './join.ts'
 import { createLanes } from './lanes.ts'
 import { leaseRoutes } from './leases.ts'
+import { legacyImportRoutes } from './legacy-import.ts'
 import { createLimits } from './limits.ts'
 import { meRoutes } from './me.ts'
+import { moveRoutes } from './move-identity.ts'
 import { openApiOf, type AnyRouteSpec } from './openapi.ts'
 import { organizationRoutes, organizationSecretRoutes } from './organizations.ts'
 import { refuseOtherMethods } from './other-methods.ts'
 import type { Parts } from './parts.ts'
 import { peerCertificate, refuseOddHeaders } from './incoming.ts'
+import { policyRoutes } from './policies.ts'
 import { principalRoutes } from './principals.ts'
 import { problemOf } from './problem.ts'
 import { revealRoutes } from './reveal.ts'
+import { roleRoutes } from './roles.ts'
 import { rotationRoutes } from './rotations.ts'
 import type { DefineRoute, Reply } from './route.ts'
 import { respond, runRoute } from './run-route.ts'
@@ -61,12 +68,19 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   auditEventRoutes,
   organizationRoutes,
   organizationSecretRoutes,
+  legacyImportRoutes,
   stepUpRoutes,
   identityGroupRoutes,
   grantRoutes,
+  accessRoutes,
   principalRoutes,
   userRoutes,
+  idpUserRoutes,
+  idpGroupRoutes,
+  roleRoutes,
+  policyRoutes,
   identityRoutes,
+  moveRoutes,
   hostRoutes,
   connectorRoutes,
 ]

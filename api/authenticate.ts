@@ -1,9 +1,11 @@
+import { v7 as uuidv7 } from 'uuid'
 import type { Actor } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { AccountId, UserId } from '#schemas/ids.ts'
 import { appendAudit } from '#store/audit.ts'
 import { inAccount } from '#store/connection.ts'
 import { rememberProof } from '#store/dpop-proof.ts'
+import { admitByEmail } from '#store/link.ts'
 import { findLogin } from '#store/principal.ts'
 import { createTokenCheck, RefusedLoginError, type AccessToken } from './access-token.ts'
 import { checkProof, type ProofRules } from './dpop.ts'
@@ -16,7 +18,8 @@ export interface Caller {
   readonly accountId: AccountId
   readonly userId: UserId
   readonly token: AccessToken
-  readonly actor: Actor
+  /** With the id of the decision about this request. */
+  readonly actor: Actor & { readonly decisionId: string }
 }
 
 export type Login = Pick<Caller, 'accountId' | 'userId'>
@@ -68,12 +71,12 @@ export function createAuthenticate(parts: Parts, limits: Limits): Authenticate {
       await recordFailure(error, trace)
       throw error
     }
-    const login = await loginOf(claims)
+    const login = (await loginOf(claims)) ?? (await admitByEmail(db, claims, trace))
     if (login === undefined) {
       limits.failure(trace.ip, claims)
       throw new LeaseholdError('forbidden')
     }
-    return { ...login, token: claims, actor: actorOf(login.userId, claims, trace) }
+    return { ...login, token: claims, actor: { ...actorOf(login.userId, claims, trace), decisionId: uuidv7() } }
   }
 
   /** Whose login it is never changes, so it is remembered; whether that user may still come in is read in every request's transaction. */

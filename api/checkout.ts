@@ -10,7 +10,7 @@ import { endOverdueLeases } from '#store/release-lease.ts'
 import { temporalSilence } from '#store/relay-state.ts'
 import type { Login } from './authenticate.ts'
 import type { Idempotency } from './idempotency.ts'
-import { fetchKeyRing } from './key-ring.ts'
+import { fetchKeyRing, withUpgrade, type KeyRing } from './key-ring.ts'
 import type { Parts } from './parts.ts'
 import { presentLease } from './present-lease.ts'
 import { reply, type DefineRoute, type RouteContext } from './route.ts'
@@ -31,6 +31,7 @@ export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoop
       answers: { 201: CheckoutAnswer },
       idempotent: true,
       counted: 'checkout',
+      asked: ({ durationMinutes: minutes }) => ({ minutes }),
       findAtOnce: true,
       refuses: [
         'identity-disabled',
@@ -50,26 +51,26 @@ export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoop
         return { organizationId, vaultId, identityId, leaseId, facts, ownStepUp: facts.stepUp, refusal: lookAhead(facts, silence, body, longestSilence) }
       },
     },
-    async ({ principal, actor, body, found, idempotency, inAccount }) => {
+    async ({ principal, actor, decisionEndsAt, body, found, idempotency, inAccount }) => {
       const { facts, leaseId, identityId, organizationId, vaultId } = found
       const hostId = body.hostId ?? null
       if (found.refusal !== undefined) throw new LeaseholdError(found.refusal.code, found.refusal.facts)
       const ring = await fetchKeyRing(vaultKeys, facts)
       const reason = ring.sealReason(identityId, body.reason)
       if (facts.overdue.length > 0) await inAccount((trx) => endOverdueLeases(trx, identityId, { kind: 'system', id: 'checkout' }))
-      const request: LeaseRequest = {
+      const request = {
         leaseId,
         identityId,
         vault: { vaultId, organizationId },
         hostId,
         minutes: body.durationMinutes,
+        decisionEndsAt,
         principal,
         actor,
         requestHash: idempotency.requestHash,
         reason,
-        open: ring.openValue,
       }
-      const { lease, credential, replayed } = await decideWhenFree(inAccount, vaultKeys, request)
+      const { lease, credential, replayed } = await decideWhenFree(inAccount, vaultKeys, request, ring)
       // crash point: checkout committed
       wakeLoops()
       const shown = presentLease(leaseId, lease, { holder: principal.name ?? principal.sub, reason: body.reason, endedBy: null })
@@ -103,12 +104,14 @@ const tries = 3
 async function decideWhenFree(
   inAccount: RouteContext<unknown, unknown, unknown, unknown>['inAccount'],
   vaultKeys: Parts['vaultKeys'],
-  first: LeaseRequest,
+  request: Omit<LeaseRequest, 'open'>,
+  first: KeyRing,
 ): Promise<Checkout> {
-  let request = first
+  let ring = first
   for (let left = tries; ; left -= 1) {
     try {
-      return await inAccount((trx) => acquireLease(trx, request))
+      const { openValue: open } = ring
+      return await inAccount(withUpgrade(ring, request.actor, (trx) => acquireLease(trx, { ...request, open })))
     } catch (error) {
       if (left === 1 || !(error instanceof LeaseholdError) || error.code !== 'busy') throw error
     }
@@ -116,6 +119,6 @@ async function decideWhenFree(
     const refusal = facts.replayOf === null ? checkoutRefusal(facts, request.hostId, facts.now) : undefined
     if (refusal !== undefined) throw new LeaseholdError(refusal.code, refusal.facts)
     // The value may be sealed under another key by now.
-    request = { ...request, open: (await fetchKeyRing(vaultKeys, facts)).openValue }
+    ring = await fetchKeyRing(vaultKeys, facts)
   }
 }

@@ -8,18 +8,21 @@ import { PageQuery, pageOf } from '#schemas/page.ts'
 import type { Principal } from '#schemas/principal.ts'
 import { Secret } from '#schemas/secret.ts'
 import { text } from '#schemas/text.ts'
-import { passwordHash, seal } from '#secrets/envelope.ts'
 import { changeIdentity } from '#store/change-identity.ts'
 import type { Transaction } from '#store/connection.ts'
-import { createIdentity, type StoredValue } from '#store/create-identity.ts'
+import { createIdentity } from '#store/create-identity.ts'
 import { deleteIdentity } from '#store/delete-identity.ts'
 import { listIdentities, readIdentity } from '#store/identity.ts'
-import { readVault, readVaultKeyRef } from '#store/vault.ts'
+import { fieldsOf } from '#store/merged.ts'
+import { refuseFaults } from '#store/refusals.ts'
+import { readVault } from '#store/vault.ts'
 import { pageFrom } from './collection.ts'
 import { createOnce } from './create-once.ts'
 import { etag, ifMatch } from './etag.ts'
+import { moveTo } from './move-identity.ts'
 import type { Parts } from './parts.ts'
-import { reply, type DefineRoute, type RouteContext } from './route.ts'
+import { reply, type DefineRoute, type Reply } from './route.ts'
+import { sealerFor } from './seal-credential.ts'
 
 const params = z.object({ id: IdentityId })
 const query = PageQuery.extend({
@@ -53,7 +56,8 @@ export function identityRoutes(route: DefineRoute, parts: Parts): void {
       const { credential, ...settings } = context.body
       refuseGrace(context.principal, settings.afterUseGraceMinutes)
       const id = IdentityId.parse(uuidv7())
-      const sealVersion = await sealerFor(parts, context, { identityId: id, vaultId: settings.identityGroupId }, Secret.of(credential))
+      const { identityGroupId: vaultId, credentialType } = settings
+      const sealVersion = await sealerFor(parts, context, { identityId: id, vaultId, credentialType }, Secret.of(credential))
       const identity = await createOnce(context, {
         id,
         make: (trx) => createIdentity(trx, id, settings, sealVersion(1), context.actor),
@@ -94,17 +98,16 @@ export function identityRoutes(route: DefineRoute, parts: Parts): void {
       find,
     },
     async (context) => {
-      const {
-        params: { id },
-        found: { vaultId },
-        body: { credential, ...change },
-        actor,
-        request,
-      } = context
+      const { params, found, body, actor, request } = context
+      const { credential, identityGroupId, ...change } = body
+      if (identityGroupId !== undefined && identityGroupId !== found.vaultId) return moved(parts, context, identityGroupId)
       refuseGrace(context.principal, change.afterUseGraceMinutes)
-      const sealVersion = credential === undefined ? undefined : await sealerFor(parts, context, { identityId: id, vaultId }, Secret.of(credential))
+      const { vaultId, identity: before } = found
+      const at = { identityId: params.id, vaultId, credentialType: change.credentialType ?? before.credentialType }
+      const sealing = credential === undefined ? {} : { seal: await sealerFor(parts, context, at, Secret.of(credential)) }
+      const seen = { vaultId, credentialType: before.credentialType }
       const identity = await context.inAccount((trx) =>
-        changeIdentity(trx, { id, change, actor, expectedVersion: ifMatch(request), ...(sealVersion === undefined ? {} : { seal: sealVersion }) }),
+        changeIdentity(trx, { id: params.id, change, actor, seen, expectedVersion: ifMatch(request), ...sealing }),
       )
       parts.wakeLoops()
       return reply(200, identity, etag(identity))
@@ -129,17 +132,11 @@ export function identityRoutes(route: DefineRoute, parts: Parts): void {
   )
 }
 
-type InAccount = Pick<RouteContext<unknown, unknown, unknown, unknown>, 'inAccount'>
-
-/** Gets the key of the vault before any decision: without it nothing begins. What it returns only computes. */
-async function sealerFor(
-  { vaultKeys }: Parts,
-  { inAccount }: InAccount,
-  { identityId, vaultId }: { readonly identityId: IdentityId; readonly vaultId: VaultId },
-  value: Secret<string>,
-): Promise<(version: number) => StoredValue> {
-  const key = await vaultKeys.get(await inAccount((trx) => readVaultKeyRef(trx, vaultId)))
-  return (version) => ({ sealed: seal(key, { identityId, version, purpose: 'credential' }, value), hash: passwordHash(key, value) })
+/** Where it lies is decided by itself: another vault has other keys, grants and perhaps hosts. */
+async function moved(parts: Parts, context: Parameters<typeof moveTo>[1] & { readonly body: ChangeIdentity }, to: VaultId): Promise<Reply> {
+  refuseFaults(fieldsOf(context.body).length > 1 ? [{ path: 'identityGroupId', message: 'must be the only field: move first, or afterwards' }] : [])
+  const identity = await moveTo(parts, context, to)
+  return reply(200, identity, etag(identity))
 }
 
 /** After-use grace weakens what rotate-after-use promises: account owners decide. */

@@ -10,7 +10,7 @@ import { extendLease } from '#store/extend-lease.ts'
 import { listLeases, readLeaseView, type LeaseView } from '#store/lease-view.ts'
 import { endLease, type Release } from '#store/release-lease.ts'
 import { showLeaseCredential } from '#store/reveal.ts'
-import { fetchKeyRing } from './key-ring.ts'
+import { fetchKeyRing, withUpgrade } from './key-ring.ts'
 import { pageFrom } from './collection.ts'
 import type { Parts } from './parts.ts'
 import { presentLeaseView } from './present-lease.ts'
@@ -99,7 +99,8 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
     },
     async ({ principal, actor, params: { id }, found, inAccount }) => {
       const ring = await fetchKeyRing(vaultKeys, found.facts)
-      const { username, value } = await inAccount((trx) => showLeaseCredential(trx, { leaseId: id, principal, actor, open: ring.openValue }))
+      const asked = { leaseId: id, principal, actor, open: ring.openValue }
+      const { username, value } = await inAccount(withUpgrade(ring, actor, (trx) => showLeaseCredential(trx, asked)))
       return reply(200, { username, value: value.expose() })
     },
   )
@@ -157,10 +158,11 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
       refuses: [...ofReasons, 'lease-not-active', 'identity-draining'],
       find: findLease,
       findAtOnce: true,
+      asked: ({ minutes }) => ({ minutes }),
     },
-    async ({ principal, actor, params: { id }, body, inAccount }) => {
+    async ({ principal, actor, decisionEndsAt, params: { id }, body, inAccount }) => {
       const lease = await inAccount(async (trx) => {
-        await extendLease(trx, { leaseId: id, minutes: body.minutes, principal, actor })
+        await extendLease(trx, { leaseId: id, minutes: body.minutes, decisionEndsAt, principal, actor })
         return reread(trx, id)
       })
       wakeLoops()

@@ -23,6 +23,8 @@ export const problemSchema: Json = {
     since: text,
     rotationId: text,
     missing: text,
+    ask: { type: 'array', items: text },
+    policies: { type: 'array', items: text },
     acrValues: text,
     maxAgeSeconds: { type: 'integer' },
     hostIds: { type: 'array', items: text },

@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import type { Logger } from 'pino'
+import type { DecisionPoint } from '#schemas/decision.ts'
 import type { ApiMeter } from '#schemas/meters.ts'
 import type { OrganizationSecrets } from '#secrets/organization-secret.ts'
 import type { Transit } from '#secrets/transit.ts'
@@ -29,6 +30,8 @@ export interface ApiSettings {
   readonly acrOrder: readonly string[]
   /** Which logins are asked for where an organization does not say otherwise. */
   readonly stepUp: StepUpRules
+  /** Access tokens that are bound to no key count once each where a policy counts uses (SECRETS_JTI_MODE). */
+  readonly tokensCountOnce: boolean
   /** Where connectors find NATS. */
   readonly natsUrl: string
   /** Standard checkouts stop when the relay has heard nothing from Temporal for so long. */
@@ -48,6 +51,8 @@ export interface ApiSettings {
 export interface Parts {
   readonly config: ApiSettings
   readonly log: Logger
+  /** Who decides what permissions and grants leave open. */
+  readonly decisionPoint: DecisionPoint
   /** How the issuer is reached; absent: the fetch of Node. */
   readonly fetch?: typeof fetch
   /** Pool of leasehold_api. */

@@ -9,6 +9,10 @@ const everywhere: readonly ErrorCode[] = [
   'invalid-dpop-proof',
   'use-dpop-nonce',
   'forbidden',
+  'insufficient-user-authentication',
+  'uses-exhausted',
+  'token-used-before',
+  'binding-changed',
   'payload-too-large',
   'unsupported-media-type',
   'validation-failed',
@@ -24,7 +28,6 @@ export function refusalsOf(spec: AnyRouteSpec): readonly ErrorCode[] {
   const when = (holds: boolean, ...codes: ErrorCode[]): ErrorCode[] => (holds ? codes : [])
   return [
     ...everywhere,
-    ...when(rule.stepUp !== undefined, 'insufficient-user-authentication'),
     ...when(rule.mapping !== undefined, 'no-idp-user-mapping'),
     ...when(spec.params !== undefined || spec.find !== undefined || spec.idempotent === true || rule.visible !== undefined, 'not-found'),
     ...when(spec.idempotent === true, 'idempotency-key-required', 'idempotency-key-reused'),

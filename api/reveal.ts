@@ -3,7 +3,7 @@ import { IdentityId } from '#schemas/ids.ts'
 import { RevealAnswer, RevealBody } from '#schemas/lease.ts'
 import { readCheckoutFacts } from '#store/checkout-facts.ts'
 import { revealCredential } from '#store/reveal.ts'
-import { fetchKeyRing } from './key-ring.ts'
+import { fetchKeyRing, withUpgrade } from './key-ring.ts'
 import type { Parts } from './parts.ts'
 import { reply, type DefineRoute } from './route.ts'
 
@@ -30,9 +30,8 @@ export function revealRoutes(route: DefineRoute, { vaultKeys }: Parts): void {
       const { facts, identityId } = found
       const ring = await fetchKeyRing(vaultKeys, facts)
       const reason = body.reason === undefined ? {} : { reason: ring.sealReason(identityId, body.reason) }
-      const shown = await inAccount((trx) =>
-        revealCredential(trx, { identityId, hostId: body.hostId ?? null, principal, actor, open: ring.openValue, ...reason }),
-      )
+      const asked = { identityId, hostId: body.hostId ?? null, principal, actor, open: ring.openValue, ...reason }
+      const shown = await inAccount(withUpgrade(ring, actor, (trx) => revealCredential(trx, asked)))
       return reply(200, { username: shown.username, value: shown.value.expose(), clearAfterSeconds })
     },
   )

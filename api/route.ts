@@ -29,6 +29,8 @@ export interface RouteSpec<Params, Query, Body, Found> {
   readonly body?: z.ZodType<Body>
   /** Status -> schema of the answer; null: no content. */
   readonly answers: Readonly<Record<number, z.ZodType | null>>
+  /** What of the body policies may judge. */
+  readonly asked?: (body: Body) => { readonly minutes: number }
   /** Every outcome is counted, a denial too. */
   readonly counted?: 'checkout'
   /** It has a limit of its own, and the caller's does not count it (break-glass). */
@@ -59,6 +61,8 @@ export interface FindRequest<Params, Query, Body> {
 export interface RouteContext<Params, Query, Body, Found> {
   readonly principal: Principal
   readonly actor: Actor
+  /** When the decision that permits this ends; null: it does not. Nothing that is given by it lasts longer. */
+  readonly decisionEndsAt: Date | null
   readonly params: Params
   readonly query: Query
   readonly body: Body

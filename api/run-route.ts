@@ -7,7 +7,10 @@ import { recordTampering } from '#store/tampering.ts'
 import type { Authenticate, Caller, Login, PeerCertificate } from './authenticate.ts'
 import { authorize, recordDenial, type Named } from './authorize.ts'
 import { parseJson, readBody, validate } from './body.ts'
+import { askPolicies, counting, questionOf } from './enforce.ts'
+import { followClaims } from './follow-claims.ts'
 import { idempotencyKeyOf, requestHashOf, type Idempotency } from './idempotency.ts'
+import type { ReservedUse } from '#store/use-grant.ts'
 import type { createCursors } from './cursor.ts'
 import type { Lanes } from './lanes.ts'
 import type { Limits } from './limits.ts'
@@ -43,14 +46,18 @@ export async function runRoute<P, Q, B, F>(
   const input = cursors.open(readInput(spec, incoming, text))
   const idempotency = spec.idempotent ? identify(tools.parts, spec, caller.userId, input, request) : undefined
   const look = spec.findAtOnce ? askInAccount : inAccount
-  const { principal, found, stepUp } = await look(db, caller.accountId, async (trx) => {
-    // Both are asked at once; to somebody who may not come in it does not matter what was found.
-    const [reader, resource] = await Promise.allSettled([readPrincipal(trx, caller.userId), find(trx, spec, { caller, ...input, idempotency })])
-    if (reader.status === 'rejected') throw reader.reason
-    if (reader.value !== undefined && resource.status === 'rejected') throw resource.reason
-    const found = resource.status === 'fulfilled' ? resource.value : undefined
-    return { principal: reader.value, found, stepUp: found && (await stepUpRuleFor(trx, tools.parts.config, spec.action, found)) }
-  })
+  const see = () =>
+    look(db, caller.accountId, async (trx) => {
+      // Both are asked at once; to somebody who may not come in it does not matter what was found.
+      const [reader, resource] = await Promise.allSettled([readPrincipal(trx, caller.userId), find(trx, spec, { caller, ...input, idempotency })])
+      if (reader.status === 'rejected') throw reader.reason
+      if (reader.value !== undefined && resource.status === 'rejected') throw resource.reason
+      const found = resource.status === 'fulfilled' ? resource.value : undefined
+      return { principal: reader.value, found, stepUp: found && (await stepUpRuleFor(trx, tools.parts.config, spec.action, found)) }
+    })
+  let seen = await see()
+  if (seen.principal !== undefined && (await followClaims(db, caller, seen.principal))) seen = await see()
+  const { principal, found, stepUp } = seen
   if (principal === undefined) {
     await recordDenial(db, caller, spec.action, {}, 'forbidden')
     throw new LeaseholdError('forbidden')
@@ -58,18 +65,24 @@ export async function runRoute<P, Q, B, F>(
   if (found === undefined) throw new LeaseholdError('not-found')
   await authorize(db, { ...caller, principal }, spec.action, found)
   try {
+    const question = questionOf(caller, principal, spec.action, found, spec.asked?.(input.body))
+    const obligations = await askPolicies(tools.parts, principal, question)
     requireLogin(stepUp, caller.token, tools.parts.config)
-    const answer = await handler({
-      principal,
-      actor: caller.actor,
-      ...input,
-      found,
-      idempotency: idempotency as Idempotency,
-      trace,
-      token: caller.token,
-      request,
-      inAccount: inLane(tools.lanes, spec, found, (decide) => inAccount(db, caller.accountId, decide)),
-    })
+    requireLogin(obligations.login, caller.token, tools.parts.config)
+    const act = (reserved: ReservedUse | undefined) =>
+      handler({
+        principal,
+        actor: { ...caller.actor, decisionId: reserved?.decisionId ?? caller.actor.decisionId },
+        decisionEndsAt: reserved?.expiresAt ?? null,
+        ...input,
+        found,
+        idempotency: idempotency as Idempotency,
+        trace,
+        token: caller.token,
+        request,
+        inAccount: inLane(tools.lanes, spec, found, (decide) => inAccount(db, caller.accountId, decide)),
+      })
+    const answer = await counting(tools.parts, caller, { action: spec.action, resource: question.resource }, obligations, async (reserved) => act(reserved))
     return cursors.seal(input, answer)
   } catch (error) {
     if (error instanceof LeaseholdError && error.code === 'decryption-failed') await alarmTampering(tools.parts, caller, found)

@@ -1,11 +1,12 @@
 import { z } from 'zod'
 import { UserId } from '#schemas/ids.ts'
 import { PageQuery, pageOf } from '#schemas/page.ts'
-import { ChangeUser, User } from '#schemas/user.ts'
+import { ChangeUser, CreateUser, User } from '#schemas/user.ts'
 import { reviewLeases } from '#store/access-review.ts'
 import type { Transaction } from '#store/connection.ts'
-import { changeUser, listUsers, readUser } from '#store/user.ts'
+import { changeUser, createUser, listUsers, readUser } from '#store/user.ts'
 import { pageFrom } from './collection.ts'
+import { createOnce } from './create-once.ts'
 import { etag, ifMatch } from './etag.ts'
 import type { Parts } from './parts.ts'
 import { reply, type DefineRoute } from './route.ts'
@@ -13,8 +14,28 @@ import { reply, type DefineRoute } from './route.ts'
 const params = z.object({ id: UserId })
 const find = async (trx: Transaction, { params: { id } }: { readonly params: z.infer<typeof params> }) => ({ user: await readUser(trx, id) })
 
-/** People and clients who can log in. They come from the identity provider; here they are shut out and let in again. */
-export function userRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
+/** People and clients who can log in, known by the identity provider’s `sub`. */
+export function userRoutes(route: DefineRoute, { config, wakeLoops }: Parts): void {
+  route(
+    {
+      method: 'post',
+      path: '/v1/users',
+      action: 'user.create',
+      summary: 'Let in a person or client before their first login, by sub',
+      body: CreateUser,
+      answers: { 201: User },
+      versioned: true,
+      refuses: ['already-exists'],
+      idempotent: true,
+    },
+    async (context) => {
+      const user = await createOnce(context, {
+        make: (trx, id) => createUser(trx, { id: UserId.parse(id), iss: config.oidcIssuer }, context.body, context.actor),
+        read: (trx, id) => readUser(trx, UserId.parse(id)),
+      })
+      return reply(201, user, { ...etag(user), location: `/v1/users/${user.id}` })
+    },
+  )
   route(
     { method: 'get', path: '/v1/users', action: 'user.list', summary: 'List users', query: PageQuery, answers: { 200: pageOf(User) } },
     async ({ query, inAccount }) => reply(200, await inAccount((trx) => listUsers(trx, pageFrom(query)))),

@@ -34,6 +34,9 @@ export const errors = {
   ),
   'invalid-join-token': row(401, 'The join token is not valid', 'Ask for a new join token; it is single use and lives 15 minutes.'),
   forbidden: row(403, 'You are not allowed to do this', 'Ask an administrator of the account for the missing permission or vault access.'),
+  'uses-exhausted': row(403, 'The uses that a policy allows are used up', 'Log in again for a fresh decision, or wait until the time in until.'),
+  'token-used-before': row(403, 'This access token was used for this before', 'Get a new access token: a policy allows one use of each.'),
+  'binding-changed': row(403, 'Another key holds the decision that this rests on', 'Use the key of the first use, or wait until the time in until.'),
   'no-idp-user-mapping': row(403, 'No IDP user mapping', 'Create an IDP user with the same verified email, or use an account owner role.'),
   'inject-only': row(403, 'This credential is never shown', 'Start a session instead; the credential is injected at the target.'),
   'not-found': row(404, 'Not found', 'Check the id; what you may not see answers the same.'),
@@ -58,12 +61,22 @@ export const errors = {
   'rotation-open': row(409, 'A rotation of this identity is already running', 'Follow the rotation named in rotationId.', true),
   'vault-not-empty': row(409, 'Cannot delete group with N identities', 'Remove all identities from the vault first.'),
   'last-owner': row(409, 'The account must keep an owner', 'Make another person an owner first.'),
+  'members-follow-claims': row(
+    409,
+    'The members of this group follow from the claims of their logins',
+    'Change the groups at the identity provider, or use a group with source api.',
+  ),
   'in-use': row(409, 'Something else still refers to this', 'Remove what refers to it first.'),
   'already-exists': row(409, 'This exists already', 'Use the existing one.'),
   'organization-secret-not-found': row(
     409,
     'Organization secret not found',
     'An administrator must set the organization secret: PUT /v1/organizations/{id}/secret.',
+  ),
+  'legacy-closed': row(
+    409,
+    'This organization is not open for legacy rows',
+    'An administrator opens it with POST /v1/organizations/{id}/legacy-import/open; once it was closed, that is final.',
   ),
   'reencryption-running': row(
     409,
@@ -119,6 +132,10 @@ export interface ErrorFacts {
   readonly maxAgeSeconds?: number
   /** What is missing, for a denied caller: a permission or a grant level. */
   readonly missing?: string
+  /** Who could give it, by name. */
+  readonly ask?: readonly string[]
+  /** Policies that denied it, by id. */
+  readonly policies?: readonly string[]
   /** Methods that the resource has, sent as Allow. */
   readonly allow?: readonly string[]
 }

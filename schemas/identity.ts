@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { credentialTypes } from './credential-form.ts'
 import { HostId, IdentityId, OrganizationId, RotationId, VaultId } from './ids.ts'
 import { PasswordPolicy } from './password-policy.ts'
 import { moment, name, text } from './text.ts'
@@ -13,7 +14,7 @@ const credential = z
 const fields = {
   name,
   username: text(1, 255).refine((value) => !/[\t\n\r]/.test(value), { error: 'must be one line' }),
-  credentialType: z.enum(['password', 'ssh_key', 'api_key', 'other']),
+  credentialType: z.enum(credentialTypes),
   credential,
   rotationIntervalDays: z.number().int().min(1).max(3650).nullable().meta({ description: 'Days between automatic rotations; null: none' }),
   rotateAfterUse: z.boolean().meta({ description: 'Rotate after every checkin; needs a host' }),
@@ -62,8 +63,17 @@ export const CreateIdentity = z
   })
 export type CreateIdentity = z.infer<typeof CreateIdentity>
 
-export const ChangeIdentity = z.strictObject({ ...fields, state: z.enum(['active', 'disabled']) }).partial()
+export const ChangeIdentity = z
+  .strictObject({
+    ...fields,
+    state: z.enum(['active', 'disabled']),
+    identityGroupId: VaultId.meta({ description: 'Moves the identity to that vault; comes alone, like POST …/move' }),
+  })
+  .partial()
 export type ChangeIdentity = z.infer<typeof ChangeIdentity>
+
+/** The vault that an identity moves to. */
+export const MoveIdentity = z.strictObject({ identityGroupId: VaultId })
 
 export const Identity = z.object({
   id: IdentityId,
@@ -75,6 +85,8 @@ export const Identity = z.object({
   ...optional,
   state: z.enum(['active', 'disabled']),
   credentialVersion: z.number().int(),
+  publicKey: z.string().nullable().meta({ description: 'Public half of an SSH key, as OpenSSH writes it' }),
+  publicKeyFingerprint: z.string().nullable().meta({ description: 'Of the public half: SHA256 and base64, as ssh-keygen -l prints it' }),
   hosts: z.array(
     z.object({
       hostId: HostId,

@@ -21,7 +21,10 @@ export interface SealedCredential {
   readonly identityId: IdentityId
   readonly version: number
   readonly sealed: Sealed
+  /** The key that it names; for one from before vault keys the newest, under which it is sealed next. */
   readonly vaultKey: VaultKeyRef
+  /** Whether a value from before vault keys may be read. */
+  readonly legacyOpen: boolean
 }
 
 /** Answer to a claim that was granted: sealed values only, the bridge opens them after the commit. */

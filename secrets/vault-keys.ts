@@ -3,6 +3,7 @@ import type { AccountId, OrganizationId, VaultId } from '#schemas/ids.ts'
 import { Secret } from '#schemas/secret.ts'
 import type { VaultKeyRef } from '#schemas/vault-key-ref.ts'
 import { createKeyCache, type CacheLimits } from './key-cache.ts'
+import { readLegacyKey, type LegacyKey } from './legacy-envelope.ts'
 import type { OrganizationSecrets } from './organization-secret.ts'
 
 /** The key of one vault under one version of its organization's secret. */
@@ -19,6 +20,8 @@ export interface VaultKey {
 export interface VaultKeys {
   /** @throws LeaseholdError `organization-secret-not-found`, `dependency-unavailable` when it is not cached and OpenBao is down */
   get(ref: VaultKeyRef): Promise<VaultKey>
+  /** The key of an organization's rows from before vault keys. @throws as `get` */
+  legacy(accountId: AccountId, organizationId: OrganizationId): Promise<LegacyKey>
 }
 
 export const keyIdOf = (version: number): string => `o${version}`
@@ -48,10 +51,12 @@ export function deriveVaultKey(secret: Secret<Buffer>, { vaultId, vaultSalt, key
  */
 export function createVaultKeys(secrets: OrganizationSecrets, limits?: Partial<CacheLimits>, clock?: () => number): VaultKeys {
   const cached = createKeyCache<VaultKey>(limits, clock)
+  const cachedLegacy = createKeyCache<LegacyKey>(limits, clock)
   return {
     get: (ref) =>
       cached(`${ref.accountId}/${ref.organizationId}/${ref.vaultId}/${ref.keyVersion}`, async () =>
         deriveVaultKey(await secrets.read(ref.accountId, ref.organizationId, ref.keyVersion), ref),
       ),
+    legacy: (accountId, organizationId) => cachedLegacy(`${accountId}/${organizationId}`, () => readLegacyKey(secrets, accountId, organizationId)),
   }
 }

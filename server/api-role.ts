@@ -5,11 +5,13 @@ import { answerHeaders } from '#api/answer-headers.ts'
 import { createApp, type App } from '#api/app.ts'
 import { createNonces } from '#api/dpop-nonce.ts'
 import type { Parts } from '#api/parts.ts'
+import { createCedarDecisionPoint } from '#policy/cedar.ts'
 import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
 import { createTransit } from '#secrets/transit.ts'
 import { createVaultKeys } from '#secrets/vault-keys.ts'
-import { connect, type Db } from '#store/connection.ts'
+import { connect, inAccount, type Db } from '#store/connection.ts'
 import { notifyDuties } from '#store/duties.ts'
+import { readPolicies } from '#store/policy-set.ts'
 import { temporalSilence } from '#store/relay-state.ts'
 import type { Config } from './config.ts'
 import { passwordOf } from './credentials.ts'
@@ -45,6 +47,7 @@ export async function startApiRole({ config, credentials, trust, certificate, lo
     log,
     fetch: trust.fetch,
     db,
+    decisionPoint: createCedarDecisionPoint(({ accountId, version }) => inAccount(db, accountId, (trx) => readPolicies(trx, version)), config.acrOrder),
     organizationSecrets,
     vaultKeys: createVaultKeys(organizationSecrets),
     requestHashKey: sharedKey(credentials.tenantSalt, 'leasehold/request-hash'),

@@ -34,6 +34,7 @@ export interface Config {
   /** Default: in production. */
   readonly dpopNonceRequired: boolean
   /** Names of authentication contexts (`acr`), weakest first. */
+  readonly tokensCountOnce: boolean
   readonly acrOrder: readonly string[]
   readonly stepUp: StepUpRules
   readonly apiHost: string
@@ -111,6 +112,7 @@ function toConfig(e: Environment): Config {
     apiUrl: e.LEASEHOLD_API_URL.replace(/\/$/, ''),
     audienceFallback: e.LEASEHOLD_AUDIENCE_FALLBACK ?? e.LEASEHOLD_MODE === 'dev',
     dpopNonceRequired: (e.LEASEHOLD_DPOP_NONCE ?? (e.LEASEHOLD_MODE === 'dev' ? 'optional' : 'required')) === 'required',
+    tokensCountOnce: e.SECRETS_JTI_MODE === 'token',
     acrOrder: e.LEASEHOLD_ACR_VALUES.split(','),
     stepUp: stepUpOf(e.LEASEHOLD_MODE, e.LEASEHOLD_ACR_VALUES.split(',').at(-1) ?? null),
     apiHost: e.LEASEHOLD_API_HOST,

@@ -71,6 +71,7 @@ export const Environment = z.object({
     .refine((value) => Buffer.from(value, 'base64url').length >= 32, { error: 'must be at least 32 bytes' })
     .optional(),
   ENABLE_AUTHORIZATION: flag.default(true),
+  SECRETS_JTI_MODE: z.enum(['token', 'off']).default('token'),
   SECRETS_API_REQUIRE_AUTH: flag.default(true),
   SECRETS_YAML_WRITES: flag.default(false),
 })

@@ -1,27 +1,28 @@
 import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
-import type { IdentityId } from '#schemas/ids.ts'
+import { hasForm, type CredentialType } from '#schemas/credential-form.ts'
+import type { IdentityId, VaultId } from '#schemas/ids.ts'
 import { settingFaults, type ChangeIdentity, type Identity } from '#schemas/identity.ts'
 import { appendAudit } from './audit.ts'
-import { cancelRotation } from './cancel-rotation.ts'
-import { lockIdentity, readCheckoutFacts } from './checkout-facts.ts'
+import { lockIdentity } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
-import type { StoredValue } from './create-identity.ts'
-import { shredUnused, storeVersion } from './credential.ts'
+import { shredUnused, storeVersion, type StoredValue } from './credential.ts'
 import { setIdentityHosts } from './identity-host.ts'
 import { readIdentity } from './identity.ts'
 import { fieldsOf, merged } from './merged.ts'
 import { expectVersion, refuseDuplicates, refuseFaults } from './refusals.ts'
-import { endOverdueLeases } from './release-lease.ts'
+import { refuseInUse } from './refuse-in-use.ts'
 
 export interface IdentityChange {
   readonly id: IdentityId
-  /** Its `credential` is not looked at: `seal` makes the value. */
-  readonly change: Omit<ChangeIdentity, 'credential'>
+  /** Its `credential` is not looked at: `seal` makes the value. `identityGroupId` neither: see moveIdentity. */
+  readonly change: Omit<ChangeIdentity, 'credential' | 'identityGroupId'>
   /** A person stores another credential: seals it for the version that it gets. Absent: the credential stays. */
   readonly seal?: (version: number) => StoredValue
   readonly actor: Actor
+  /** What the caller went by: whose right was checked, whose key `seal` uses, which form the value has. */
+  readonly seen?: { readonly vaultId: VaultId; readonly credentialType: CredentialType }
   readonly expectedVersion?: number | undefined
 }
 
@@ -31,12 +32,16 @@ export interface IdentityChange {
  *
  * @throws LeaseholdError `not-found`, `precondition-failed`, `validation-failed`, `already-exists`, `identity-checked-out`, `identity-rotating`, `rotation-open`, `busy`
  */
-export async function changeIdentity(trx: Transaction, { id, change, seal, actor, expectedVersion }: IdentityChange): Promise<Identity> {
+export async function changeIdentity(trx: Transaction, { id, change, seal, actor, seen, expectedVersion }: IdentityChange): Promise<Identity> {
   await lockIdentity(trx, id)
   const before = await readIdentity(trx, id)
   expectVersion(before.version, expectedVersion)
+  // Moved, or made another type of credential, since the caller looked: the caller looks again.
+  if (seen !== undefined && (seen.vaultId !== before.identityGroupId || seen.credentialType !== before.credentialType)) {
+    throw new LeaseholdError('busy', { retryAfterSeconds: 1 })
+  }
   const after = merged(before, change)
-  refuseFaults(settingFaults(after))
+  refuseFaults([...settingFaults(after), ...(seal === undefined ? formFaults(before, after) : [])])
   const moves = change.username !== undefined || change.hostIds !== undefined
   if (moves || seal !== undefined) await refuseInUse(trx, id, actor, seal !== undefined)
   await writeSettings(trx, id, after, change.rotationIntervalDays !== undefined && change.rotationIntervalDays !== before.rotationIntervalDays)
@@ -55,21 +60,11 @@ export async function changeIdentity(trx: Transaction, { id, change, seal, actor
   return readIdentity(trx, id)
 }
 
-async function refuseInUse(trx: Transaction, id: IdentityId, actor: Actor, cancels: boolean): Promise<void> {
-  await endOverdueLeases(trx, id, { kind: 'system', id: 'overdue' })
-  const {
-    leases: [lease],
-    openRotation,
-  } = await readCheckoutFacts(trx, id, null)
-  if (lease !== undefined) {
-    throw new LeaseholdError('identity-checked-out', { until: lease.expiresAt.toISOString(), ...(lease.holder === null ? {} : { holder: lease.holder }) })
-  }
-  if (openRotation === null) return
-  const held = openRotation.jobs.some((job) => job.state === 'claimed' || job.state === 'doubt')
-  if (held) throw new LeaseholdError('identity-rotating', { rotationId: openRotation.id, retryAfterSeconds: 5 })
-  if (!cancels) throw new LeaseholdError('rotation-open', { rotationId: openRotation.id })
-  await cancelRotation(trx, openRotation.id, actor)
-}
+/** The stored value was never held against the form of another type. */
+const formFaults = (before: Identity, after: Identity) =>
+  after.credentialType !== before.credentialType && hasForm(after.credentialType)
+    ? [{ path: 'credential', message: 'is required with this credentialType' }]
+    : []
 
 async function writeSettings(trx: Transaction, id: IdentityId, after: Identity, newInterval: boolean): Promise<void> {
   await refuseDuplicates(

@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { AccountId, HostId, IdentityId, LeaseId, OrganizationId, RotationId, UserId, VaultId } from '#schemas/ids.ts'
 import type { CheckoutState } from '#schemas/rules/checkout.ts'
+import { legacyKeyId } from '#schemas/sealed.ts'
 import type { JobState, LeaseState } from '#schemas/states.ts'
 import type { StepUpClass, StepUpRule } from '#schemas/step-up.ts'
 import type { VaultKeyRef } from '#schemas/vault-key-ref.ts'
@@ -21,6 +22,10 @@ export interface CheckoutFacts extends CheckoutState {
   readonly vaultKey: VaultKeyRef
   /** Versions of the organization secret that stored values of this identity need, newest included. */
   readonly keyVersions: readonly number[]
+  /** Whether values from before vault keys may be read. */
+  readonly legacyOpen: boolean
+  /** Whether there are such values of this identity. */
+  readonly hasLegacyValues: boolean
   /** Leases past their end that nobody has ended yet; not among `leases`. */
   readonly overdue: readonly LeaseId[]
   /** Slots of all leases that have not ended, overdue ones included. */
@@ -52,6 +57,7 @@ interface Row {
   current_version: number
   salt: Buffer
   secret_version: number | null
+  legacy_open: boolean
   maximum_lease_minutes: number | null
   step_up: Partial<Record<StepUpClass, StepUpRule>>
   now: Date
@@ -74,7 +80,7 @@ export async function readCheckoutFacts(trx: Transaction, identityId: IdentityId
   const { rows } = await sql<Row>`
     with clock as materialized (select app_clock() as now)
     select i.account_id, i.id, i.organization_id, i.vault_id, i.username, i.exposure, i.state, i.allow_concurrent_checkout, i.max_concurrent_sessions,
-      i.draining_since, i.after_use_grace_minutes, i.current_version, i.next_rotation_at, v.salt, o.secret_version, o.maximum_lease_minutes, clock.now,
+      i.draining_since, i.after_use_grace_minutes, i.current_version, i.next_rotation_at, v.salt, o.secret_version, o.legacy_open, o.maximum_lease_minutes, clock.now,
       coalesce((select jsonb_object_agg(s.class, jsonb_build_object('acr', s.acr, 'maxAgeSeconds', s.max_age_seconds)) from step_up_rule s
         where s.organization_id = i.organization_id), '{}') as step_up,
       array(select distinct c.key_id from credential_version c where c.identity_id = i.id and c.ciphertext is not null) as key_ids,
@@ -115,6 +121,8 @@ export async function readCheckoutFacts(trx: Transaction, identityId: IdentityId
     stepUp: row.step_up,
     vaultKey: { accountId: row.account_id, organizationId: row.organization_id, vaultId: row.vault_id, vaultSalt: row.salt, keyVersion: row.secret_version },
     keyVersions: keyVersionsOf(row.key_ids, row.secret_version),
+    legacyOpen: row.legacy_open,
+    hasLegacyValues: row.key_ids.includes(legacyKeyId),
     replayOf: row.replay && { ...row.replay, requestHash: Buffer.from(row.replay.requestHash, 'hex') },
     nextRotationAt: row.next_rotation_at,
     now: row.now,
@@ -127,8 +135,8 @@ export async function lockIdentity(trx: Transaction, identityId: IdentityId): Pr
   if (rows.length === 0) throw new LeaseholdError('not-found')
 }
 
-/** `o3` was sealed under version 3 of the organization secret. */
+/** `o3` was sealed under version 3 of the organization secret. A version that there is not yet is somebody's invention. */
 function keyVersionsOf(keyIds: readonly string[], newest: number): number[] {
-  const versions = keyIds.map((id) => Number(/^o(\d+)$/.exec(id)?.[1])).filter((version) => version >= 1)
+  const versions = keyIds.map((id) => Number(/^o(\d+)$/.exec(id)?.[1])).filter((version) => version >= 1 && version <= newest)
   return [...new Set([...versions, newest])].sort((one, other) => one - other)
 }

@@ -8,7 +8,7 @@ import { readCredential } from './credential.ts'
 import { owe } from './duties.ts'
 import { auditJob } from './job.ts'
 import { endOverdueLeases } from './release-lease.ts'
-import { readVaultKeyRef } from './vault.ts'
+import { isLegacyOpen, readVaultKeyRef } from './vault.ts'
 
 export interface Claim {
   readonly jobId: JobId
@@ -146,7 +146,10 @@ async function answer(trx: Transaction, job: JobRow): Promise<ClaimFacts> {
 
 async function readSealed(trx: Transaction, identityId: IdentityId, vaultId: VaultId, version: number): Promise<SealedCredential | undefined> {
   const sealed = await readCredential(trx, identityId, version)
-  return sealed && { identityId, version, sealed, vaultKey: await readVaultKeyRef(trx, vaultId, Number(sealed.keyId.slice(1))) }
+  if (sealed === undefined) return undefined
+  const keyVersion = sealed.encryptionVersion === 2 ? Number(sealed.keyId.slice(1)) : undefined
+  const [vaultKey, legacyOpen] = [await readVaultKeyRef(trx, vaultId, keyVersion), await isLegacyOpen(trx, vaultId)]
+  return { identityId, version, sealed, vaultKey, legacyOpen }
 }
 
 /** The admin identity's value for this very host, where it has one of its own. */

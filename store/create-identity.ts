@@ -2,20 +2,13 @@ import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
 import type { IdentityId } from '#schemas/ids.ts'
 import { settingFaults, type CreateIdentity, type Identity } from '#schemas/identity.ts'
-import type { Sealed } from '#schemas/sealed.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
-import { storeVersion } from './credential.ts'
+import { storeVersion, type StoredValue } from './credential.ts'
 import { setIdentityHosts } from './identity-host.ts'
 import { readIdentity } from './identity.ts'
 import { refuseDuplicates, refuseFaults } from './refusals.ts'
 import { lockVault, readVault } from './vault.ts'
-
-/** A credential as it is stored: sealed for its identity and version, and its keyed hash (32 bytes) for the history. */
-export interface StoredValue {
-  readonly sealed: Sealed
-  readonly hash: Uint8Array
-}
 
 /**
  * Adds a credential to a vault (S2 "Adding credentials") as version 1.

@@ -5,31 +5,43 @@ import type { Transaction } from './connection.ts'
 
 const keptOldHashes = 10
 
+/** A credential as it is stored. */
+export interface StoredValue {
+  /** Sealed for its identity and version. */
+  readonly sealed: Sealed
+  /** Keyed hash for the history, 32 bytes. */
+  readonly hash: Uint8Array
+  /** Key version of the hash, where that is not the one of `sealed`: a value from before vault keys names none. */
+  readonly hashKeyId?: string
+  /** Public half of an SSH key, as OpenSSH writes it. */
+  readonly publicKey?: string
+}
+
 /**
  * Stores one version of a credential with its history hash. Versions are never overwritten.
  *
- * @param value.hash keyed hash of the value, 32 bytes; the newest and 10 old ones are kept
+ * @param value.hash the newest and 10 old ones are kept; made with the key of the vault that the identity is in
  * @param rotationId the rotation that made it; null: a person stored it
  */
 export async function storeVersion(
   trx: Transaction,
   identityId: IdentityId,
-  value: { readonly version: number; readonly sealed: Sealed; readonly hash: Uint8Array },
+  value: StoredValue & { readonly version: number },
   rotationId: RotationId | null,
 ): Promise<void> {
-  const { version, sealed, hash } = value
+  const { version, sealed, hash, hashKeyId = sealed.keyId, publicKey = null } = value
   await sql`
     with stored as (
-      insert into credential_version (identity_id, version, encryption_version, key_id, ciphertext, rotation_id)
-      values (${identityId}::uuid, ${version}::int, ${sealed.encryptionVersion}::int, ${sealed.keyId}::text, ${sealed.ciphertext}::bytea, ${rotationId}::uuid)
+      insert into credential_version (identity_id, version, encryption_version, key_id, ciphertext, rotation_id, public_key)
+      values (${identityId}::uuid, ${version}::int, ${sealed.encryptionVersion}::int, ${sealed.keyId}::text, ${sealed.ciphertext}::bytea, ${rotationId}::uuid,
+        ${publicKey}::text)
     ),
     trimmed as (
       delete from password_history where identity_id = ${identityId}::uuid and version not in (
         select version from password_history where identity_id = ${identityId}::uuid order by version desc limit ${keptOldHashes}::int)
     )
-    insert into password_history (identity_id, version, hash, key_id) values (${identityId}::uuid, ${version}::int, ${hash}::bytea, ${sealed.keyId}::text)`.execute(
-    trx,
-  )
+    insert into password_history (identity_id, version, hash, key_id, vault_id)
+    select i.id, ${version}::int, ${hash}::bytea, ${hashKeyId}::text, i.vault_id from identity i where i.id = ${identityId}::uuid`.execute(trx)
 }
 
 /** Every value of an identity that is not shredded, still sealed, by its version. */

@@ -15,7 +15,10 @@ const identities = sql`
     coalesce((select jsonb_agg(jsonb_build_object('hostId', h.host_id, 'credentialVersion', h.known_version, 'sync', h.sync) order by h.host_id)
       from identity_host h where h.identity_id = i.id), '[]') as hosts,
     (select count(*)::int from lease l where l.identity_id = i.id and l.state = 'active' and l.expires_at > app_clock()) as "activeLeases",
-    (select r.id from rotation r where r.identity_id = i.id and r.state = 'pending') as "rotationId"
+    (select r.id from rotation r where r.identity_id = i.id and r.state = 'pending') as "rotationId",
+    (select c.public_key from credential_version c where c.identity_id = i.id and c.version = i.current_version) as "publicKey",
+    (select 'SHA256:' || rtrim(encode(sha256(decode(split_part(c.public_key, ' ', 2), 'base64')), 'base64'), '=')
+      from credential_version c where c.identity_id = i.id and c.version = i.current_version) as "publicKeyFingerprint"
   from identity i`
 
 type Row = Omit<Identity, 'createdAt' | 'nextRotationAt' | 'lastRotatedAt' | 'hostIds'> & {

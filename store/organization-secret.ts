@@ -45,7 +45,8 @@ export async function readOrganizationSecret(trx: Transaction, id: OrganizationI
   const { rows } = await sql<{ version: number; createdAt: Date; credentials: number; reasons: number }>`
     select s.version, s.created_at as "createdAt",
       (select count(*)::int from credential_version c join identity i on i.id = c.identity_id
-        where i.organization_id = s.organization_id and c.ciphertext is not null and c.key_id = 'o' || s.version) as credentials,
+        where i.organization_id = s.organization_id and c.ciphertext is not null
+          and (c.key_id = 'o' || s.version or s.version = 1 and c.encryption_version = 1)) as credentials,
       (select count(*)::int from lease l where l.organization_id = s.organization_id and l.reason_key_id = 'o' || s.version) as reasons
     from organization_secret s where s.organization_id = ${id}::uuid order by s.version`.execute(trx)
   const { rows: reencryptions } = await sql<NonNullable<OrganizationSecret['reencryption']>>`

@@ -30,16 +30,20 @@ interface Asking {
 /**
  * Shows a value without a lease. On record before it leaves, like every value.
  *
- * @throws LeaseholdError `not-found`, `forbidden`, `inject-only`, `identity-checked-out` (somebody else holds it exclusively), `host-required`
+ * @throws LeaseholdError `not-found`, `forbidden`, `identity-disabled`, `inject-only`, `identity-checked-out` (somebody else holds it exclusively), `host-required`
  */
 export async function revealCredential(
   trx: Transaction,
   asked: Asking & { readonly identityId: IdentityId; readonly hostId: HostId | null; readonly reason?: Sealed },
 ): Promise<ShownCredential> {
   const { identityId, hostId, principal } = asked
-  await confirmVaultAccess(trx, principal, await readCheckoutFacts(trx, identityId, null), 'view_credentials')
+  const before = await readCheckoutFacts(trx, identityId, null)
+  await confirmVaultAccess(trx, principal, before, 'view_credentials')
   await lockIdentity(trx, identityId)
   const facts = await readCheckoutFacts(trx, identityId, null)
+  // Moved to another vault meanwhile: the authority that was confirmed is not the one that counts.
+  if (facts.vaultId !== before.vaultId) throw new LeaseholdError('busy', { retryAfterSeconds: 1 })
+  if (!facts.active) throw new LeaseholdError('identity-disabled')
   if (facts.exposure === 'inject_only') throw new LeaseholdError('inject-only')
   const other = facts.allowConcurrentCheckout ? undefined : facts.leases.find((lease) => lease.userId !== principal.userId)
   if (other !== undefined) {

@@ -75,8 +75,8 @@ export interface RotationMaterial {
   readonly nextVersion: number
   /** The value that this rotation has staged already; null: none yet. */
   readonly stagedVersion: number | null
-  /** Keyed hashes of values that must not come back. */
-  readonly history: readonly { readonly keyId: string; readonly hash: Uint8Array }[]
+  /** Keyed hashes of values that must not come back, each with the key it was made with: an identity may have been in other vaults. */
+  readonly history: readonly { readonly key: VaultKeyRef; readonly hash: Uint8Array }[]
 }
 
 /** @throws LeaseholdError `not-found`, `organization-secret-not-found` */
@@ -92,12 +92,12 @@ export async function rotationMaterial(trx: Transaction, rotationId: RotationId)
     password_policy: unknown
     next_version: number
     staged_version: number | null
-    history: { keyId: string; hash: string }[]
+    history: { vaultId: VaultId; organizationId: OrganizationId; salt: string; keyId: string; hash: string }[]
   }>`
     select r.account_id, i.id as identity_id, i.organization_id, i.vault_id, v.salt, o.secret_version, i.credential_type, i.password_policy,
       (select coalesce(max(c.version), 0) + 1 from credential_version c where c.identity_id = i.id) as next_version, r.staged_version,
-      coalesce((select jsonb_agg(jsonb_build_object('keyId', p.key_id, 'hash', encode(p.hash, 'hex')))
-        from password_history p where p.identity_id = i.id), '[]') as history
+      coalesce((select jsonb_agg(jsonb_build_object('vaultId', pv.id, 'organizationId', pv.organization_id, 'salt', encode(pv.salt, 'hex'), 'keyId', p.key_id,
+        'hash', encode(p.hash, 'hex'))) from password_history p join vault pv on pv.id = p.vault_id where p.identity_id = i.id), '[]') as history
     from rotation r join identity i on i.id = r.identity_id join vault v on v.id = i.vault_id join organization o on o.id = i.organization_id
     where r.id = ${rotationId}::uuid`.execute(trx)
   const row = rows[0]
@@ -110,6 +110,9 @@ export async function rotationMaterial(trx: Transaction, rotationId: RotationId)
     passwordPolicy: row.password_policy,
     nextVersion: row.next_version,
     stagedVersion: row.staged_version,
-    history: row.history.map(({ keyId, hash }) => ({ keyId, hash: Buffer.from(hash, 'hex') })),
+    history: row.history.map(({ vaultId, organizationId, salt, keyId, hash }) => ({
+      key: { accountId: row.account_id, organizationId, vaultId, vaultSalt: Buffer.from(salt, 'hex'), keyVersion: Number(keyId.slice(1)) },
+      hash: Buffer.from(hash, 'hex'),
+    })),
   }
 }

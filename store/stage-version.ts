@@ -1,20 +1,14 @@
 import type { Actor } from '#schemas/audit-event.ts'
 import type { RotationId } from '#schemas/ids.ts'
 import type { RotationFacts } from '#schemas/rotation-facts.ts'
-import type { Sealed } from '#schemas/sealed.ts'
 import { appendAudit } from './audit.ts'
 import { lockIdentity } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
-import { storeVersion } from './credential.ts'
+import { storeVersion, type StoredValue } from './credential.ts'
 import { readRotation } from './rotation.ts'
 
-export interface StagedValue {
-  /** From `rotationMaterial`. */
-  readonly version: number
-  readonly sealed: Sealed
-  /** Keyed hash for the password history, 32 bytes. */
-  readonly hash: Uint8Array
-}
+/** `version` is from `rotationMaterial`. */
+type StagedValue = StoredValue & { readonly version: number }
 
 /**
  * Stores the one value that the rotation may ever apply, before any connector hears of it: whatever dies later, the value

@@ -98,6 +98,13 @@ export async function readVaultKeyRef(trx: Transaction, vaultId: VaultId, keyVer
   return { accountId: row.account_id, organizationId: row.organization_id, vaultId, vaultSalt: row.salt, keyVersion: keyVersion ?? row.secret_version }
 }
 
+/** Whether values from before vault keys may be read in this vault. */
+export async function isLegacyOpen(trx: Transaction, vaultId: VaultId): Promise<boolean> {
+  const { rows } = await sql<{ legacy_open: boolean }>`
+    select o.legacy_open from vault v join organization o on o.id = v.organization_id where v.id = ${vaultId}::uuid`.execute(trx)
+  return rows[0]?.legacy_open ?? false
+}
+
 const locks = { use: sql`for key share`, change: sql`for no key update`, delete: sql`for update` }
 
 /**

@@ -3,12 +3,14 @@ import type { AccountId, ConnectorId } from '#schemas/ids.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { ClaimFacts, SealedCredential } from '#schemas/job-facts.ts'
 import { Secret } from '#schemas/secret.ts'
-import { jobMacKey, open } from '#secrets/envelope.ts'
+import { jobMacKey, seal } from '#secrets/envelope.ts'
 import { sealForConnector } from '#secrets/job-sealing.ts'
+import { openStored } from '#secrets/stored-value.ts'
 import type { VaultKeys } from '#secrets/vault-keys.ts'
 import { claimJob } from '#store/claim-job.ts'
 import { inAccount, type Db } from '#store/connection.ts'
 import { recordTampering } from '#store/tampering.ts'
+import { upgradeValue, type Upgrade } from '#store/upgrade-value.ts'
 
 /** Who speaks, known from the NATS account and the subject, never from what is said. */
 export interface Speaker {
@@ -29,21 +31,35 @@ export async function answerClaim(
   const facts = await inAccount(parts.db, accountId, (trx) => claimJob(trx, { jobId, epoch, instance, connectorId }))
   if ('refused' in facts) return { v: 1, refused: facts.refused }
   // crash point: claim committed
+  const actor = { kind: 'connector', id: connectorId } as const
   try {
-    return { v: 1, jwe: await sealJob(parts.vaultKeys, facts, instance) }
+    const { jwe, upgrades } = await sealJob(parts.vaultKeys, facts, instance)
+    for (const upgrade of upgrades) await inAccount(parts.db, accountId, (trx) => upgradeValue(trx, upgrade, actor))
+    return { v: 1, jwe }
   } catch (error) {
     if (error instanceof LeaseholdError && error.code === 'decryption-failed') {
-      const actor = { kind: 'connector', id: connectorId } as const
       await inAccount(parts.db, accountId, (trx) => recordTampering(trx, { actor, organizationId: facts.organizationId, identityId: facts.staged.identityId }))
     }
     throw error
   }
 }
 
-async function sealJob(vaultKeys: VaultKeys, facts: ClaimFacts, instance: string): Promise<string> {
+/** @returns the sealed job, and what it holds of before vault keys, sealed anew */
+async function sealJob(vaultKeys: VaultKeys, facts: ClaimFacts, instance: string): Promise<{ readonly jwe: string; readonly upgrades: readonly Upgrade[] }> {
   const { jobId, epoch, connectorId, kind, holdMs, target, username, staged, known, admin } = facts
-  const value = async ({ identityId, version, sealed, vaultKey }: SealedCredential): Promise<string> =>
-    open(await vaultKeys.get(vaultKey), { identityId, version, purpose: 'credential' }, sealed).expose()
+  const upgrades: Upgrade[] = []
+  const value = async ({ identityId, version, sealed, vaultKey, legacyOpen }: SealedCredential): Promise<string> => {
+    const { organizationId, vaultId } = vaultKey
+    const isLegacy = sealed.encryptionVersion !== 2
+    const [vault, legacy] = await Promise.all([
+      vaultKeys.get(vaultKey),
+      isLegacy && legacyOpen ? vaultKeys.legacy(vaultKey.accountId, organizationId) : undefined,
+    ])
+    const belongsTo = { identityId, version, purpose: 'credential' } as const
+    const opened = openStored({ vault, legacy }, belongsTo, sealed)
+    if (isLegacy) upgrades.push({ organizationId, vaultId, identityId, version, old: sealed, next: seal(vault, belongsTo, opened) })
+    return opened.expose()
+  }
   const key = await vaultKeys.get(staged.vaultKey)
   const job: SealedJob = {
     v: 1,
@@ -60,5 +76,5 @@ async function sealJob(vaultKeys: VaultKeys, facts: ClaimFacts, instance: string
     macKey: jobMacKey(key, { jobId, epoch, instance }).toString('base64url'),
     macKeyId: key.keyId,
   }
-  return sealForConnector(facts.encryptionJwk, Secret.of(job), { jobId, epoch })
+  return { jwe: await sealForConnector(facts.encryptionJwk, Secret.of(job), { jobId, epoch }), upgrades }
 }

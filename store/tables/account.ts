@@ -1,6 +1,6 @@
 import type { Generated } from 'kysely'
 import type { AccountId, OrganizationId } from '#schemas/ids.ts'
-import type { Id, Account } from './columns.ts'
+import type { Id, Account, Moment } from './columns.ts'
 
 /** Accounts and organizations: columns of store/migrations. */
 
@@ -18,6 +18,7 @@ export interface OrganizationTable {
   maximum_lease_minutes: number | null
   break_glass_maximum_minutes: Generated<number>
   legacy_open: Generated<boolean>
+  legacy_closed_at: Moment
   version: Generated<number>
   created_at: Generated<Date>
 }

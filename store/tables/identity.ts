@@ -60,6 +60,7 @@ export interface CredentialVersionTable {
   key_id: string
   ciphertext: Buffer | null
   rotation_id: RotationId | null
+  public_key: string | null
   created_at: Generated<Date>
 }
 export interface PasswordHistoryTable {
@@ -68,5 +69,6 @@ export interface PasswordHistoryTable {
   version: number
   hash: Buffer
   key_id: string
+  vault_id: VaultId
   stored_at: Generated<Date>
 }

@@ -4,9 +4,12 @@ import { createApp, type App } from '#api/app.ts'
 import { createNonces } from '#api/dpop-nonce.ts'
 import type { ApiSettings, Parts } from '#api/parts.ts'
 import { refusalsOf } from '#api/refusals.ts'
+import { createCedarDecisionPoint } from '#policy/cedar.ts'
 import { LeaseholdError, type ErrorCode } from '#schemas/errors.ts'
 import { seedPeople } from '#stack/seed-people.ts'
+import { inAccount } from '#store/connection.ts'
 import { notifyDuties } from '#store/duties.ts'
+import { readPolicies } from '#store/policy-set.ts'
 import type { TestDatabase } from '../support/database.ts'
 import { audience, startIssuer, type TestIssuer } from './issuer.ts'
 
@@ -76,6 +79,7 @@ export async function startApi(database: TestDatabase, more: Partial<Parts> = {}
       natsUrl: 'nats://127.0.0.1:4222',
       audienceFallback: true,
       dpopNonceRequired: false,
+      tokensCountOnce: true,
       acrOrder: ['pwd', 'mfa'],
       stepUp,
       temporalSilenceMinutes: 15,
@@ -88,7 +92,8 @@ export async function startApi(database: TestDatabase, more: Partial<Parts> = {}
     requestHashKey: createSecretKey(randomBytes(32)),
     cursorKey: createSecretKey(randomBytes(32)),
     nonces: createNonces(createSecretKey(randomBytes(32))),
-    vaultKeys: { get: down },
+    decisionPoint: createCedarDecisionPoint(({ accountId, version }) => inAccount(db, accountId, (trx) => readPolicies(trx, version)), ['pwd', 'mfa']),
+    vaultKeys: { get: down, legacy: down },
     organizationSecrets: { create: down, read: down },
     signingKeys: down,
     wakeLoops: () => void notifyDuties(db).catch(() => {}),

@@ -29,3 +29,25 @@ test('a rotation is offered, claimed, done and proven: the vaulted value logs in
   expect(figures).toMatch(/^leasehold_job_results_total{outcome="recorded"} 1$/m)
   expect(figures).toMatch(/^leasehold_duties_delivered_total{kind="offer"} \d+$/m)
 })
+
+test('values from before vault keys reach the connector only while they are open, and are sealed anew by the claim', async () => {
+  const addLegacy = async () => {
+    const account = await world.addAccount(connector.id)
+    await world.database.superuser(`update credential_version set encryption_version = 0, key_id = 'legacy', ciphertext = $2 where identity_id = $1`, [
+      account.identityId,
+      Buffer.from(account.role.password),
+    ])
+    return account
+  }
+  const actions = async (identityId: string) =>
+    (await world.database.superuser(`select action, actor_id from audit_event where identity_id = $1 and action like 'credential.%'`, [identityId])).rows
+  const refused = await addLegacy()
+  await world.rotate(refused.identityId)
+  await expect.poll(() => actions(refused.identityId), { timeout: 10_000 }).toContainEqual({ action: 'credential.decryption_failed', actor_id: connector.id })
+  expect(await world.target.logsIn(refused.role.username, refused.role.password)).toBe(true)
+  await world.database.superuser('update organization set legacy_open = true where id = $1', [world.organizationId])
+  const { role, identityId } = await addLegacy()
+  await world.untilRotation(await world.rotate(identityId), 'confirmed')
+  expect(await actions(identityId)).toEqual([{ action: 'credential.upgraded', actor_id: connector.id }])
+  expect(await world.target.logsIn(role.username, await world.vaulted(identityId))).toBe(true)
+}, 30_000)

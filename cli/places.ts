@@ -1,0 +1,18 @@
+import { homePath, readHome, readJson } from '#stack/home.ts'
+
+interface LocalStack {
+  readonly urls: { readonly api: string; readonly issuer: string }
+}
+
+/** Base URL of the API, without trailing slash: as told, from LEASEHOLD_API_URL, or of the stack of this machine. */
+export const apiPlace = (told: string | undefined): string => (told ?? process.env['LEASEHOLD_API_URL'] ?? ofLocalStack('api')).replace(/\/$/, '')
+
+/** The exact `iss`: as told, from LEASEHOLD_OIDC_ISSUER, or of the stack of this machine. */
+export const issuerPlace = (told: string | undefined): string => told ?? process.env['LEASEHOLD_OIDC_ISSUER'] ?? ofLocalStack('issuer')
+
+function ofLocalStack(name: keyof LocalStack['urls']): string {
+  const home = readHome(homePath())
+  if (home === undefined)
+    throw new Error(name === 'api' ? 'say where the API is: --api or LEASEHOLD_API_URL' : 'say who logs people in: --issuer or LEASEHOLD_OIDC_ISSUER')
+  return readJson<LocalStack>(home.file('state.json')).urls[name]
+}
