@@ -15,6 +15,8 @@ let items: Readonly<Record<string, string>>
 const unversioned = {
   '/v1/organizations/{id}/secret': 'it is set once: a second PUT answers 409',
   '/v1/identity-groups/{id}/grants/{grantId}': 'a grant is never changed, only closed',
+  '/v1/roles/{id}/assignments/{assignmentId}': 'an assignment is never changed, only closed',
+  '/v1/idp-groups/{id}/members/{idpUserId}': 'somebody is a member or is none',
 }
 
 beforeAll(async () => {
@@ -22,6 +24,11 @@ beforeAll(async () => {
   const { paths } = (await world.call(null, 'GET', '/v1/openapi.json')).body as { paths: Record<string, object> }
   for (const [path, operations] of Object.entries(paths))
     for (const method of ['put', 'patch', 'delete']) if (method in operations && !(path in unversioned)) changes.push([path, method.toUpperCase()])
+  const make = async (path: string, body: object): Promise<string> => {
+    const { status, headers, text } = await world.post('mia', path, body)
+    if (status !== 201) throw new Error(text)
+    return headers.get('location') ?? ''
+  }
   const organization = `/v1/organizations/${world.organizationId}`
   items = {
     '/v1/organizations/{id}': organization,
@@ -30,12 +37,19 @@ beforeAll(async () => {
     '/v1/identities/{id}': `/v1/identities/${await world.addIdentity('versioned')}`,
     '/v1/hosts/{id}': `/v1/hosts/${world.hostId}`,
     '/v1/connectors/{id}': `/v1/connectors/${world.connectorId}`,
+    '/v1/idp-users/{id}': await make('/v1/idp-users', { email: 'new@acme.example' }),
+    '/v1/idp-groups/{id}': await make('/v1/idp-groups', { name: 'versioned' }),
+    '/v1/roles/{id}': await make('/v1/roles', { name: 'versioned', permissions: [] }),
     '/v1/users/{id}': `/v1/users/${acme.users.find(({ sub }) => sub === 'vic')?.id}`,
   }
 })
 afterAll(() => world?.end())
 
-const bodies: Readonly<Record<string, object>> = { '/v1/users/{id}': { state: 'disabled' }, '/v1/organizations/{id}/step-up': { reveal: null } }
+const bodies: Readonly<Record<string, object>> = {
+  '/v1/users/{id}': { state: 'disabled' },
+  '/v1/idp-users/{id}': { state: 'disabled' },
+  '/v1/organizations/{id}/step-up': { reveal: null },
+}
 const bodyFor = (path: string, method: string): { body?: object } => (method === 'DELETE' ? {} : { body: bodies[path] ?? { name: randomUUID() } })
 const change = (path: string, method: string, tag: string) =>
   world.call('mia', method, items[path] ?? '', { ...bodyFor(path, method), headers: { 'if-match': tag } })
@@ -55,11 +69,10 @@ describe('every item that can be changed', () => {
   test('is changed or deleted only in the version that is meant: 412, and it stays as it was', async () => {
     for (const [path, method] of changes) {
       const before = await world.call('mia', 'GET', items[path] ?? '')
-      for (const tag of ['"999"', '"0"', 'W/"1"', '""', '"a"', `"${'9'.repeat(40)}"`]) {
+      for (const tag of ['"999"', '"0"', 'W/"1"', '""', '"a"', '1', 'x', '', '"1", "2"', `"${'9'.repeat(40)}"`]) {
         const { status, body } = await change(path, method, tag)
         expect([method, path, tag, status, body.code]).toEqual([method, path, tag, 412, 'precondition-failed'])
       }
-      for (const tag of ['1', '"1", "2"', 'x', '']) expect([method, path, tag, (await change(path, method, tag)).status]).toEqual([method, path, tag, 400])
       const after = await world.call('mia', 'GET', items[path] ?? '')
       expect([method, path, after.text, after.headers.get('etag')]).toEqual([method, path, before.text, before.headers.get('etag')])
     }
