@@ -1,7 +1,7 @@
 import type { ApiSettings } from './parts.ts'
 import { addressKey, createRateLimit } from './rate-limit.ts'
 
-/** What one caller may do to this process (RULES "Rate limits are configuration"). */
+/** What one caller may do to this process. */
 export interface Limits {
   /** One request of a known caller. @throws LeaseholdError `rate-limited` */
   readonly request: (userId: string) => void

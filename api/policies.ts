@@ -84,7 +84,7 @@ export function policyRoutes(route: DefineRoute, { config }: Parts): void {
   route(
     {
       method: 'post',
-      path: '/v1/policy-sets/try',
+      path: '/v1/policy-dry-runs',
       action: 'policy.try',
       summary: 'Ask what would be decided, and why; nothing happens',
       body: PolicyQuestion,

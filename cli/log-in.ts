@@ -28,12 +28,15 @@ export interface Login {
 const patience = 10 * 60_000
 const requestLimit = 10_000
 
+const onThisMachine = (url: string): boolean => /^http:\/\/(127\.0\.0\.1|\[::1\]|localhost)(:|\/|$)/.test(url)
+
 /** Plain HTTP never leaves this machine. */
-export const transport = (url: string) => ({ [oauth.allowInsecureRequests]: /^http:\/\/(127\.0\.0\.1|\[::1\]|localhost)(:|\/|$)/.test(url) })
+export const transport = (url: string) => ({ [oauth.allowInsecureRequests]: onThisMachine(url) })
 
 /**
  * Logs a person in with a browser: authorization code with PKCE on a loopback redirect (RFC 8252, RFC 7636), bound to a key from
- * the request on (RFC 9449 section 10). `state`, `iss` (RFC 9207) and the nonce and age in the ID token are checked; how strong the login was is for the API to judge.
+ * the request on (RFC 9449 section 10). `state`, `iss` (RFC 9207) and the nonce and age in the ID token are checked; how strong
+ * the login was is for the API to judge.
  *
  * @throws Error when the issuer refuses, answers what was not asked for, or nobody logs in within 10 minutes
  */
@@ -41,11 +44,13 @@ export async function logIn({ issuer, clientId, acr, maxAge, dpopKey, show }: Lo
   const client: oauth.Client = { client_id: clientId }
   const reach = { ...transport(issuer), signal: () => AbortSignal.timeout(requestLimit) }
   const server = await oauth.processDiscoveryResponse(new URL(issuer), await oauth.discoveryRequest(new URL(issuer), reach))
-  if (server.authorization_endpoint === undefined) throw new Error('the issuer has no page to log in at')
+  const page = server.authorization_endpoint ?? ''
+  // What is opened is a page, whatever the issuer says.
+  if (!page.startsWith('https://') && !onThisMachine(page)) throw new Error('the issuer has no page to log in at')
   const [state, nonce, verifier] = [oauth.generateRandomState(), oauth.generateRandomNonce(), oauth.generateRandomCodeVerifier()]
   const loopback = await listenForAnswer(state, patience)
   try {
-    const url = new URL(server.authorization_endpoint)
+    const url = new URL(page)
     const parameters = {
       client_id: clientId,
       response_type: 'code',

@@ -4,11 +4,15 @@ interface LocalStack {
   readonly urls: { readonly api: string; readonly issuer: string }
 }
 
-/** Base URL of the API, without trailing slash: as told, from LEASEHOLD_API_URL, or of the stack of this machine. */
-export const apiPlace = (told: string | undefined): string => (told ?? process.env['LEASEHOLD_API_URL'] ?? ofLocalStack('api')).replace(/\/$/, '')
+/**
+ * Base URL of the API, without trailing slash: as told, from LEASEHOLD_API_URL, as known before, or of the stack of this machine.
+ *
+ * @throws Error when there is none of them
+ */
+export const apiPlace = (told?: string, known?: string): string => (told ?? process.env['LEASEHOLD_API_URL'] ?? known ?? ofLocalStack('api')).replace(/\/$/, '')
 
-/** The exact `iss`: as told, from LEASEHOLD_OIDC_ISSUER, or of the stack of this machine. */
-export const issuerPlace = (told: string | undefined): string => told ?? process.env['LEASEHOLD_OIDC_ISSUER'] ?? ofLocalStack('issuer')
+/** The exact `iss`, likewise from LEASEHOLD_OIDC_ISSUER. */
+export const issuerPlace = (told?: string, known?: string): string => told ?? process.env['LEASEHOLD_OIDC_ISSUER'] ?? known ?? ofLocalStack('issuer')
 
 function ofLocalStack(name: keyof LocalStack['urls']): string {
   const home = readHome(homePath())

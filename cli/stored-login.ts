@@ -6,6 +6,7 @@ import { readDpopKey } from './dpop-key.ts'
 /** The login of this person on this machine. Its token works with the key beside it only. */
 export interface StoredLogin {
   readonly issuer: string
+  readonly clientId: string
   /** The API that it was made for: no other one gets the token. */
   readonly api: string
   readonly accessToken: string
@@ -25,9 +26,12 @@ export async function ownKey(): Promise<CryptoKeyPair> {
 
 export const storeLogin = (login: StoredLogin): void => keep(loginFile, login)
 
+/** Also one that has ended: the next one is made at the same place. */
+export const lastLogin = (): StoredLogin | undefined => kept<StoredLogin>(loginFile)
+
 /** @returns undefined when nobody is logged in @throws Error when the login has ended */
 export function storedLogin(): StoredLogin | undefined {
-  const login = kept<StoredLogin>(loginFile)
+  const login = lastLogin()
   if (login?.expiresAt != null && Date.parse(login.expiresAt) <= Date.now()) throw new Error('your login has ended; run: leasehold login')
   return login
 }

@@ -49,7 +49,7 @@ export async function findDirectoryRecord(trx: Transaction, principal: Principal
 }
 
 /**
- * Nobody gives rights to themselves, directly or through a group, unless owner (RULES 2).
+ * Nobody gives rights to themselves, directly or through a group, unless owner.
  *
  * @throws LeaseholdError `forbidden`
  */

@@ -4,12 +4,12 @@ import { AuthorizationResponseError, ResponseBodyError } from 'oauth4webapi'
 import { cliClient } from '../client.ts'
 import { logIn } from '../log-in.ts'
 import { apiPlace, issuerPlace } from '../places.ts'
-import { forgetLogin, ownKey, storeLogin } from '../stored-login.ts'
+import { forgetLogin, lastLogin, ownKey, storeLogin } from '../stored-login.ts'
 
 interface LoginOptions {
   readonly issuer?: string
   readonly api?: string
-  readonly clientId: string
+  readonly clientId?: string
   readonly acr?: string
   readonly maxAge?: number
   readonly browser: boolean
@@ -20,17 +20,18 @@ export function addLogin(program: Command): void {
   program
     .command('login')
     .description('log in with a browser; other commands then work as you')
-    .option('--issuer <url>', 'who logs people in; absent: LEASEHOLD_OIDC_ISSUER, or the stack of this machine')
-    .option('--api <url>', 'base URL of the API; absent: LEASEHOLD_API_URL, or the stack of this machine')
-    .option('--client-id <id>', 'name of this command at the issuer', cliClient)
+    .option('--issuer <url>', 'who logs people in; absent: LEASEHOLD_OIDC_ISSUER, the place of the last login, or the stack of this machine')
+    .option('--api <url>', 'base URL of the API; absent: LEASEHOLD_API_URL, the place of the last login, or the stack of this machine')
+    .option('--client-id <id>', `name of this command at the issuer; absent: ${cliClient}`)
     .option('--acr <level>', 'how strong the login must be, for example mfa')
     .option('--max-age <seconds>', 'how long ago the login may be', wholeSeconds)
     .option('--no-browser', 'print the URL and open nothing')
-    .action(async ({ issuer: told, api, clientId, acr, maxAge, browser }: LoginOptions) => {
-      const [issuer, place] = [issuerPlace(told), apiPlace(api)]
+    .action(async ({ acr, maxAge, browser, ...told }: LoginOptions) => {
+      const last = lastLogin()
+      const [issuer, api, clientId] = [issuerPlace(told.issuer, last?.issuer), apiPlace(told.api, last?.api), told.clientId ?? last?.clientId ?? cliClient]
       const show = browser ? openBrowser : (url: string) => void process.stdout.write(`${url}\n`)
       const { accessToken, expiresAt, claims } = await logIn({ issuer, clientId, acr, maxAge, dpopKey: await ownKey(), show }).catch(explain)
-      storeLogin({ issuer, api: place, accessToken, expiresAt: expiresAt?.toISOString() ?? null })
+      storeLogin({ issuer, clientId, api, accessToken, expiresAt: expiresAt?.toISOString() ?? null })
       const until = expiresAt === undefined ? '' : ` until ${expiresAt.toLocaleTimeString()}`
       // What a stronger login is, only the API knows.
       if (acr !== undefined && claims['acr'] !== acr) process.stderr.write(`the issuer answered acr ${printable(claims['acr'] ?? 'unknown')}, not ${acr}\n`)

@@ -79,7 +79,7 @@ describe('policies of an account', () => {
   test('are tried without doing anything: the answer names what decided', async () => {
     const sam = acme.users.find((user) => user.sub === 'sam')?.id
     const ask = (question: Record<string, unknown>) =>
-      world.post('ola', '/v1/policy-sets/try', { userId: sam, action: 'identity.checkout', identityId: identity, ...question })
+      world.post('ola', '/v1/policy-dry-runs', { userId: sam, action: 'identity.checkout', identityId: identity, ...question })
     expect((await ask({})).body).toMatchObject({ decision: 'permit', decidedBy: 'policy' })
     const policies = `${allowAll} @id("short") @obligation_max_uses("2") permit (principal, action, resource) when { context has minutes && context.minutes <= 10 };
       @id("far") forbid (principal, action, resource) when { context has ip && !context.ip.isInRange(ip("10.0.0.0/8")) };`

@@ -15,8 +15,8 @@ let items: Readonly<Record<string, string>>
 const unversioned = {
   '/v1/organizations/{id}/secret': 'it is set once: a second PUT answers 409',
   '/v1/identity-groups/{id}/grants/{grantId}': 'a grant is never changed, only closed',
-  '/v1/roles/{id}/assignments/{assignmentId}': 'an assignment is never changed, only closed',
-  '/v1/idp-groups/{id}/members/{idpUserId}': 'somebody is a member or is none',
+  '/v1/roles/{id}/assignments/{assignmentId}': 'an assignment is never changed, only ended',
+  '/v1/idp-groups/{id}/members/{idpUserId}': 'a membership is there or not',
 }
 
 beforeAll(async () => {
@@ -24,32 +24,24 @@ beforeAll(async () => {
   const { paths } = (await world.call(null, 'GET', '/v1/openapi.json')).body as { paths: Record<string, object> }
   for (const [path, operations] of Object.entries(paths))
     for (const method of ['put', 'patch', 'delete']) if (method in operations && !(path in unversioned)) changes.push([path, method.toUpperCase()])
-  const make = async (path: string, body: object): Promise<string> => {
-    const { status, headers, text } = await world.post('mia', path, body)
-    if (status !== 201) throw new Error(text)
-    return headers.get('location') ?? ''
-  }
   const organization = `/v1/organizations/${world.organizationId}`
+  const made = async (path: string, body: object) => `${path}/${(await world.post('mia', path, body)).body.id}`
   items = {
+    '/v1/roles/{id}': await made('/v1/roles', { name: 'versioned', permissions: [] }),
+    '/v1/idp-users/{id}': await made('/v1/idp-users', { email: 'versioned@acme.example' }),
+    '/v1/idp-groups/{id}': await made('/v1/idp-groups', { name: 'versioned' }),
     '/v1/organizations/{id}': organization,
     '/v1/organizations/{id}/step-up': `${organization}/step-up`,
     '/v1/identity-groups/{id}': `/v1/identity-groups/${world.vaultId}`,
     '/v1/identities/{id}': `/v1/identities/${await world.addIdentity('versioned')}`,
     '/v1/hosts/{id}': `/v1/hosts/${world.hostId}`,
     '/v1/connectors/{id}': `/v1/connectors/${world.connectorId}`,
-    '/v1/idp-users/{id}': await make('/v1/idp-users', { email: 'new@acme.example' }),
-    '/v1/idp-groups/{id}': await make('/v1/idp-groups', { name: 'versioned' }),
-    '/v1/roles/{id}': await make('/v1/roles', { name: 'versioned', permissions: [] }),
     '/v1/users/{id}': `/v1/users/${acme.users.find(({ sub }) => sub === 'vic')?.id}`,
   }
 })
 afterAll(() => world?.end())
 
-const bodies: Readonly<Record<string, object>> = {
-  '/v1/users/{id}': { state: 'disabled' },
-  '/v1/idp-users/{id}': { state: 'disabled' },
-  '/v1/organizations/{id}/step-up': { reveal: null },
-}
+const bodies: Readonly<Record<string, object>> = { '/v1/users/{id}': { state: 'disabled' }, '/v1/organizations/{id}/step-up': { reveal: null } }
 const bodyFor = (path: string, method: string): { body?: object } => (method === 'DELETE' ? {} : { body: bodies[path] ?? { name: randomUUID() } })
 const change = (path: string, method: string, tag: string) =>
   world.call('mia', method, items[path] ?? '', { ...bodyFor(path, method), headers: { 'if-match': tag } })

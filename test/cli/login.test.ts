@@ -7,6 +7,7 @@ import { apiClient } from '#stack/api-client.ts'
 import { readHome, type Home } from '#stack/home.ts'
 import { oneTimeCode, readUser } from '#stack/oidc-users.ts'
 import { startStack, type Stack } from '#stack/test-stack.ts'
+import { startIssuer } from '../api/issuer.ts'
 import { openBrowser, type Browser } from '../support/browser.ts'
 import { leasehold, printedUrl, startLeasehold, type Ended } from './leasehold.ts'
 
@@ -76,6 +77,14 @@ describe('leasehold login', () => {
     expect((await run('login', '--max-age', 'soon')).code).toBe(1)
   })
 
+  test('remembers where it was, so that the next one needs no addresses', async () => {
+    env = { LEASEHOLD_HOME: folder, LEASEHOLD_CONFIG_HOME: folder }
+    expect(await run('login')).toEqual({ code: 1, out: '', err: expect.stringMatching(/^say who logs people in/) })
+    expect((await logIn('ola', ['--issuer', stack.urls.issuer, '--api', `${stack.urls.api}/`])).code).toBe(0)
+    expect((await logIn('ola', ['--acr', 'mfa'])).code).toBe(0)
+    expect((await run('duties', 'reconcile')).code).toBe(0)
+  })
+
   test('says so when the issuer answers a weaker login than was asked for', async () => {
     const login = startLeasehold(env, 'login', '--no-browser', '--acr', 'mfa')
     const url = new URL(await printedUrl(login))
@@ -131,6 +140,13 @@ describe('what comes back from the browser', () => {
 
   test('an issuer that is not there is said to be silent', async () => {
     expect(await run('login', '--no-browser', '--issuer', 'http://127.0.0.1:9')).toEqual({ code: 1, out: '', err: 'the issuer does not answer\n' })
+  })
+
+  test('an issuer without TLS elsewhere, or whose login page is none, gets nobody', async () => {
+    expect((await run('login', '--no-browser', '--issuer', 'http://issuer.example')).code).toBe(1)
+    const odd = await startIssuer({ authorization_endpoint: 'file:///etc/passwd' })
+    expect(await run('login', '--no-browser', '--issuer', odd.url)).toEqual({ code: 1, out: '', err: 'the issuer has no page to log in at\n' })
+    await odd.stop()
   })
 
   const changes: readonly (readonly [what: string, name: string, value: string])[] = [

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { listenForAnswer } from '#cli/loopback.ts'
+import { acme } from '#stack/people.ts'
 import { createProofKey } from '../api/issuer.ts'
 import { promises } from './promises.ts'
 import type { TestProvider } from './provider.ts'
@@ -130,6 +131,22 @@ describe('the realm of deploy/keycloak', () => {
     const after = await world.logIn(browser, { acr: 'mfa', maxAge: 1, knows })
     expect(after.asked.flat()).toEqual(expect.arrayContaining(['password', 'signature']))
     expect(decodeJwt(after.accessToken)['auth_time']).toBeGreaterThan(decodeJwt(before.accessToken)['auth_time'] as number)
+  })
+
+  test('somebody new comes in by a verified address, with the rights of the group that Keycloak names', async () => {
+    const lea = await world.logIn(world.browser(), { acr: 'mfa', knows: keyHolder() })
+    expect((await world.ask(lea, '/v1/me')).body['code']).toBe('forbidden')
+    const idpUserId = await world.make('/v1/idp-users', { email: 'lea@acme.example' })
+    const group = { type: 'group', id: await world.make('/v1/idp-groups', { name: '/operators/night', source: 'claims' }) }
+    const roleId = acme.users.find(({ sub }) => sub === 'sam')?.role.id
+    await world.make(`/v1/roles/${roleId}/assignments`, { principal: group })
+    await world.make(`/v1/identity-groups/${world.vaultId}/grants`, { principal: group, level: 'checkout' })
+    expect((await world.ask(lea, '/v1/me')).body).toMatchObject({
+      user: { idpUserId, email: 'lea@acme.example' },
+      grants: [{ identityGroupId: world.vaultId }],
+    })
+    const done = await world.ask(lea, `/v1/identities/${world.identityId}/checkout`, { reason: 'night shift', durationMinutes: 30 })
+    expect([done.status, done.body]).toMatchObject([201, { credential: { value: 'password of ledger' } }])
   })
 
   test('a one-time code is taken once', async () => {

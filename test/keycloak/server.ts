@@ -105,7 +105,7 @@ function realmWith({ id, username, password, totp }: Person, lea: { readonly pas
     groups: [{ name: 'operators', subGroups: [{ name: 'night' }] }],
     users: [
       { ...user(username), id, groups: ['/operators/night'], credentials: [{ type: 'password', value: password }, otp] },
-      { ...user('lea'), credentials: [{ type: 'password', value: lea.password }, lea.credential] },
+      { ...user('lea'), groups: ['/operators/night'], credentials: [{ type: 'password', value: lea.password }, lea.credential] },
     ],
   }
 }

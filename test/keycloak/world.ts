@@ -34,6 +34,9 @@ export interface ProviderWorld {
   /** An API that is the same but for its audience. */
   readonly otherApi: string
   readonly identityId: string
+  readonly vaultId: string
+  /** Posts as the account's owner, who is nobody of this provider. @returns the id of what was made */
+  readonly make: (path: string, body: object) => Promise<string>
   readonly browser: () => Browser
   /** Logs in as `leasehold login` does. `change`: what happens to the URL on the way to the browser. */
   readonly logIn: (
@@ -54,9 +57,12 @@ export async function createProviderWorld(provider: TestProvider): Promise<Provi
   const client = new pg.Client({ connectionString: world.database.ownerUrl })
   await client.connect()
   await seedAccount(client, { ...acme, users: [user] }, issuer).finally(() => client.end())
-  await world.call('mia', 'POST', `/v1/identity-groups/${world.vaultId}/grants`, {
-    body: { principal: { type: 'user', id: user.idpId }, level: 'checkout' },
-  })
+  const make = async (path: string, body: object): Promise<string> => {
+    const answer = await world.post('mia', path, body)
+    if (answer.status !== 201) throw new Error(`POST ${path}: ${answer.status} ${answer.text}`)
+    return answer.body.id
+  }
+  await make(`/v1/identity-groups/${world.vaultId}/grants`, { principal: { type: 'user', id: user.idpId }, level: 'checkout' })
   const strong = { acr: 'mfa', maxAgeSeconds: null }
   const open = async (config: Partial<Parts['config']> = {}) => {
     const port = await freePort()
@@ -72,6 +78,8 @@ export async function createProviderWorld(provider: TestProvider): Promise<Provi
     api: api.apiUrl,
     otherApi: other.apiUrl,
     identityId: await world.addIdentity('ledger', { allowConcurrentCheckout: true, maxConcurrentSessions: 3 }),
+    vaultId: world.vaultId,
+    make,
     browser: openBrowser,
     logIn: async (browser, { change = () => {}, knows, ...wanted } = {}) => {
       const dpopKey = await generateKeyPair('ES256', { extractable: true })
