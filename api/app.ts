@@ -29,7 +29,7 @@ import { meRoutes } from './me.ts'
 import { moveRoutes } from './move-identity.ts'
 import { openApiOf, type AnyRouteSpec } from './openapi.ts'
 import { organizationRoutes, organizationSecretRoutes } from './organizations.ts'
-import { refuseOtherMethods } from './other-methods.ts'
+import { mountRoutes } from './mount-routes.ts'
 import type { Parts } from './parts.ts'
 import { peerCertificate, refuseOddHeaders } from './incoming.ts'
 import { policyRoutes } from './policies.ts'
@@ -124,13 +124,11 @@ export function createApp(parts: Parts): App {
   }
   app.onError(refuse)
   app.notFound((context) => refuse(new LeaseholdError('not-found'), context))
-  joinRoutes(app, parts, limits)
-  // At once: the paths of items look like this one.
-  refuseOtherMethods(app, parts.config.corsOrigins)
 
+  const table: App = new Hono()
   const route: DefineRoute = (spec, handler) => {
     specs.push(spec as unknown as AnyRouteSpec)
-    app.on(spec.method.toUpperCase(), spec.path, async (context) => {
+    table.on(spec.method.toUpperCase(), spec.path, async (context) => {
       const trace = context.get('trace')
       const decide = () =>
         runRoute(tools, spec, handler, {
@@ -148,8 +146,9 @@ export function createApp(parts: Parts): App {
     })
   }
   for (const define of resources) define(route, parts)
-  healthRoutes(app, parts, () => openApiOf(specs, parts.config.apiUrl))
-  refuseOtherMethods(app, parts.config.corsOrigins)
+  joinRoutes(table, parts, limits)
+  healthRoutes(table, parts, () => openApiOf(specs, parts.config.apiUrl))
+  mountRoutes(app, table.routes, parts.config.corsOrigins)
   return app
 }
 

@@ -19,7 +19,7 @@ import { readVault } from '#store/vault.ts'
 import { pageFrom } from './collection.ts'
 import { createOnce } from './create-once.ts'
 import { etag, ifMatch } from './etag.ts'
-import { moveTo } from './move-identity.ts'
+import { moveRefusals, moveTo } from './move-identity.ts'
 import type { Parts } from './parts.ts'
 import { reply, type DefineRoute, type Reply } from './route.ts'
 import { sealerFor } from './seal-credential.ts'
@@ -93,7 +93,8 @@ export function identityRoutes(route: DefineRoute, parts: Parts): void {
       params,
       body: ChangeIdentity,
       answers: { 200: Identity },
-      refuses: ['already-exists', 'identity-checked-out', 'identity-rotating', 'rotation-open', 'organization-secret-not-found'],
+      // With another vault it is a move.
+      refuses: moveRefusals,
       versioned: true,
       find,
     },
@@ -121,7 +122,7 @@ export function identityRoutes(route: DefineRoute, parts: Parts): void {
       summary: 'Delete an identity and shred its credential',
       params,
       answers: { 204: null },
-      refuses: ['identity-checked-out', 'rotation-open', 'in-use'],
+      refuses: ['identity-checked-out', 'identity-rotating', 'rotation-open', 'in-use'],
       versioned: true,
       find,
     },

@@ -13,6 +13,16 @@ import { fetchKeyRing } from './key-ring.ts'
 import type { Parts } from './parts.ts'
 import { reply, type DefineRoute, type RouteContext } from './route.ts'
 
+export const moveRefusals = [
+  'already-exists',
+  'identity-checked-out',
+  'identity-rotating',
+  'rotation-open',
+  'in-use',
+  'organization-secret-not-found',
+  'decryption-failed',
+] as const
+
 export function moveRoutes(route: DefineRoute, parts: Parts): void {
   route(
     {
@@ -23,16 +33,8 @@ export function moveRoutes(route: DefineRoute, parts: Parts): void {
       params: z.object({ id: IdentityId }),
       body: MoveIdentity,
       answers: { 200: Identity },
-      refuses: [
-        'precondition-failed',
-        'already-exists',
-        'in-use',
-        'identity-checked-out',
-        'identity-rotating',
-        'rotation-open',
-        'organization-secret-not-found',
-        'decryption-failed',
-      ],
+      versioned: true,
+      refuses: moveRefusals,
       find: (trx, { params: { id } }) => readIdentityPlace(trx, id),
     },
     async (context) => {

@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { LeaseholdError } from '#schemas/errors.ts'
 
 export interface Rate {
@@ -29,12 +29,12 @@ const columns = 16_384
  */
 export function createRateLimit({ perSecond, burst }: Rate, now: () => number = () => performance.now()): RateLimit {
   const fullAt = new Float64Array(rows * columns).fill(Number.NEGATIVE_INFINITY)
-  const secret = randomBytes(32)
+  const secret = randomBytes(32).toString('hex')
   const interval = 1_000 / perSecond
   const depth = burst * interval
 
   function bucketsOf(key: string): number[] {
-    const digest = createHmac('sha256', secret).update(key).digest()
+    const digest = hash('sha256', secret + key, 'buffer')
     return Array.from({ length: rows }, (_, row) => row * columns + (digest.readUInt32LE(4 * row) % columns))
   }
 

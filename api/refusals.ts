@@ -36,5 +36,5 @@ export function refusalsOf(spec: AnyRouteSpec): readonly ErrorCode[] {
   ]
 }
 
-/** Whether a request may name the version of the item that it is meant for. */
-export const takesIfMatch = ({ versioned, method }: AnyRouteSpec): boolean => versioned === true && ['put', 'patch', 'delete'].includes(method)
+/** Whether a request may name the version of the item that it is meant for: it changes one that is there. */
+export const takesIfMatch = ({ versioned, method, params }: AnyRouteSpec): boolean => versioned === true && method !== 'get' && params !== undefined

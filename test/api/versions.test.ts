@@ -61,11 +61,10 @@ describe('every item that can be changed', () => {
   test('is changed or deleted only in the version that is meant: 412, and it stays as it was', async () => {
     for (const [path, method] of changes) {
       const before = await world.call('mia', 'GET', items[path] ?? '')
-      for (const tag of ['"999"', '"0"', 'W/"1"', '""', '"a"', `"${'9'.repeat(40)}"`]) {
+      for (const tag of ['"999"', '"0"', 'W/"1"', '""', '"a"', '1', 'x', '', '"1", "2"', `"${'9'.repeat(40)}"`]) {
         const { status, body } = await change(path, method, tag)
         expect([method, path, tag, status, body.code]).toEqual([method, path, tag, 412, 'precondition-failed'])
       }
-      for (const tag of ['1', '"1", "2"', 'x', '']) expect([method, path, tag, (await change(path, method, tag)).status]).toEqual([method, path, tag, 400])
       const after = await world.call('mia', 'GET', items[path] ?? '')
       expect([method, path, after.text, after.headers.get('etag')]).toEqual([method, path, before.text, before.headers.get('etag')])
     }
