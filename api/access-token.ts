@@ -22,6 +22,12 @@ export interface AccessToken {
   /** The key that the token is bound to; undefined: a bearer token. */
   readonly binding: Binding | undefined
   readonly expiresAt: Date
+  readonly issuedAt: Date
+  /** Only when the issuer says that it has verified it. */
+  readonly email: string | undefined
+  readonly name: string | undefined
+  /** The `groups` claim; undefined: the token says nothing of groups. */
+  readonly groups: readonly string[] | undefined
 }
 
 /** A login that is refused. When our issuer did sign the token, `claims` say whose it is, so that it goes on record. */
@@ -38,6 +44,9 @@ export class RefusedLoginError extends LeaseholdError {
     this.claims = typeof iss === 'string' && typeof sub === 'string' ? { iss, sub } : undefined
   }
 }
+
+/** Whose key a token is bound to, as one word. */
+export const bindingName = ({ binding }: Pick<AccessToken, 'binding'>): string => (binding === undefined ? 'none' : `${binding.method}:${binding.thumbprint}`)
 
 export interface TokenRules {
   readonly issuer: string
@@ -97,18 +106,39 @@ function accessToken(payload: JWTPayload): AccessToken {
     clientId,
     binding: bindingOf(payload),
     expiresAt: new Date(exp * 1_000),
+    issuedAt: new Date(iat * 1_000),
+    email: payload['email_verified'] === true ? shortText(payload['email']) : undefined,
+    name: shortText(payload['name']),
+    groups: groupsOf(payload['groups']),
     acr: typeof acr === 'string' ? acr : undefined,
     authTime: typeof authTime === 'number' ? authTime : undefined,
   }
 }
 
-/** A binding that we cannot check must not pass as no binding. */
+const longestName = 254
+const mostGroups = 1_000
+const shortText = (value: unknown): string | undefined =>
+  typeof value === 'string' && value.length >= 1 && value.length <= longestName && value.isWellFormed() && !value.includes('\0') ? value : undefined
+
+/** Names that are none are left out: whoever is in such a group is not in one of ours. */
+function groupsOf(claim: unknown): readonly string[] | undefined {
+  if (!Array.isArray(claim) || claim.length > mostGroups) return undefined
+  return [...new Set(claim.flatMap((name: unknown) => shortText(name) ?? []))].sort()
+}
+
+const methods = ['jkt', 'x5t#S256'] as const
+
+/**
+ * A binding that we cannot check must not pass as no binding, and of two it would be ours to guess. What else the issuer says
+ * about the key is ignored (RFC 7800 section 3.1): Keycloak has a member of its own there.
+ */
 function bindingOf(payload: JWTPayload): Binding | undefined {
   const cnf: unknown = payload['cnf']
   if (cnf === undefined) return undefined
-  const methods = typeof cnf === 'object' && cnf !== null ? Object.entries(cnf) : []
-  const [method, thumbprint] = methods[0] ?? []
-  if (methods.length !== 1 || (method !== 'jkt' && method !== 'x5t#S256') || typeof thumbprint !== 'string') throw new RefusedLoginError(payload)
+  const members = new Map(typeof cnf === 'object' && cnf !== null ? Object.entries(cnf) : [])
+  const [method, second] = methods.filter((name) => members.has(name))
+  const thumbprint: unknown = method === undefined ? undefined : members.get(method)
+  if (method === undefined || second !== undefined || typeof thumbprint !== 'string') throw new RefusedLoginError(payload)
   return { method, thumbprint }
 }
 

@@ -1,31 +1,42 @@
 import type { HttpBindings } from '@hono/node-server'
 import { Hono, type Context } from 'hono'
 import { matchedRoutes } from 'hono/route'
+import { TLSSocket } from 'node:tls'
 import { LeaseholdError } from '#schemas/errors.ts'
+import { accessRoutes } from './access.ts'
+import { addAnswerHeaders } from './answer-headers.ts'
 import { auditEventRoutes } from './audit-events.ts'
 import { createAuthenticate } from './authenticate.ts'
 import { checkoutRoutes } from './checkout.ts'
 import { connectorRoutes } from './connectors.ts'
+import { addCorsHeaders } from './cors.ts'
+import { createCursors } from './cursor.ts'
 import { dutyRoutes } from './duties.ts'
 import { grantRoutes } from './grants.ts'
 import { healthRoutes } from './health.ts'
 import { hostRoutes } from './hosts.ts'
 import { identityRoutes } from './identities.ts'
 import { identityGroupRoutes } from './identity-groups.ts'
+import { idpGroupRoutes } from './idp-groups.ts'
+import { idpUserRoutes } from './idp-users.ts'
 import { jobRoutes } from './jobs.ts'
 import { joinRoutes } from './join.ts'
 import { createLanes } from './lanes.ts'
 import { leaseRoutes } from './leases.ts'
 import { legacyImportRoutes } from './legacy-import.ts'
+import { createLimits } from './limits.ts'
 import { meRoutes } from './me.ts'
 import { moveRoutes } from './move-identity.ts'
 import { openApiOf, type AnyRouteSpec } from './openapi.ts'
 import { organizationRoutes, organizationSecretRoutes } from './organizations.ts'
+import { refuseOtherMethods } from './other-methods.ts'
 import type { Parts } from './parts.ts'
-import { peerCertificate, refuseRepeatedHeaders } from './incoming.ts'
+import { peerCertificate, refuseOddHeaders } from './incoming.ts'
+import { policyRoutes } from './policies.ts'
 import { principalRoutes } from './principals.ts'
 import { problemOf } from './problem.ts'
 import { revealRoutes } from './reveal.ts'
+import { roleRoutes } from './roles.ts'
 import { rotationRoutes } from './rotations.ts'
 import type { DefineRoute, Reply } from './route.ts'
 import { respond, runRoute } from './run-route.ts'
@@ -61,8 +72,13 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   stepUpRoutes,
   identityGroupRoutes,
   grantRoutes,
+  accessRoutes,
   principalRoutes,
   userRoutes,
+  idpUserRoutes,
+  idpGroupRoutes,
+  roleRoutes,
+  policyRoutes,
   identityRoutes,
   moveRoutes,
   hostRoutes,
@@ -73,22 +89,31 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
 export function createApp(parts: Parts): App {
   const app: App = new Hono()
   const specs: AnyRouteSpec[] = []
-  const tools = { parts, authenticate: createAuthenticate(parts), lanes: createLanes(laneWidth, laneLimit) }
+  const limits = createLimits(parts.config)
+  const tools = {
+    parts,
+    authenticate: createAuthenticate(parts, limits),
+    limits,
+    cursors: createCursors(parts.cursorKey),
+    lanes: createLanes(laneWidth, laneLimit),
+  }
 
   app.use(async (context, next) => {
     context.set('trace', traceOf(context.req.raw.headers, context.env?.incoming?.socket.remoteAddress))
     const began = performance.now()
-    const answered = (status: number) => parts.meter?.answered({ ...templateOf(context), status }, (performance.now() - began) / 1_000)
-    refuseRepeatedHeaders(context.env?.incoming)
-    await next().catch((error: unknown) => {
-      // Of a path that there is none at: what a route throws is an answer by now.
-      answered(problemOf(error, context.get('trace')).status)
-      throw error
-    })
-    answered(context.res.status)
+    await next()
+    parts.meter?.answered({ ...templateOf(context), status: context.res.status }, (performance.now() - began) / 1_000)
     if (parts.config.dpopNonceRequired && context.req.raw.headers.has('dpop')) context.header('dpop-nonce', parts.nonces.current())
+    addAnswerHeaders(context.res.headers, context.env?.incoming?.socket instanceof TLSSocket)
+    addCorsHeaders(context.res.headers, context.req.raw, parts.config.corsOrigins)
+    // Nobody would ever read it, and an answer that goes on would go on for nobody.
+    if (context.req.raw.method === 'HEAD') await context.res.body?.cancel()
   })
-  app.onError((error, context) => {
+  app.use(async (context, next) => {
+    refuseOddHeaders(context.env?.incoming)
+    await next()
+  })
+  const refuse = (error: unknown, context: Context<Environment>): Response => {
     const trace = context.get('trace')
     const problem = problemOf(error, trace)
     if (problem.body['code'] === 'decryption-failed') parts.meter?.decryptionFailed()
@@ -96,10 +121,12 @@ export function createApp(parts: Parts): App {
     if (problem.status >= 500)
       parts.log[level]({ ...trace, method: context.req.method, path: context.req.routePath, error: scrubError(error) }, 'request failed')
     return respond(new Response(JSON.stringify(problem.body), problem), trace)
-  })
-  app.notFound(() => {
-    throw new LeaseholdError('not-found')
-  })
+  }
+  app.onError(refuse)
+  app.notFound((context) => refuse(new LeaseholdError('not-found'), context))
+  joinRoutes(app, parts, limits)
+  // At once: the paths of items look like this one.
+  refuseOtherMethods(app, parts.config.corsOrigins)
 
   const route: DefineRoute = (spec, handler) => {
     specs.push(spec as unknown as AnyRouteSpec)
@@ -112,21 +139,24 @@ export function createApp(parts: Parts): App {
           trace,
           certificate: () => peerCertificate(context.env?.incoming),
         })
-      const answer = await (spec.counted === 'checkout' ? countCheckout(parts, decide) : decide())
+      const answer = await (spec.counted === 'checkout' ? countCheckout(parts, decide) : decide()).catch((error: unknown) => {
+        parts.observe?.(spec as unknown as AnyRouteSpec, problemOf(error, trace))
+        throw error
+      })
       if (!(answer instanceof Response)) parts.observe?.(spec as unknown as AnyRouteSpec, answer)
       return respond(answer, trace)
     })
   }
   for (const define of resources) define(route, parts)
-  joinRoutes(app, parts)
   healthRoutes(app, parts, () => openApiOf(specs, parts.config.apiUrl))
+  refuseOtherMethods(app, parts.config.corsOrigins)
   return app
 }
 
 /** The route that answered, as it was defined: what callers send makes no labels. */
 function templateOf(context: Context<Environment>): { method: string; route: string } {
-  const found = matchedRoutes(context).findLast((route) => !route.path.endsWith('*'))
-  return found === undefined ? { method: 'any', route: 'none' } : { method: found.method, route: found.path }
+  const found = matchedRoutes(context).find((route) => !route.path.endsWith('*'))
+  return found === undefined ? { method: 'any', route: 'none' } : { method: found.method === 'ALL' ? 'any' : found.method, route: found.path }
 }
 
 async function countCheckout(parts: Parts, decide: () => Promise<Reply | Response>): Promise<Reply | Response> {

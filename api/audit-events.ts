@@ -51,6 +51,7 @@ export function auditEventRoutes(route: DefineRoute, { vaultKeys }: Parts): void
       summary: 'The audit log, newest first',
       query: AuditQuery,
       answers: { 200: pageOf(AuditEvent) },
+      refuses: ['organization-secret-not-found', 'decryption-failed'],
     },
     async ({ principal, actor, query, inAccount }) => {
       const { limit: _limit, cursor: _cursor, ...filter } = query

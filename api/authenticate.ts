@@ -1,12 +1,15 @@
+import { v7 as uuidv7 } from 'uuid'
 import type { Actor } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { AccountId, UserId } from '#schemas/ids.ts'
 import { appendAudit } from '#store/audit.ts'
 import { inAccount } from '#store/connection.ts'
 import { rememberProof } from '#store/dpop-proof.ts'
+import { admitByEmail } from '#store/link.ts'
 import { findLogin } from '#store/principal.ts'
 import { createTokenCheck, RefusedLoginError, type AccessToken } from './access-token.ts'
 import { checkProof, type ProofRules } from './dpop.ts'
+import type { Limits } from './limits.ts'
 import type { Parts } from './parts.ts'
 import type { Trace } from './trace.ts'
 
@@ -15,7 +18,8 @@ export interface Caller {
   readonly accountId: AccountId
   readonly userId: UserId
   readonly token: AccessToken
-  readonly actor: Actor
+  /** With the id of the decision about this request. */
+  readonly actor: Actor & { readonly decisionId: string }
 }
 
 export type Login = Pick<Caller, 'accountId' | 'userId'>
@@ -40,9 +44,9 @@ export type Authenticate = (request: Request, trace: Trace, certificate: PeerCer
  * that is configured.
  * A refusal of a known person's token is written to the log of that account.
  *
- * @throws LeaseholdError `invalid-request`, `invalid-token`, `invalid-dpop-proof`, `use-dpop-nonce`, `forbidden` (nobody of ours), `dependency-unavailable`
+ * @throws LeaseholdError `invalid-request`, `invalid-token`, `invalid-dpop-proof`, `use-dpop-nonce`, `forbidden` (nobody of ours), `rate-limited` (too many of these), `dependency-unavailable`
  */
-export function createAuthenticate(parts: Parts): Authenticate {
+export function createAuthenticate(parts: Parts, limits: Limits): Authenticate {
   const { config, db } = parts
   const logins = new Map<string, Login>()
   const check = createTokenCheck({
@@ -56,18 +60,23 @@ export function createAuthenticate(parts: Parts): Authenticate {
   const proofRules: ProofRules = { nonces: parts.nonces, nonceRequired: config.dpopNonceRequired, remember: (digest) => rememberProof(db, digest) }
 
   return async function authenticate(request, trace, certificate) {
-    const { scheme, token } = credentialsOf(request.headers.get('authorization'))
     let claims: AccessToken
     try {
+      const { scheme, token } = credentialsOf(request.headers.get('authorization'))
       claims = await check(token)
       await checkBinding({ scheme, token, claims, request, certificate })
     } catch (error) {
+      // Asking for a nonce is no failure.
+      if (error instanceof RefusedLoginError && error.code !== 'use-dpop-nonce') limits.failure(trace.ip, error.claims)
       await recordFailure(error, trace)
       throw error
     }
-    const login = await loginOf(claims)
-    if (login === undefined) throw new LeaseholdError('forbidden')
-    return { ...login, token: claims, actor: actorOf(login.userId, claims, trace) }
+    const login = (await loginOf(claims)) ?? (await admitByEmail(db, claims, trace))
+    if (login === undefined) {
+      limits.failure(trace.ip, claims)
+      throw new LeaseholdError('forbidden')
+    }
+    return { ...login, token: claims, actor: { ...actorOf(login.userId, claims, trace), decisionId: uuidv7() } }
   }
 
   /** Whose login it is never changes, so it is remembered; whether that user may still come in is read in every request's transaction. */

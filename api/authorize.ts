@@ -3,7 +3,8 @@ import type { Action } from '#policy/rules.ts'
 import { LeaseholdError, type ErrorCode } from '#schemas/errors.ts'
 import type { AuditEntry } from '#schemas/audit-event.ts'
 import type { HostId, IdentityId, LeaseId, RotationId } from '#schemas/ids.ts'
-import type { Principal } from '#schemas/principal.ts'
+import type { Permission, Principal } from '#schemas/principal.ts'
+import { whomToAsk } from '#store/access-report.ts'
 import { appendAudit } from '#store/audit.ts'
 import { inAccount, type Db } from '#store/connection.ts'
 import type { Caller } from './authenticate.ts'
@@ -25,10 +26,15 @@ export async function authorize(db: Db, caller: Caller & { readonly principal: P
   const decision = decide(caller.principal, action, resource)
   if (decision.permit) return
   await recordDenial(db, caller, action, resource, decision.code)
-  // Where the caller may not know that there is something, the answer must not say what is missing for it.
+  // Where the caller may not know that there is something, the answer must not say what is missing for it, or who could give it.
+  if (decision.code === 'not-found') throw new LeaseholdError('not-found')
   const { missing } = decision
-  throw new LeaseholdError(decision.code, missing === undefined || decision.code === 'not-found' ? {} : { missing })
+  const ask = await inAccount(db, caller.accountId, (trx) => whomToAsk(trx, giverOf(missing), resource.organizationId ?? null, caller.userId))
+  throw new LeaseholdError(decision.code, { ...(missing === undefined ? {} : { missing }), ask })
 }
+
+/** Vault access is given by whoever manages vaults, everything else by whoever manages the organization. */
+const giverOf = (missing: string | undefined): Permission => (missing?.startsWith('vault access') === true ? 'pam_vaults.manage' : 'organizations.manage')
 
 /** Denials have a transaction of their own: there is no fact that they could be part of. */
 export async function recordDenial(db: Db, { accountId, actor }: Caller, action: Action, resource: Resource & Named, outcome: ErrorCode): Promise<void> {

@@ -1,31 +1,43 @@
 import type { z } from 'zod'
 import { LeaseholdError } from '#schemas/errors.ts'
+import { jsonFault } from './json-limits.ts'
 
 const maximumBytes = 256 * 1024
-const maximumDepth = 32
 
 /**
  * The body as text, within the limits that hold before anybody is authenticated; `''` when there is none.
  *
- * @throws LeaseholdError `payload-too-large`, `invalid-request` (encoding, depth, media type)
+ * @throws LeaseholdError `payload-too-large`, `unsupported-media-type`, `invalid-request` (encoding, depth, names of fields)
  */
 export async function readBody(request: Request): Promise<string> {
   if (request.body === null) return ''
   const { headers } = request
   if (Number(headers.get('content-length') ?? 0) > maximumBytes) throw new LeaseholdError('payload-too-large')
+  const bytes = await collect(request.body)
+  if (bytes.length === 0) return ''
+  if (!/^application\/json(\s*;\s*charset="?utf-8"?)?$/i.test(headers.get('content-type') ?? '') || headers.has('content-encoding'))
+    throw new LeaseholdError('unsupported-media-type')
+  const text = decode(bytes)
+  const fault = jsonFault(text)
+  if (fault !== undefined) throw unreadable(fault)
+  return text
+}
+
+async function collect(body: ReadableStream<Uint8Array>): Promise<Buffer> {
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of request.body) {
-    size += chunk.byteLength
-    if (size > maximumBytes) throw new LeaseholdError('payload-too-large')
-    chunks.push(chunk)
+  try {
+    for await (const chunk of body) {
+      size += chunk.byteLength
+      if (size > maximumBytes) throw new LeaseholdError('payload-too-large')
+      chunks.push(chunk)
+    }
+  } catch (cause) {
+    if (cause instanceof LeaseholdError) throw cause
+    // The caller went away, or was too slow for the listener.
+    throw new LeaseholdError('invalid-request', { detail: 'The body did not arrive as a whole' }, { cause })
   }
-  if (size === 0) return ''
-  if (!/^application\/json(\s*;\s*charset=utf-8)?$/i.test(headers.get('content-type') ?? '')) throw unreadable('Content-Type must be application/json')
-  if (headers.has('content-encoding')) throw unreadable('Content-Encoding is not supported')
-  const text = decode(Buffer.concat(chunks))
-  if (depthOf(text) > maximumDepth) throw unreadable(`JSON must not be nested deeper than ${maximumDepth}`)
-  return text
+  return Buffer.concat(chunks)
 }
 
 function decode(bytes: Uint8Array): string {
@@ -34,23 +46,6 @@ function decode(bytes: Uint8Array): string {
   } catch {
     throw unreadable('The body must be UTF-8')
   }
-}
-
-/** Deepest nesting of brackets outside of strings; counted before parsing, because the parser recurses. */
-function depthOf(text: string): number {
-  let depth = 0
-  let deepest = 0
-  let quoted = false
-  for (let index = 0; index < text.length; index += 1) {
-    const character = text[index]
-    if (quoted) {
-      if (character === '\\') index += 1
-      else if (character === '"') quoted = false
-    } else if (character === '"') quoted = true
-    else if (character === '{' || character === '[') deepest = Math.max(deepest, (depth += 1))
-    else if (character === '}' || character === ']') depth -= 1
-  }
-  return deepest
 }
 
 /** @throws LeaseholdError `invalid-request` when the text is not JSON */

@@ -31,7 +31,19 @@ export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoop
       answers: { 201: CheckoutAnswer },
       idempotent: true,
       counted: 'checkout',
+      asked: ({ durationMinutes: minutes }) => ({ minutes }),
       findAtOnce: true,
+      refuses: [
+        'identity-disabled',
+        'identity-checked-out',
+        'max-concurrent-sessions',
+        'identity-rotating',
+        'identity-draining',
+        'identity-awaiting-rotation',
+        'host-required',
+        'organization-secret-not-found',
+        'decryption-failed',
+      ],
       find: async (trx, { caller, params, body, idempotency }) => {
         const leaseId = leaseIdOf(caller, idempotency as Idempotency)
         const [facts, silence] = await Promise.all([readCheckoutFacts(trx, params.id, leaseId), temporalSilence(trx)])
@@ -39,7 +51,7 @@ export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoop
         return { organizationId, vaultId, identityId, leaseId, facts, ownStepUp: facts.stepUp, refusal: lookAhead(facts, silence, body, longestSilence) }
       },
     },
-    async ({ principal, actor, body, found, idempotency, inAccount }) => {
+    async ({ principal, actor, decisionEndsAt, body, found, idempotency, inAccount }) => {
       const { facts, leaseId, identityId, organizationId, vaultId } = found
       const hostId = body.hostId ?? null
       if (found.refusal !== undefined) throw new LeaseholdError(found.refusal.code, found.refusal.facts)
@@ -52,6 +64,7 @@ export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoop
         vault: { vaultId, organizationId },
         hostId,
         minutes: body.durationMinutes,
+        decisionEndsAt,
         principal,
         actor,
         requestHash: idempotency.requestHash,

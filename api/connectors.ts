@@ -30,6 +30,8 @@ export function connectorRoutes(route: DefineRoute, { wakeLoops }: Parts): void 
       summary: 'Register a connector; the answer holds its join token',
       body: CreateConnector,
       answers: { 201: CreatedConnector },
+      refuses: ['already-exists', 'connector-revoked'],
+      versioned: true,
       idempotent: true,
       find: async (trx, { body }) => ({ organizationId: (await readOrganization(trx, body.organizationId)).id }),
     },
@@ -66,7 +68,16 @@ export function connectorRoutes(route: DefineRoute, { wakeLoops }: Parts): void 
       reply(200, await inAccount((trx) => listConnectors(trx, scopeOf(principal, 'connector.list'), query.organizationId ?? null, pageFrom(query)))),
   )
   route(
-    { method: 'get', path: '/v1/connectors/:id', action: 'connector.read', summary: 'Read a connector', params, answers: { 200: Connector }, find },
+    {
+      method: 'get',
+      path: '/v1/connectors/:id',
+      action: 'connector.read',
+      summary: 'Read a connector',
+      params,
+      answers: { 200: Connector },
+      versioned: true,
+      find,
+    },
     ({ found }) => reply(200, found.connector, etag(found.connector)),
   )
   route(
@@ -78,6 +89,8 @@ export function connectorRoutes(route: DefineRoute, { wakeLoops }: Parts): void 
       params,
       body: ChangeConnector,
       answers: { 200: Connector },
+      refuses: ['already-exists'],
+      versioned: true,
       find,
     },
     async ({ params: { id }, body, actor, request, inAccount }) => {
@@ -93,12 +106,13 @@ export function connectorRoutes(route: DefineRoute, { wakeLoops }: Parts): void 
       summary: 'Deregister a connector: it is cut off and cannot come back',
       params,
       answers: { 202: Connector },
+      versioned: true,
       find,
     },
-    async ({ params: { id }, actor, inAccount }) => {
-      const connector = await inAccount((trx) => revokeConnector(trx, id, actor))
+    async ({ params: { id }, actor, request, inAccount }) => {
+      const connector = await inAccount((trx) => revokeConnector(trx, id, actor, ifMatch(request)))
       wakeLoops()
-      return reply(202, connector, { location: `/v1/connectors/${id}` })
+      return reply(202, connector, { ...etag(connector), location: `/v1/connectors/${id}` })
     },
   )
   route(
@@ -110,6 +124,7 @@ export function connectorRoutes(route: DefineRoute, { wakeLoops }: Parts): void 
       params,
       body: z.strictObject({}),
       answers: { 201: JoinToken },
+      refuses: ['connector-revoked'],
       idempotent: true,
       find,
     },

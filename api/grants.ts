@@ -24,6 +24,7 @@ export function grantRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       params,
       body: CreateGrant,
       answers: { 201: Grant },
+      refuses: ['already-exists'],
       idempotent: true,
       find: findVault,
     },

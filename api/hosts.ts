@@ -30,6 +30,8 @@ export function hostRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       summary: 'Add a host',
       body: CreateHost,
       answers: { 201: Host },
+      refuses: ['already-exists'],
+      versioned: true,
       idempotent: true,
       find: async (trx, { body }) => ({ organizationId: (await readOrganization(trx, body.organizationId)).id }),
     },
@@ -53,11 +55,23 @@ export function hostRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
     async ({ principal, query, inAccount }) =>
       reply(200, await inAccount((trx) => listHosts(trx, scopeOf(principal, 'host.list'), query.organizationId ?? null, pageFrom(query)))),
   )
-  route({ method: 'get', path: '/v1/hosts/:id', action: 'host.read', summary: 'Read a host', params, answers: { 200: Host }, find }, ({ found }) =>
-    reply(200, found.host, etag(found.host)),
+  route(
+    { method: 'get', path: '/v1/hosts/:id', action: 'host.read', summary: 'Read a host', params, answers: { 200: Host }, versioned: true, find },
+    ({ found }) => reply(200, found.host, etag(found.host)),
   )
   route(
-    { method: 'patch', path: '/v1/hosts/:id', action: 'host.update', summary: 'Change a host', params, body: ChangeHost, answers: { 200: Host }, find },
+    {
+      method: 'patch',
+      path: '/v1/hosts/:id',
+      action: 'host.update',
+      summary: 'Change a host',
+      params,
+      body: ChangeHost,
+      answers: { 200: Host },
+      refuses: ['already-exists', 'identity-rotating'],
+      versioned: true,
+      find,
+    },
     async ({ params: { id }, body, actor, request, inAccount }) => {
       const host = await inAccount((trx) => changeHost(trx, id, body, actor, ifMatch(request)))
       wakeLoops()
@@ -65,7 +79,17 @@ export function hostRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
     },
   )
   route(
-    { method: 'delete', path: '/v1/hosts/:id', action: 'host.delete', summary: 'Delete a host that no identity names', params, answers: { 204: null }, find },
+    {
+      method: 'delete',
+      path: '/v1/hosts/:id',
+      action: 'host.delete',
+      summary: 'Delete a host that no identity names',
+      params,
+      answers: { 204: null },
+      refuses: ['in-use', 'rotation-open'],
+      versioned: true,
+      find,
+    },
     async ({ params: { id }, actor, request, inAccount }) => {
       await inAccount((trx) => deleteHost(trx, id, actor, ifMatch(request)))
       return reply(204, null)

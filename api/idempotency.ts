@@ -27,7 +27,7 @@ export function requestHashOf(key: KeyObject, route: string, params: unknown, bo
 }
 
 /** JSON with sorted fields. */
-function canonical(value: unknown): string {
+export function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
   if (value === null || typeof value !== 'object' || value instanceof Date) return JSON.stringify(value) ?? 'null'
   const entries = Object.entries(value)

@@ -29,6 +29,8 @@ export function identityGroupRoutes(route: DefineRoute): void {
       summary: 'Create a vault',
       body: CreateVault,
       answers: { 201: Vault },
+      refuses: ['already-exists'],
+      versioned: true,
       idempotent: true,
       find: async (trx, { body }) => ({ organizationId: (await readOrganization(trx, body.organizationId)).id }),
     },
@@ -53,7 +55,16 @@ export function identityGroupRoutes(route: DefineRoute): void {
       reply(200, await inAccount((trx) => listVaults(trx, scopeOf(principal, 'vault.list'), query.organizationId ?? null, pageFrom(query)))),
   )
   route(
-    { method: 'get', path: '/v1/identity-groups/:id', action: 'vault.read', summary: 'Read a vault', params, answers: { 200: Vault }, find: findVault },
+    {
+      method: 'get',
+      path: '/v1/identity-groups/:id',
+      action: 'vault.read',
+      summary: 'Read a vault',
+      params,
+      answers: { 200: Vault },
+      versioned: true,
+      find: findVault,
+    },
     ({ found }) => reply(200, found.vault, etag(found.vault)),
   )
   route(
@@ -65,6 +76,8 @@ export function identityGroupRoutes(route: DefineRoute): void {
       params,
       body: ChangeVault,
       answers: { 200: Vault },
+      refuses: ['already-exists'],
+      versioned: true,
       find: findVault,
     },
     async ({ params: { id }, body, actor, request, inAccount }) => {
@@ -80,6 +93,8 @@ export function identityGroupRoutes(route: DefineRoute): void {
       summary: 'Delete an empty vault',
       params,
       answers: { 204: null },
+      refuses: ['vault-not-empty'],
+      versioned: true,
       find: findVault,
     },
     async ({ params: { id }, actor, request, inAccount }) => {

@@ -6,7 +6,7 @@ import { inAccount } from '#store/connection.ts'
 import { joinConnector, readJoinToken } from '#store/join-token.ts'
 import type { App } from './app.ts'
 import { parseJson, readBody, validate } from './body.ts'
-import { createFailureLimit } from './failure-limit.ts'
+import type { Limits } from './limits.ts'
 import type { Parts } from './parts.ts'
 import { reply } from './route.ts'
 import { respond } from './run-route.ts'
@@ -15,18 +15,15 @@ import { respond } from './run-route.ts'
  * First contact of a connector: the join token is its only credential. 202 until the bridge has minted its identity, then
  * 200 with all that it needs to connect (schemas/connector-message.ts, JoinAnswer); it repeats the same request meanwhile.
  */
-export function joinRoutes(app: App, parts: Parts): void {
-  const limit = createFailureLimit(parts.config.mode === 'production' ? 20 : 1_000)
-
+export function joinRoutes(app: App, parts: Parts, limits: Limits): void {
   app.post('/v1/connectors/join', async (context) => {
     const trace = context.get('trace')
-    const address = trace.ip ?? 'unknown'
-    limit.check(address)
+    limits.beforeTrial(trace.ip)
     const request = validate(JoinRequest, parseJson(await readBody(context.req.raw)))
     refuseMistyped(request.nkey)
     const joined = await join(request, { kind: 'connector', id: null, ...trace })
     if (joined === undefined) {
-      limit.record(address)
+      limits.failure(trace.ip)
       throw new LeaseholdError('invalid-join-token')
     }
     parts.wakeLoops()

@@ -18,6 +18,8 @@ import { reply, type DefineRoute, type FindRequest } from './route.ts'
 
 const params = z.object({ id: LeaseId })
 const nothing = z.strictObject({})
+/** What opening or sealing a reason may come to. */
+const ofReasons = ['organization-secret-not-found', 'decryption-failed'] as const
 
 /** The lease and what the right to act on it rests on. */
 async function findLease(trx: Transaction, { params }: Pick<FindRequest<{ id: LeaseId }, unknown, unknown>, 'params'>) {
@@ -48,7 +50,15 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
   const { vaultKeys, wakeLoops } = parts
 
   route(
-    { method: 'get', path: '/v1/leases', action: 'lease.list', summary: 'Leases, newest first', query: LeaseQuery, answers: { 200: pageOf(Lease) } },
+    {
+      method: 'get',
+      path: '/v1/leases',
+      action: 'lease.list',
+      summary: 'Leases, newest first',
+      query: LeaseQuery,
+      answers: { 200: pageOf(Lease) },
+      refuses: ofReasons,
+    },
     async ({ principal, query, inAccount }) => {
       const { identityId, identityGroupId, userId, state } = query
       const page = await inAccount((trx) =>
@@ -59,7 +69,16 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
   )
 
   route(
-    { method: 'get', path: '/v1/leases/:id', action: 'lease.read', summary: 'One lease', params, answers: { 200: LeaseItem }, find: findLease },
+    {
+      method: 'get',
+      path: '/v1/leases/:id',
+      action: 'lease.read',
+      summary: 'One lease',
+      params,
+      answers: { 200: LeaseItem },
+      refuses: ofReasons,
+      find: findLease,
+    },
     async ({ principal, found }) => {
       const lease = await presentLeaseView(parts, principal, found.lease)
       return reply(200, { ...lease, lease })
@@ -75,6 +94,7 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
       params,
       body: nothing,
       answers: { 200: CredentialAnswer },
+      refuses: [...ofReasons, 'lease-not-active', 'inject-only'],
       find: findLeaseWithKeys,
     },
     async ({ principal, actor, params: { id }, found, inAccount }) => {
@@ -94,6 +114,7 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
       params,
       body: nothing,
       answers: { 200: LeaseAnswer },
+      refuses: ofReasons,
       find: findLease,
       findAtOnce: true,
     },
@@ -113,6 +134,7 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
       params,
       body: ForceCheckinBody,
       answers: { 200: LeaseAnswer },
+      refuses: ofReasons,
       find: findLeaseWithKeys,
     },
     async ({ principal, actor, params: { id }, body, found, inAccount }) => {
@@ -133,12 +155,14 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
       params,
       body: ExtendBody,
       answers: { 200: LeaseAnswer },
+      refuses: [...ofReasons, 'lease-not-active', 'identity-draining'],
       find: findLease,
       findAtOnce: true,
+      asked: ({ minutes }) => ({ minutes }),
     },
-    async ({ principal, actor, params: { id }, body, inAccount }) => {
+    async ({ principal, actor, decisionEndsAt, params: { id }, body, inAccount }) => {
       const lease = await inAccount(async (trx) => {
-        await extendLease(trx, { leaseId: id, minutes: body.minutes, principal, actor })
+        await extendLease(trx, { leaseId: id, minutes: body.minutes, decisionEndsAt, principal, actor })
         return reread(trx, id)
       })
       wakeLoops()

@@ -37,7 +37,17 @@ export function legacyImportRoutes(route: DefineRoute, parts: Parts): void {
     ['close', 'Refuse legacy rows from now on, for good', closeForLegacy],
   ] as const) {
     route(
-      { method: 'post', path: `${path}/${verb}`, action: 'organization.import-legacy', summary, params, body: nothing, answers: { 200: LegacyState }, find },
+      {
+        method: 'post',
+        path: `${path}/${verb}`,
+        action: 'organization.import-legacy',
+        summary,
+        params,
+        body: nothing,
+        answers: { 200: LegacyState },
+        refuses: ['legacy-closed'],
+        find,
+      },
       async ({ params: { id }, actor, inAccount }) => reply(200, await inAccount((trx) => decide(trx, id, actor))),
     )
   }
@@ -50,6 +60,7 @@ export function legacyImportRoutes(route: DefineRoute, parts: Parts): void {
       params,
       body: LegacyImportBody,
       answers: { 201: LegacyImportAnswer },
+      refuses: ['already-exists', 'legacy-closed', 'organization-secret-not-found', 'decryption-failed'],
       idempotent: true,
       find,
     },

@@ -23,6 +23,16 @@ export function moveRoutes(route: DefineRoute, parts: Parts): void {
       params: z.object({ id: IdentityId }),
       body: MoveIdentity,
       answers: { 200: Identity },
+      refuses: [
+        'precondition-failed',
+        'already-exists',
+        'in-use',
+        'identity-checked-out',
+        'identity-rotating',
+        'rotation-open',
+        'organization-secret-not-found',
+        'decryption-failed',
+      ],
       find: (trx, { params: { id } }) => readIdentityPlace(trx, id),
     },
     async (context) => {

@@ -1,5 +1,8 @@
 import { z } from 'zod'
-import { errors } from '#schemas/errors.ts'
+import { ifMatchPattern } from './etag.ts'
+import { openPaths } from './openapi-open.ts'
+import { headerComponents, headersNamed, problemResponses, problemSchema } from './openapi-problems.ts'
+import { refusalsOf, takesIfMatch } from './refusals.ts'
 import type { RouteSpec } from './route.ts'
 
 // The document only reads schemas; their types differ from route to route.
@@ -20,15 +23,13 @@ export function openApiOf(specs: readonly AnyRouteSpec[], url: string): Json {
     info: { title: 'Leasehold', version: '1', summary: 'Leases of privileged credentials', license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
     servers: [{ url }],
     security: [{ accessToken: [] }],
-    paths,
+    paths: { ...paths, ...openPaths },
     components: {
       securitySchemes: {
         accessToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'RFC 9068 access token; with DPoP (RFC 9449) the scheme is DPoP.' },
       },
+      headers: headerComponents,
       schemas: { Problem: problemSchema },
-      responses: {
-        Problem: { description: 'RFC 9457 problem', content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } },
-      },
     },
   }
 }
@@ -39,11 +40,11 @@ function operationOf(spec: AnyRouteSpec): Json {
     operationId: `${spec.method}${spec.path.replace(/\W+(\w)/g, (_, letter: string) => letter.toUpperCase())}`,
     summary: spec.summary,
     'x-leasehold-action': spec.action,
-    parameters: [...parametersOf('path', spec.params), ...parametersOf('query', spec.query), ...(spec.idempotent ? [idempotencyKey] : [])],
+    parameters: [...parametersOf('path', spec.params), ...parametersOf('query', spec.query), ...headersTaken(spec)],
     ...(spec.body === undefined ? {} : { requestBody: { required, content: { 'application/json': { schema: schemaOf(spec.body, 'input') } } } }),
     responses: {
-      ...Object.fromEntries(Object.entries(spec.answers).map(([status, schema]) => [status, responseOf(schema)])),
-      default: { $ref: '#/components/responses/Problem' },
+      ...problemResponses(refusalsOf(spec)),
+      ...Object.fromEntries(Object.entries(spec.answers).map(([status, schema]) => [status, responseOf(spec, Number(status), schema)])),
     },
   }
 }
@@ -54,9 +55,17 @@ function parametersOf(place: 'path' | 'query', schema: z.ZodType | undefined): J
   return Object.entries(properties).map(([name, property]) => ({ name, in: place, required: place === 'path' || required.includes(name), schema: property }))
 }
 
-function responseOf(schema: z.ZodType | null): Json {
-  if (schema === null) return { description: 'Done' }
-  return { description: 'Answer', content: { [mediaTypeOf(schema)]: { schema: schemaOf(schema, 'output') } } }
+const headersTaken = (spec: AnyRouteSpec): Json[] => [...(spec.idempotent ? [idempotencyKey] : []), ...(takesIfMatch(spec) ? [ifMatch] : [])]
+
+function responseOf(spec: AnyRouteSpec, status: number, schema: z.ZodType | null): Json {
+  const headers = headersNamed(
+    'X-Correlation-ID',
+    ...(spec.versioned && schema !== null ? ['ETag'] : []),
+    ...(status === 201 || status === 202 ? ['Location'] : []),
+    ...(spec.counted === 'checkout' ? ['Idempotent-Replayed'] : []),
+  )
+  if (schema === null) return { description: 'Done', headers }
+  return { description: 'Answer', headers, content: { [mediaTypeOf(schema)]: { schema: schemaOf(schema, 'output') } } }
 }
 
 /** A schema may name another media type: `z.string().meta({ mediaType: 'text/event-stream' })`. */
@@ -75,26 +84,10 @@ const idempotencyKey: Json = {
   schema: { type: 'string', pattern: '^[\\x21-\\x7e]{1,255}$' },
 }
 
-const text = { type: 'string' }
-const problemSchema: Json = {
-  type: 'object',
-  required: ['type', 'title', 'status', 'code', 'hint', 'traceId', 'correlationId'],
-  properties: {
-    type: text,
-    title: text,
-    status: { type: 'integer' },
-    detail: text,
-    code: { enum: Object.keys(errors) },
-    hint: text,
-    traceId: text,
-    correlationId: text,
-    role: text,
-    holder: text,
-    until: text,
-    since: text,
-    rotationId: text,
-    missing: text,
-    hostIds: { type: 'array', items: text },
-    errors: { type: 'array', items: { type: 'object', required: ['path', 'message'], properties: { path: text, message: text } } },
-  },
+const ifMatch: Json = {
+  name: 'If-Match',
+  in: 'header',
+  required: false,
+  description: 'ETag of the version that is meant (RFC 9110 13.1.1); any other answers 412. Absent: any version.',
+  schema: { type: 'string', pattern: ifMatchPattern },
 }

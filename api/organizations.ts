@@ -30,6 +30,8 @@ export function organizationRoutes(route: DefineRoute): void {
       summary: 'Create an organization',
       body: CreateOrganization,
       answers: { 201: Organization },
+      refuses: ['already-exists'],
+      versioned: true,
       idempotent: true,
     },
     async (context) => {
@@ -60,6 +62,7 @@ export function organizationRoutes(route: DefineRoute): void {
       summary: 'Read an organization',
       params,
       answers: { 200: Organization },
+      versioned: true,
       find,
     },
     ({ found }) => reply(200, found.organization, etag(found.organization)),
@@ -73,6 +76,8 @@ export function organizationRoutes(route: DefineRoute): void {
       params,
       body: ChangeOrganization,
       answers: { 200: Organization },
+      refuses: ['already-exists'],
+      versioned: true,
       find,
     },
     async ({ params: { id }, body, actor, request, inAccount }) => {
@@ -106,6 +111,7 @@ export function organizationSecretRoutes(route: DefineRoute, parts: Parts): void
       params,
       body,
       answers: { 204: null },
+      refuses: ['organization-secret-exists', 'stale-state'],
       find,
     },
     async (context) => {
@@ -121,6 +127,7 @@ export function organizationSecretRoutes(route: DefineRoute, parts: Parts): void
       params,
       body,
       answers: { 202: OrganizationSecret },
+      refuses: ['organization-secret-not-found', 'reencryption-running', 'stale-state'],
       find,
       summary: 'Generate a new version of the organization secret; what is stored is sealed under it in the background',
     },

@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import type { Logger } from 'pino'
+import type { DecisionPoint } from '#schemas/decision.ts'
 import type { ApiMeter } from '#schemas/meters.ts'
 import type { OrganizationSecrets } from '#secrets/organization-secret.ts'
 import type { Transit } from '#secrets/transit.ts'
@@ -29,22 +30,37 @@ export interface ApiSettings {
   readonly acrOrder: readonly string[]
   /** Which logins are asked for where an organization does not say otherwise. */
   readonly stepUp: StepUpRules
+  /** Access tokens that are bound to no key count once each where a policy counts uses (SECRETS_JTI_MODE). */
+  readonly tokensCountOnce: boolean
   /** Where connectors find NATS. */
   readonly natsUrl: string
   /** Standard checkouts stop when the relay has heard nothing from Temporal for so long. */
   readonly temporalSilenceMinutes: number
+  readonly rates: {
+    /** Requests of one caller: in the long run, and at once after a rest. */
+    readonly perSecond: number
+    readonly burst: number
+    /** Failed authentications of one address and user. */
+    readonly failuresPerMinute: number
+  }
+  /** Origins (RFC 6454) whose scripts may read answers; none by default. */
+  readonly corsOrigins: readonly string[]
 }
 
 /** What the routes work with; made by the role, one per process. */
 export interface Parts {
   readonly config: ApiSettings
   readonly log: Logger
+  /** Who decides what permissions and grants leave open. */
+  readonly decisionPoint: DecisionPoint
   /** How the issuer is reached; absent: the fetch of Node. */
   readonly fetch?: typeof fetch
   /** Pool of leasehold_api. */
   readonly db: Db
   /** Key of the hashes that tell whether two requests are the same one; the same in every process. */
   readonly requestHashKey: KeyObject
+  /** Key of the seals on cursors; the same in every process. */
+  readonly cursorKey: KeyObject
   readonly nonces: Nonces
   readonly vaultKeys: VaultKeys
   readonly organizationSecrets: OrganizationSecrets

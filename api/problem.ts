@@ -15,12 +15,13 @@ export function problemOf(error: unknown, trace: Trace): Problem {
   const known = error instanceof LeaseholdError ? error : new LeaseholdError('internal')
   const { code } = known
   const row = errors[code]
-  const { detail, retryAfterSeconds, ...facts } = known.facts
+  const { detail, retryAfterSeconds, allow, ...facts } = known.facts
   return {
     status: row.status,
     headers: {
       'content-type': 'application/problem+json',
       ...retryAfter(row.status, retryAfterSeconds),
+      ...(row.status === 405 ? { allow: (allow ?? []).join(', ') } : {}),
       ...(row.status === 401 ? { 'www-authenticate': challenge(known) } : {}),
     },
     body: {

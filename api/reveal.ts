@@ -20,6 +20,7 @@ export function revealRoutes(route: DefineRoute, { vaultKeys }: Parts): void {
       params: z.object({ id: IdentityId }),
       body: RevealBody,
       answers: { 200: RevealAnswer },
+      refuses: ['identity-disabled', 'inject-only', 'identity-checked-out', 'host-required', 'organization-secret-not-found', 'decryption-failed'],
       find: async (trx, { params }) => {
         const facts = await readCheckoutFacts(trx, params.id, null)
         return { organizationId: facts.organizationId, vaultId: facts.vaultId, identityId: facts.identityId, facts }

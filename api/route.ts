@@ -2,6 +2,7 @@ import type { z } from 'zod'
 import type { Resource } from '#policy/decide.ts'
 import type { Action } from '#policy/rules.ts'
 import type { Actor } from '#schemas/audit-event.ts'
+import type { ErrorCode } from '#schemas/errors.ts'
 import type { Principal } from '#schemas/principal.ts'
 import type { Transaction } from '#store/connection.ts'
 import type { AccessToken } from './access-token.ts'
@@ -28,8 +29,16 @@ export interface RouteSpec<Params, Query, Body, Found> {
   readonly body?: z.ZodType<Body>
   /** Status -> schema of the answer; null: no content. */
   readonly answers: Readonly<Record<number, z.ZodType | null>>
+  /** What of the body policies may judge. */
+  readonly asked?: (body: Body) => { readonly minutes: number }
   /** Every outcome is counted, a denial too. */
   readonly counted?: 'checkout'
+  /** It has a limit of its own, and the caller's does not count it (break-glass). */
+  readonly ownLimit?: true
+  /** The item has a version: answers with it carry an ETag, and changes of it take If-Match (412). */
+  readonly versioned?: true
+  /** Codes that this route may answer besides those that follow from its shape (api/refusals.ts). */
+  readonly refuses?: readonly ErrorCode[]
   /** The request needs an Idempotency-Key; `context.idempotency` is there. */
   readonly idempotent?: true
   /**
@@ -52,6 +61,8 @@ export interface FindRequest<Params, Query, Body> {
 export interface RouteContext<Params, Query, Body, Found> {
   readonly principal: Principal
   readonly actor: Actor
+  /** When the decision that permits this ends; null: it does not. Nothing that is given by it lasts longer. */
+  readonly decisionEndsAt: Date | null
   readonly params: Params
   readonly query: Query
   readonly body: Body

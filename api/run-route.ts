@@ -7,8 +7,13 @@ import { recordTampering } from '#store/tampering.ts'
 import type { Authenticate, Caller, Login, PeerCertificate } from './authenticate.ts'
 import { authorize, recordDenial, type Named } from './authorize.ts'
 import { parseJson, readBody, validate } from './body.ts'
+import { askPolicies, counting, questionOf } from './enforce.ts'
+import { followClaims } from './follow-claims.ts'
 import { idempotencyKeyOf, requestHashOf, type Idempotency } from './idempotency.ts'
+import type { ReservedUse } from '#store/use-grant.ts'
+import type { createCursors } from './cursor.ts'
 import type { Lanes } from './lanes.ts'
+import type { Limits } from './limits.ts'
 import type { Parts } from './parts.ts'
 import { reply, type Reply, type RouteContext, type RouteSpec } from './route.ts'
 import { requireLogin, stepUpRuleFor } from './step-up.ts'
@@ -21,7 +26,13 @@ const empty = z.strictObject({})
  * is done to, the decision, and the handler.
  */
 export async function runRoute<P, Q, B, F>(
-  tools: { readonly parts: Parts; readonly authenticate: Authenticate; readonly lanes: Lanes },
+  tools: {
+    readonly parts: Parts
+    readonly authenticate: Authenticate
+    readonly limits: Limits
+    readonly cursors: ReturnType<typeof createCursors>
+    readonly lanes: Lanes
+  },
   spec: RouteSpec<P, Q, B, F>,
   handler: (context: RouteContext<P, Q, B, F>) => Promise<Reply | Response> | Reply | Response,
   incoming: { readonly request: Request; readonly params: Record<string, string>; readonly trace: Trace; readonly certificate: PeerCertificate },
@@ -30,17 +41,23 @@ export async function runRoute<P, Q, B, F>(
   const { request, trace, certificate } = incoming
   const text = await readBody(request)
   const caller = await tools.authenticate(request, trace, certificate)
-  const input = readInput(spec, incoming, text)
+  if (spec.ownLimit === undefined) tools.limits.request(caller.userId)
+  const cursors = tools.cursors(caller.accountId, spec.path)
+  const input = cursors.open(readInput(spec, incoming, text))
   const idempotency = spec.idempotent ? identify(tools.parts, spec, caller.userId, input, request) : undefined
   const look = spec.findAtOnce ? askInAccount : inAccount
-  const { principal, found, stepUp } = await look(db, caller.accountId, async (trx) => {
-    // Both are asked at once; to somebody who may not come in it does not matter what was found.
-    const [reader, resource] = await Promise.allSettled([readPrincipal(trx, caller.userId), find(trx, spec, { caller, ...input, idempotency })])
-    if (reader.status === 'rejected') throw reader.reason
-    if (reader.value !== undefined && resource.status === 'rejected') throw resource.reason
-    const found = resource.status === 'fulfilled' ? resource.value : undefined
-    return { principal: reader.value, found, stepUp: found && (await stepUpRuleFor(trx, tools.parts.config, spec.action, found)) }
-  })
+  const see = () =>
+    look(db, caller.accountId, async (trx) => {
+      // Both are asked at once; to somebody who may not come in it does not matter what was found.
+      const [reader, resource] = await Promise.allSettled([readPrincipal(trx, caller.userId), find(trx, spec, { caller, ...input, idempotency })])
+      if (reader.status === 'rejected') throw reader.reason
+      if (reader.value !== undefined && resource.status === 'rejected') throw resource.reason
+      const found = resource.status === 'fulfilled' ? resource.value : undefined
+      return { principal: reader.value, found, stepUp: found && (await stepUpRuleFor(trx, tools.parts.config, spec.action, found)) }
+    })
+  let seen = await see()
+  if (seen.principal !== undefined && (await followClaims(db, caller, seen.principal))) seen = await see()
+  const { principal, found, stepUp } = seen
   if (principal === undefined) {
     await recordDenial(db, caller, spec.action, {}, 'forbidden')
     throw new LeaseholdError('forbidden')
@@ -48,18 +65,25 @@ export async function runRoute<P, Q, B, F>(
   if (found === undefined) throw new LeaseholdError('not-found')
   await authorize(db, { ...caller, principal }, spec.action, found)
   try {
+    const question = questionOf(caller, principal, spec.action, found, spec.asked?.(input.body))
+    const obligations = await askPolicies(tools.parts, principal, question)
     requireLogin(stepUp, caller.token, tools.parts.config)
-    return await handler({
-      principal,
-      actor: caller.actor,
-      ...input,
-      found,
-      idempotency: idempotency as Idempotency,
-      trace,
-      token: caller.token,
-      request,
-      inAccount: inLane(tools.lanes, spec, found, (decide) => inAccount(db, caller.accountId, decide)),
-    })
+    requireLogin(obligations.login, caller.token, tools.parts.config)
+    const act = (reserved: ReservedUse | undefined) =>
+      handler({
+        principal,
+        actor: { ...caller.actor, decisionId: reserved?.decisionId ?? caller.actor.decisionId },
+        decisionEndsAt: reserved?.expiresAt ?? null,
+        ...input,
+        found,
+        idempotency: idempotency as Idempotency,
+        trace,
+        token: caller.token,
+        request,
+        inAccount: inLane(tools.lanes, spec, found, (decide) => inAccount(db, caller.accountId, decide)),
+      })
+    const answer = await counting(tools.parts, caller, { action: spec.action, resource: question.resource }, obligations, async (reserved) => act(reserved))
+    return cursors.seal(input, answer)
   } catch (error) {
     if (error instanceof LeaseholdError && error.code === 'decryption-failed') await alarmTampering(tools.parts, caller, found)
     // Authority is read again behind the locks; what is denied there is a denial like any other, and so is a weak login.
@@ -138,8 +162,6 @@ function identify<P, Q, B, F>(
 export function respond(answer: Reply | Response, trace: Trace): Response {
   const response = answer instanceof Response ? answer : toResponse(answer)
   response.headers.set('x-correlation-id', trace.correlationId)
-  if (!response.headers.has('cache-control')) response.headers.set('cache-control', 'no-store')
-  response.headers.set('x-content-type-options', 'nosniff')
   return response
 }
 

@@ -8,6 +8,7 @@ import type { Transaction } from '#store/connection.ts'
 import { readOrganization } from '#store/organization.ts'
 import { changeStepUp, readStepUp } from '#store/step-up.ts'
 import type { AccessToken } from './access-token.ts'
+import { etag, ifMatch } from './etag.ts'
 import type { Parts } from './parts.ts'
 import { reply, type DefineRoute } from './route.ts'
 
@@ -47,7 +48,8 @@ export function requireLogin(rule: StepUpRule | undefined, token: AccessToken, {
 
 const params = z.object({ id: OrganizationId })
 const find = async (trx: Transaction, { params: { id } }: { readonly params: z.infer<typeof params> }) => ({
-  organizationId: (await readOrganization(trx, id)).id,
+  organizationId: id,
+  organization: await readOrganization(trx, id),
   own: await readStepUp(trx, id),
 })
 
@@ -65,9 +67,10 @@ export function stepUpRoutes(route: DefineRoute, { config }: Parts): void {
       summary: 'Read which logins the organization asks for',
       params,
       answers: { 200: StepUp },
+      versioned: true,
       find,
     },
-    ({ found }) => reply(200, present(found.own)),
+    ({ found }) => reply(200, present(found.own), etag(found.organization)),
   )
   route(
     {
@@ -78,20 +81,21 @@ export function stepUpRoutes(route: DefineRoute, { config }: Parts): void {
       params,
       body: ChangeStepUp,
       answers: { 200: StepUp },
+      versioned: true,
       find,
     },
-    async ({ params: { id }, body, actor, inAccount }) => {
+    async ({ params: { id }, body, actor, request, inAccount }) => {
       const unknown = stepUpClasses.filter((name) => body[name]?.acr != null && !config.acrOrder.includes(body[name]?.acr ?? ''))
       if (unknown.length > 0) {
         throw new LeaseholdError('validation-failed', {
           errors: unknown.map((name) => ({ path: `${name}.acr`, message: `must be one of ${config.acrOrder.join(', ')}` })),
         })
       }
-      const own = await inAccount(async (trx) => {
-        await changeStepUp(trx, id, body, actor)
-        return readStepUp(trx, id)
+      const { own, organization } = await inAccount(async (trx) => {
+        await changeStepUp(trx, id, body, actor, ifMatch(request))
+        return { own: await readStepUp(trx, id), organization: await readOrganization(trx, id) }
       })
-      return reply(200, present(own))
+      return reply(200, present(own), etag(organization))
     },
   )
 }

@@ -1,7 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { homePath, readHome, readJson } from '#stack/home.ts'
+import { homePath } from '#stack/home.ts'
 import { accessToken } from '#stack/login.ts'
+import { boundRequest, type ApiRequest } from './bound-request.ts'
+import { apiPlace } from './places.ts'
+import { ownKey, storedLogin } from './stored-login.ts'
 
 /** Where the API is and as whom; the token is never an argument, which other users of the machine could read. */
 export interface ApiOptions {
@@ -10,10 +13,26 @@ export interface ApiOptions {
   readonly as?: string
 }
 
+interface Problem {
+  readonly title?: string
+  readonly detail?: string
+  readonly errors?: readonly { readonly path: string; readonly message: string }[]
+  readonly hint?: string
+  readonly code?: string
+  readonly acrValues?: string
+  readonly maxAgeSeconds?: number
+}
+
+/** Sends one request as somebody. */
+interface Caller {
+  readonly api: string
+  readonly send: (request: ApiRequest) => Promise<Response>
+}
+
 export const withApi = (command: Command): Command =>
   command
-    .option('--api <url>', 'base URL of the API; absent: LEASEHOLD_API_URL, or the stack of this machine')
-    .option('--token-file <file>', 'file with an access token; absent: LEASEHOLD_TOKEN')
+    .option('--api <url>', 'base URL of the API; absent: LEASEHOLD_API_URL, or what the login was made for')
+    .option('--token-file <file>', 'file with an access token; absent: LEASEHOLD_TOKEN, or the login of `leasehold login`')
     .option('--as <user>', 'log in as a seeded user of the stack of this machine')
 
 /** What a POST sends besides. */
@@ -22,41 +41,48 @@ export interface Sent {
   readonly idempotencyKey?: string
 }
 
-/** @throws Error with the detail, faults and hint of the problem when the API refuses */
+/** @throws Error with the detail, faults and hint of the problem when the API refuses, and with what to run when a stronger login is needed */
 export async function callApi<T>(options: ApiOptions, method: 'GET' | 'POST', path: string, sent?: Sent): Promise<T> {
-  const base = (options.api ?? process.env['LEASEHOLD_API_URL'] ?? localApi()).replace(/\/$/, '')
-  const response = await fetch(base + path, {
-    method,
-    redirect: 'error',
-    headers: {
-      authorization: `Bearer ${await tokenOf(options)}`,
-      ...(sent === undefined ? {} : { 'content-type': 'application/json' }),
-      ...(sent?.idempotencyKey === undefined ? {} : { 'idempotency-key': sent.idempotencyKey }),
-    },
-    ...(sent === undefined ? {} : { body: JSON.stringify(sent.body) }),
-  })
-  const body = (await response.json()) as T & Problem
-  if (response.ok) return body
-  const faults = (body.errors ?? []).map(({ path: field, message }) => ` ${field} ${message}.`).join('')
-  throw new Error(`${response.status} ${body.detail ?? body.title ?? ''}.${faults} ${body.hint ?? ''}`.trimEnd())
+  const { api, send } = await callerOf(options)
+  const response = await send({ method, url: new URL(api + path), ...(sent === undefined ? {} : contentOf(sent)) })
+  const body = (await response.json().catch(() => ({}))) as T & Problem
+  if (!response.ok) throw new Error(refusal(response.status, body))
+  return body
 }
 
-interface Problem {
-  readonly title?: string
-  readonly detail?: string
-  readonly hint?: string
-  readonly errors?: readonly { readonly path: string; readonly message: string }[]
+function contentOf({ body, idempotencyKey }: Sent): Pick<ApiRequest, 'headers' | 'body'> {
+  const headers = new Headers({ 'content-type': 'application/json', ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }) })
+  return { headers, body: JSON.stringify(body) }
 }
 
-function localApi(): string {
-  const home = readHome(homePath())
-  if (home === undefined) throw new Error('say where the API is: --api or LEASEHOLD_API_URL')
-  return readJson<{ urls: { api: string } }>(home.file('state.json')).urls.api
+/** What a person can do about it (RFC 9470: the same call works after the login that the API asks for). */
+export function refusal(status: number, { title = '', detail = title, hint = '', errors = [], code, acrValues, maxAgeSeconds }: Problem): string {
+  const faults = errors.map(({ path, message }) => ` ${path} ${message}.`).join('')
+  if (code !== 'insufficient-user-authentication') return `${status} ${detail}.${faults} ${hint}`.trimEnd()
+  const flags = [...(acrValues === undefined ? [] : [`--acr ${acrValues}`]), ...(maxAgeSeconds === undefined ? [] : [`--max-age ${maxAgeSeconds}`])]
+  return `${status} ${title}. Run: ${['leasehold login', ...flags].join(' ')}`
 }
 
-async function tokenOf({ as, tokenFile }: ApiOptions): Promise<string> {
+async function callerOf(options: ApiOptions): Promise<Caller> {
+  const token = await givenToken(options)
+  if (token !== undefined) {
+    return { api: apiPlace(options.api), send: (request) => bearerRequest(token, request) }
+  }
+  const login = storedLogin()
+  if (login === undefined) throw new Error('log in first: leasehold login (or say as whom: --as, --token-file, LEASEHOLD_TOKEN)')
+  const told = options.api ?? process.env['LEASEHOLD_API_URL']
+  if (told !== undefined && apiPlace(told) !== login.api) throw new Error(`your login is for ${login.api}; run: leasehold login --api ${told}`)
+  const bound = { accessToken: login.accessToken, dpopKey: await ownKey() }
+  return { api: login.api, send: (request) => boundRequest(bound, request) }
+}
+
+function bearerRequest(token: string, { method, url, headers = new Headers(), body }: ApiRequest): Promise<Response> {
+  headers.set('authorization', `Bearer ${token}`)
+  return fetch(url, { method, redirect: 'error', headers, ...(body === undefined ? {} : { body }) })
+}
+
+async function givenToken({ as, tokenFile }: ApiOptions): Promise<string | undefined> {
   if (as !== undefined) return accessToken({ home: homePath(), user: as, acr: 'mfa' })
   const token = tokenFile === undefined ? process.env['LEASEHOLD_TOKEN'] : await readFile(tokenFile, 'utf8')
-  if (token === undefined) throw new Error('say as whom: --as, --token-file or LEASEHOLD_TOKEN')
-  return token.trim()
+  return token?.trim()
 }

@@ -2,11 +2,13 @@ import { Command } from 'commander'
 import { addDevToken } from './commands/dev-token.ts'
 import { addDuties } from './commands/duties.ts'
 import { addImport } from './commands/import.ts'
+import { addLogin } from './commands/login.ts'
 import { addStatus } from './commands/status.ts'
 
 /** The `leasehold` command. Each command is one file of commands/; results go to stdout, everything else to stderr. */
 const program = new Command('leasehold').description('Privileged access as leases: with a reason, an end and a proof.').showHelpAfterError()
 addStatus(program)
+addLogin(program)
 addDuties(program)
 addImport(program)
 addDevToken(program.command('dev').description('help for development stacks'))

@@ -23,6 +23,7 @@ export interface Rule {
 
 const view = { anyOf: ['pam_vaults.view', 'pam_vaults.manage'], orGrant: 'view_vault' } as const satisfies Rule
 const manage = { anyOf: ['pam_vaults.manage'], visible: 'vault.read' } as const satisfies Rule
+const directory = { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'directory.read' } as const satisfies Rule
 const anyRole = { anyOf: permissions } as const satisfies Rule
 const organizations = { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'organization.read' } as const satisfies Rule
 
@@ -52,7 +53,24 @@ export const rules = {
   'principal.search': { anyOf: ['pam_vaults.manage', 'organizations.manage', 'pam_audit.view'], collection: true },
 
   'user.list': { anyOf: ['organizations.manage', 'pam_audit.view'], collection: true },
+  'user.create': { anyOf: ['organizations.manage'], stepUp: 'admin' },
   'user.update': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'user.list' },
+
+  'directory.read': { anyOf: ['organizations.manage', 'pam_vaults.manage', 'pam_audit.view'] },
+  'idp-user.create': directory,
+  'idp-user.update': directory,
+  'idp-group.create': directory,
+  'idp-group.update': directory,
+  'idp-group.delete': directory,
+  'idp-group.add-member': directory,
+  'idp-group.remove-member': directory,
+
+  'role.read': { anyOf: ['organizations.manage', 'pam_audit.view'] },
+  'role.create': { anyOf: ['organizations.manage'], stepUp: 'admin' },
+  'role.update': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'role.read' },
+  'role.delete': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'role.read' },
+  'role.assign': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'role.read' },
+  'role.unassign': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'role.read' },
 
   'identity.list': { ...view, collection: true },
   'identity.read': view,
@@ -90,9 +108,14 @@ export const rules = {
   'connector.update': { anyOf: ['connectors.manage'], visible: 'connector.read' },
   'connector.delete': { anyOf: ['connectors.manage'], visible: 'connector.read' },
 
+  'policy.read': { anyOf: ['organizations.manage', 'pam_audit.view'] },
+  'policy.create': { anyOf: ['organizations.manage'], stepUp: 'admin' },
+  'policy.activate': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'policy.read' },
+  'policy.try': { anyOf: ['organizations.manage'], visible: 'policy.read' },
+
   'duty.list': { anyOf: ['organizations.manage'] },
-  'duty.retry': { anyOf: ['organizations.manage'], visible: 'duty.list' },
-  'duty.reconcile': { anyOf: ['organizations.manage'], visible: 'duty.list' },
+  'duty.retry': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'duty.list' },
+  'duty.reconcile': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'duty.list' },
 
   'audit.list': { anyOf: ['pam_audit.view'], collection: true },
 } as const satisfies Record<string, Rule>

@@ -12,6 +12,8 @@ export interface Actor {
   readonly userAgent?: string | undefined
   readonly correlationId?: string | undefined
   readonly traceId?: string | undefined
+  /** The decision by which they act. */
+  readonly decisionId?: string | undefined
 }
 
 /** One line of the audit log, written in the transaction of the fact that it proves. Holds no secret and no free text in clear. */

@@ -2,7 +2,9 @@ import { z } from 'zod'
 import { ConnectorId, OrganizationId } from './ids.ts'
 import { moment, name } from './text.ts'
 
-export const CreateConnector = z.strictObject({ organizationId: OrganizationId, name })
+export const CreateConnector = z
+  .strictObject({ organizationId: OrganizationId, name })
+  .meta({ examples: [{ organizationId: '01980000-0000-7000-8000-000000000001', name: 'Frankfurt, network of the databases' }] })
 export type CreateConnector = z.infer<typeof CreateConnector>
 
 export const Connector = z.object({
@@ -41,3 +43,6 @@ export const JoinRequest = z.strictObject({
   }),
 })
 export type JoinRequest = z.infer<typeof JoinRequest>
+
+/** The join is taken; the identity of the connector is not minted yet. */
+export const JoinPending = z.strictObject({ connectorId: ConnectorId, organizationId: OrganizationId, state: z.literal('joining') })

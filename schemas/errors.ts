@@ -34,9 +34,13 @@ export const errors = {
   ),
   'invalid-join-token': row(401, 'The join token is not valid', 'Ask for a new join token; it is single use and lives 15 minutes.'),
   forbidden: row(403, 'You are not allowed to do this', 'Ask an administrator of the account for the missing permission or vault access.'),
+  'uses-exhausted': row(403, 'The uses that a policy allows are used up', 'Log in again for a fresh decision, or wait until the time in until.'),
+  'token-used-before': row(403, 'This access token was used for this before', 'Get a new access token: a policy allows one use of each.'),
+  'binding-changed': row(403, 'Another key holds the decision that this rests on', 'Use the key of the first use, or wait until the time in until.'),
   'no-idp-user-mapping': row(403, 'No IDP user mapping', 'Create an IDP user with the same verified email, or use an account owner role.'),
   'inject-only': row(403, 'This credential is never shown', 'Start a session instead; the credential is injected at the target.'),
   'not-found': row(404, 'Not found', 'Check the id; what you may not see answers the same.'),
+  'method-not-allowed': row(405, 'This resource has no such method', 'Use one of the methods in Allow.'),
   'identity-checked-out': row(409, 'Identity is already checked out', 'Wait for the checkin or ask the holder to check in.', true),
   'max-concurrent-sessions': row(409, 'Maximum concurrent sessions reached', 'Wait for a checkin or raise the maximum of concurrent sessions.', true),
   'identity-rotating': row(409, 'The password of this identity is being changed on the target', 'Try again in a few seconds.', true),
@@ -57,6 +61,11 @@ export const errors = {
   'rotation-open': row(409, 'A rotation of this identity is already running', 'Follow the rotation named in rotationId.', true),
   'vault-not-empty': row(409, 'Cannot delete group with N identities', 'Remove all identities from the vault first.'),
   'last-owner': row(409, 'The account must keep an owner', 'Make another person an owner first.'),
+  'members-follow-claims': row(
+    409,
+    'The members of this group follow from the claims of their logins',
+    'Change the groups at the identity provider, or use a group with source api.',
+  ),
   'in-use': row(409, 'Something else still refers to this', 'Remove what refers to it first.'),
   'already-exists': row(409, 'This exists already', 'Use the existing one.'),
   'organization-secret-not-found': row(
@@ -84,6 +93,7 @@ export const errors = {
   'stale-state': row(409, 'The state has changed meanwhile', 'Read it again.', true),
   'precondition-failed': row(412, 'The resource has changed meanwhile', 'Read it again and repeat the change with the new ETag.'),
   'payload-too-large': row(413, 'The request body is too large', 'Send at most 256 KiB.'),
+  'unsupported-media-type': row(415, 'The request body has a media type that is not read here', 'Send application/json in UTF-8, without Content-Encoding.'),
   'validation-failed': row(422, 'The request has invalid values', 'Correct the fields named in errors.'),
   'idempotency-key-reused': row(422, 'This Idempotency-Key was used for another request', 'Use a fresh Idempotency-Key for a new request.'),
   'identity-has-no-hosts': row(422, 'This identity has no hosts', 'Add a host, or rotate with vaultOnly and set the password on the target yourself.'),
@@ -122,6 +132,12 @@ export interface ErrorFacts {
   readonly maxAgeSeconds?: number
   /** What is missing, for a denied caller: a permission or a grant level. */
   readonly missing?: string
+  /** Who could give it, by name. */
+  readonly ask?: readonly string[]
+  /** Policies that denied it, by id. */
+  readonly policies?: readonly string[]
+  /** Methods that the resource has, sent as Allow. */
+  readonly allow?: readonly string[]
 }
 
 /** The only error that our own code throws on purpose. `cause` is for logs of the process and never sent. */

@@ -41,16 +41,32 @@ export function parameterFaults(adapter: keyof typeof parametersOf, parameters: 
   ]
 }
 
-export const CreateHost = z.strictObject({
-  organizationId: OrganizationId,
-  name,
-  address,
-  port: z.number().int().min(1).max(65535),
-  adapter: z.enum(adapters),
-  connectorId: ConnectorId,
-  adminIdentityId: IdentityId.nullable().optional().meta({ description: 'Identity that resets the others on this host; never one that is itself reset here' }),
-  parameters: HostParameters.optional(),
-})
+export const CreateHost = z
+  .strictObject({
+    organizationId: OrganizationId,
+    name,
+    address,
+    port: z.number().int().min(1).max(65535),
+    adapter: z.enum(adapters),
+    connectorId: ConnectorId,
+    adminIdentityId: IdentityId.nullable()
+      .optional()
+      .meta({ description: 'Identity that resets the others on this host; never one that is itself reset here' }),
+    parameters: HostParameters.optional(),
+  })
+  .meta({
+    examples: [
+      {
+        organizationId: '01980000-0000-7000-8000-000000000001',
+        name: 'orders primary',
+        address: 'db1.internal',
+        port: 5432,
+        adapter: 'postgres',
+        connectorId: '01980000-0000-7000-8000-000000000004',
+        parameters: { database: 'orders' },
+      },
+    ],
+  })
 export type CreateHost = z.infer<typeof CreateHost>
 
 export const ChangeHost = CreateHost.omit({ organizationId: true, adapter: true }).partial()

@@ -38,14 +38,29 @@ const fields = {
 const { name: _name, username, credentialType, ...rest } = fields
 const { credential: _credential, ...optional } = rest
 
-export const CreateIdentity = z.strictObject({
-  identityGroupId: VaultId,
-  name,
-  username,
-  credentialType,
-  credential,
-  ...z.object(optional).partial().shape,
-})
+export const CreateIdentity = z
+  .strictObject({
+    identityGroupId: VaultId,
+    name,
+    username,
+    credentialType,
+    credential,
+    ...z.object(optional).partial().shape,
+  })
+  .meta({
+    examples: [
+      {
+        identityGroupId: '01980000-0000-7000-8000-000000000002',
+        name: 'orders-db',
+        username: 'orders_app',
+        credentialType: 'password',
+        credential: 'what logs in today',
+        hostIds: ['01980000-0000-7000-8000-000000000003'],
+        rotateAfterUse: true,
+        rotationIntervalDays: 30,
+      },
+    ],
+  })
 export type CreateIdentity = z.infer<typeof CreateIdentity>
 
 export const ChangeIdentity = z

@@ -9,16 +9,20 @@ export const Reason = text(1, 500).refine((value) => value === '' || /[^\p{White
 
 const minutes = z.number().int().min(minimumMinutes).max(maximumMinutes)
 
-export const CheckoutBody = z.strictObject({
-  reason: Reason,
-  durationMinutes: minutes.meta({ description: 'The lease ends by itself after so many minutes, or earlier when the access of the holder ends' }),
-  hostId: HostId.nullish().meta({ description: 'A host of the identity; needed when its hosts hold different passwords' }),
-})
+export const CheckoutBody = z
+  .strictObject({
+    reason: Reason,
+    durationMinutes: minutes.meta({ description: 'The lease ends by itself after so many minutes, or earlier when the access of the holder ends' }),
+    hostId: HostId.nullish().meta({ description: 'A host of the identity; needed when its hosts hold different passwords' }),
+  })
+  .meta({ examples: [{ reason: 'INC-2041: restore of the orders table', durationMinutes: 60 }] })
 
-export const ExtendBody = z.strictObject({
-  minutes: z.number().int().min(1).max(maximumMinutes).meta({ description: 'Added to the present end; a lease lasts at most 1440 minutes in all' }),
-})
-export const ForceCheckinBody = z.strictObject({ reason: Reason })
+export const ExtendBody = z
+  .strictObject({
+    minutes: z.number().int().min(1).max(maximumMinutes).meta({ description: 'Added to the present end; a lease lasts at most 1440 minutes in all' }),
+  })
+  .meta({ examples: [{ minutes: 15 }] })
+export const ForceCheckinBody = z.strictObject({ reason: Reason }).meta({ examples: [{ reason: 'The holder has left for the day' }] })
 export const RevealBody = z.strictObject({ reason: Reason.optional(), hostId: HostId.nullish() })
 
 export const Lease = z.strictObject({

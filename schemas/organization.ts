@@ -6,11 +6,13 @@ const minutes = z.number().int().min(5).max(1440)
 const maximumLeaseMinutes = minutes.nullable().meta({ description: 'Longest lease in minutes; null: 1440' })
 const breakGlassMaximumMinutes = minutes.meta({ description: 'Longest break-glass lease in minutes' })
 
-export const CreateOrganization = z.strictObject({
-  name,
-  maximumLeaseMinutes: maximumLeaseMinutes.optional(),
-  breakGlassMaximumMinutes: breakGlassMaximumMinutes.optional(),
-})
+export const CreateOrganization = z
+  .strictObject({
+    name,
+    maximumLeaseMinutes: maximumLeaseMinutes.optional(),
+    breakGlassMaximumMinutes: breakGlassMaximumMinutes.optional(),
+  })
+  .meta({ examples: [{ name: 'Payments', maximumLeaseMinutes: 480 }] })
 export type CreateOrganization = z.infer<typeof CreateOrganization>
 
 export const ChangeOrganization = CreateOrganization.partial()

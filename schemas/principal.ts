@@ -28,8 +28,15 @@ export interface Principal {
   readonly owner: boolean
   /** `organizationId` null: in the whole account. */
   readonly permissions: readonly { readonly name: Permission; readonly organizationId: OrganizationId | null }[]
+  /** Roles that the permissions follow from, and groups that the user is in. */
+  readonly roleIds: readonly string[]
+  readonly groupIds: readonly string[]
   /** The directory record that is linked to this user; grants are given to it or to its groups. */
   readonly idpUserId: string | null
+  /** When the token was issued whose `groups` claim was followed last; null: none yet. */
+  readonly groupsIssuedAt: Date | null
+  /** Version of the account's policies that is in force; null: the baseline. */
+  readonly policyVersion: number | null
   /** Open grants, own and by group. `endsAt` null: does not end by itself. */
   readonly grants: readonly { readonly id: string; readonly vaultId: VaultId; readonly level: GrantLevel; readonly endsAt: Date | null }[]
 }

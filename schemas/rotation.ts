@@ -40,9 +40,14 @@ export type Rotation = z.infer<typeof Rotation>
 export const RotationAnswer = z.strictObject({ rotation: Rotation })
 /** A rotation as an item, and once more as the verb answers it: what reads the one answer reads the other. */
 export const RotationItem = Rotation.extend({ rotation: Rotation })
+/** One event of the stream (HTML Living Standard 9.2). */
 export const RotationEvents = z
-  .string()
-  .meta({ mediaType: 'text/event-stream', description: 'Event `rotation` with the rotation as JSON at every change, the last one when it is final' })
+  .object({
+    event: z.literal('rotation'),
+    id: z.string().meta({ description: 'Version of the rotation' }),
+    data: z.string().meta({ description: 'The rotation', contentMediaType: 'application/json', contentSchema: z.toJSONSchema(Rotation) }),
+  })
+  .meta({ mediaType: 'text/event-stream', description: 'Each event: the rotation at every change, the last one when it is final' })
 
 export const RotationQuery = PageQuery.extend({
   identityId: IdentityId.optional(),

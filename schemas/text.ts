@@ -25,5 +25,11 @@ export const name = text(1, 200)
   .refine((value) => !/[\t\n\r]/.test(value), { error: 'must be one line' })
   .refine((value) => value.trim() === value, { error: 'must not start or end with a blank' })
 
-/** A moment as ISO 8601 with an offset, e.g. `2027-01-31T09:00:00Z`. */
-export const moment = z.iso.datetime({ offset: true })
+/** A moment as ISO 8601 with an offset, e.g. `2027-01-31T09:00:00Z`, in the years that everybody writes with four digits. */
+export const moment = z.iso.datetime({ offset: true }).refine(
+  (value) => {
+    const year = new Date(value).getUTCFullYear()
+    return year >= 1 && year <= 9999
+  },
+  { error: 'must lie in the years 1 to 9999' },
+)

@@ -3,11 +3,15 @@ import { OrganizationId, VaultId } from './ids.ts'
 import { moment, name, text } from './text.ts'
 
 /** A vault; the API calls it identity group (S2 "Creating vaults"). */
-export const CreateVault = z.strictObject({
-  organizationId: OrganizationId,
-  name,
-  description: text(0, 2000).nullable().optional(),
-})
+export const CreateVault = z
+  .strictObject({
+    organizationId: OrganizationId,
+    name,
+    description: text(0, 2000).nullable().optional(),
+  })
+  .meta({
+    examples: [{ organizationId: '01980000-0000-7000-8000-000000000001', name: 'Databases', description: 'Everything that the database team looks after' }],
+  })
 export type CreateVault = z.infer<typeof CreateVault>
 
 export const ChangeVault = CreateVault.omit({ organizationId: true }).partial()

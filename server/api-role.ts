@@ -1,14 +1,17 @@
 import { createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
 import type { Server } from 'node:http'
 import { sql } from 'kysely'
+import { answerHeaders } from '#api/answer-headers.ts'
 import { createApp, type App } from '#api/app.ts'
 import { createNonces } from '#api/dpop-nonce.ts'
 import type { Parts } from '#api/parts.ts'
+import { createCedarDecisionPoint } from '#policy/cedar.ts'
 import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
 import { createTransit } from '#secrets/transit.ts'
 import { createVaultKeys } from '#secrets/vault-keys.ts'
-import { connect, type Db } from '#store/connection.ts'
+import { connect, inAccount, type Db } from '#store/connection.ts'
 import { notifyDuties } from '#store/duties.ts'
+import { readPolicies } from '#store/policy-set.ts'
 import { temporalSilence } from '#store/relay-state.ts'
 import type { Config } from './config.ts'
 import { passwordOf } from './credentials.ts'
@@ -44,9 +47,11 @@ export async function startApiRole({ config, credentials, trust, certificate, lo
     log,
     fetch: trust.fetch,
     db,
+    decisionPoint: createCedarDecisionPoint(({ accountId, version }) => inAccount(db, accountId, (trx) => readPolicies(trx, version)), config.acrOrder),
     organizationSecrets,
     vaultKeys: createVaultKeys(organizationSecrets),
     requestHashKey: sharedKey(credentials.tenantSalt, 'leasehold/request-hash'),
+    cursorKey: sharedKey(credentials.tenantSalt, 'leasehold/cursor'),
     nonces: createNonces(sharedKey(credentials.tenantSalt, 'leasehold/dpop-nonce')),
     signingKeys: () => transit.jwks('connector-signing'),
     wakeLoops: createWake(db),
@@ -102,7 +107,7 @@ function createWake(db: Db): () => void {
 function besideMetrics(app: App, metrics: Metrics): App['fetch'] {
   return async (request, env, context) => {
     if (request.method !== 'GET' || new URL(request.url).pathname !== '/metrics') return app.fetch(request, env, context)
-    return new Response(await metrics.render(), { headers: { 'content-type': contentType, 'cache-control': 'no-store' } })
+    return new Response(await metrics.render(), { headers: { ...answerHeaders, 'content-type': contentType } })
   }
 }
 

@@ -1,6 +1,6 @@
 import { Secret } from '#schemas/secret.ts'
 import type { StepUpRules } from '#schemas/step-up.ts'
-import { Environment } from './environment.ts'
+import { Environment, listed } from './environment.ts'
 import { modeFaults } from './mode-faults.ts'
 
 export const roleNames = ['api', 'worker', 'bridge'] as const
@@ -34,6 +34,7 @@ export interface Config {
   /** Default: in production. */
   readonly dpopNonceRequired: boolean
   /** Names of authentication contexts (`acr`), weakest first. */
+  readonly tokensCountOnce: boolean
   readonly acrOrder: readonly string[]
   readonly stepUp: StepUpRules
   readonly apiHost: string
@@ -47,6 +48,10 @@ export interface Config {
   readonly healthPort: number | undefined
   /** Standard checkouts stop when the relay has heard nothing from Temporal for so long. */
   readonly temporalSilenceMinutes: number
+  /** Of the API: requests of one caller, and failed authentications of one address and user. */
+  readonly rates: { readonly perSecond: number; readonly burst: number; readonly failuresPerMinute: number }
+  /** Origins whose scripts may read what the API answers. */
+  readonly corsOrigins: readonly string[]
   /** Where a worker keeps its workflow bundle; undefined: nowhere. */
   readonly cacheDirectory: string | undefined
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
@@ -107,6 +112,7 @@ function toConfig(e: Environment): Config {
     apiUrl: e.LEASEHOLD_API_URL.replace(/\/$/, ''),
     audienceFallback: e.LEASEHOLD_AUDIENCE_FALLBACK ?? e.LEASEHOLD_MODE === 'dev',
     dpopNonceRequired: (e.LEASEHOLD_DPOP_NONCE ?? (e.LEASEHOLD_MODE === 'dev' ? 'optional' : 'required')) === 'required',
+    tokensCountOnce: e.SECRETS_JTI_MODE === 'token',
     acrOrder: e.LEASEHOLD_ACR_VALUES.split(','),
     stepUp: stepUpOf(e.LEASEHOLD_MODE, e.LEASEHOLD_ACR_VALUES.split(',').at(-1) ?? null),
     apiHost: e.LEASEHOLD_API_HOST,
@@ -117,9 +123,21 @@ function toConfig(e: Environment): Config {
     tlsKeyFile: e.LEASEHOLD_TLS_KEY_FILE,
     healthPort: e.LEASEHOLD_HEALTH_PORT,
     temporalSilenceMinutes: e.LEASEHOLD_TEMPORAL_SILENCE_MINUTES,
+    rates: ratesOf(e),
+    corsOrigins: listed(e.LEASEHOLD_CORS_ORIGINS),
     cacheDirectory: e.LEASEHOLD_CACHE_DIRECTORY,
     logLevel: e.LEASEHOLD_LOG_LEVEL,
     tenantSalt: e.TENANT_SALT === undefined ? undefined : Secret.of(e.TENANT_SALT),
+  }
+}
+
+/** Dev mode is for tests and benches, which are one caller each. */
+function ratesOf(e: Environment): Config['rates'] {
+  const [perSecond, burst, failuresPerMinute] = e.LEASEHOLD_MODE === 'dev' ? [2_000, 4_000, 1_000] : [50, 100, 20]
+  return {
+    perSecond: e.LEASEHOLD_RATE_PER_SECOND ?? perSecond,
+    burst: e.LEASEHOLD_RATE_BURST ?? burst,
+    failuresPerMinute: e.LEASEHOLD_FAILURES_PER_MINUTE ?? failuresPerMinute,
   }
 }
 

@@ -2,9 +2,11 @@ import { z } from 'zod'
 
 const port = z.coerce.number().int().min(1).max(65_535)
 const file = z.string().min(1)
+const count = z.coerce.number().int().min(1).max(1_000_000)
 const hostPort = z.string().regex(/^[^\s/:]+:\d+$/, 'must be host:port')
 const flag = z.enum(['true', 'false']).transform((value) => value === 'true')
 const parts = (value: string): URL | undefined => (URL.canParse(value) ? new URL(value) : undefined)
+export const listed = (value: string): string[] => value.split(',').filter((item) => item !== '')
 const url = (...protocols: string[]) =>
   z
     .url()
@@ -53,6 +55,15 @@ export const Environment = z.object({
   LEASEHOLD_TLS_KEY_FILE: file.optional(),
   LEASEHOLD_HEALTH_PORT: port.optional(),
   LEASEHOLD_TEMPORAL_SILENCE_MINUTES: z.coerce.number().int().min(1).max(1_440).default(15),
+  LEASEHOLD_RATE_PER_SECOND: count.optional(),
+  LEASEHOLD_RATE_BURST: count.optional(),
+  LEASEHOLD_FAILURES_PER_MINUTE: count.optional(),
+  LEASEHOLD_CORS_ORIGINS: z
+    .string()
+    .refine((value) => listed(value).every((origin) => /^https?:[^*]+$/.test(origin) && parts(origin)?.origin === origin), {
+      error: 'must list origins, scheme://host or scheme://host:port',
+    })
+    .default(''),
   LEASEHOLD_CACHE_DIRECTORY: z.string().min(1).optional(),
   LEASEHOLD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
   TENANT_SALT: z
@@ -60,6 +71,7 @@ export const Environment = z.object({
     .refine((value) => Buffer.from(value, 'base64url').length >= 32, { error: 'must be at least 32 bytes' })
     .optional(),
   ENABLE_AUTHORIZATION: flag.default(true),
+  SECRETS_JTI_MODE: z.enum(['token', 'off']).default('token'),
   SECRETS_API_REQUIRE_AUTH: flag.default(true),
   SECRETS_YAML_WRITES: flag.default(false),
 })

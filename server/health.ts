@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:http'
+import { answerHeaders } from '#api/answer-headers.ts'
 import { contentType, type Metrics } from './metrics/metrics.ts'
 import type { RunningRole } from './role.ts'
 
@@ -23,10 +24,10 @@ export function listenForHealth(port: number, roles: readonly RunningRole[], met
   const server = createServer((request, response) => {
     const path = request.url?.split('?')[0] ?? ''
     const answer = request.method === 'GET' && Object.hasOwn(answers, path) ? answers[path] : undefined
-    if (answer === undefined) return void response.writeHead(404).end()
+    if (answer === undefined) return void response.writeHead(404, answerHeaders).end()
     answer().then(
-      ({ status, type, body }) => response.writeHead(status, { 'content-type': type }).end(body),
-      () => response.writeHead(500).end(),
+      ({ status, type, body }) => response.writeHead(status, { ...answerHeaders, 'content-type': type }).end(body),
+      () => response.writeHead(500, answerHeaders).end(),
     )
   })
   return server.listen({ port, host: '127.0.0.1' })

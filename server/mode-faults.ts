@@ -1,5 +1,5 @@
 import type { RoleName } from './config.ts'
-import type { Environment } from './environment.ts'
+import { listed, type Environment } from './environment.ts'
 
 /** What is well formed of the environment; rules pass over what is not there. */
 type Given = Partial<Environment>
@@ -76,6 +76,10 @@ function productionFaults(given: Given, roles: readonly RoleName[]): string[] {
       refuse(given[name] === undefined, `${name}: production has no API without TLS`)
   }
   refuse(given.LEASEHOLD_API_TLS_PORT !== undefined, 'LEASEHOLD_API_TLS_PORT: is for dev mode; production has TLS on LEASEHOLD_API_PORT')
+  refuse(
+    listed(given.LEASEHOLD_CORS_ORIGINS ?? '').some((origin) => !encrypted(origin, 'https')),
+    'LEASEHOLD_CORS_ORIGINS: production refuses origins without TLS',
+  )
   refuse(given.ENABLE_AUTHORIZATION === false, 'ENABLE_AUTHORIZATION: production refuses false')
   refuse(given.SECRETS_API_REQUIRE_AUTH === false, 'SECRETS_API_REQUIRE_AUTH: production refuses false')
   refuse(given.SECRETS_YAML_WRITES === true, 'SECRETS_YAML_WRITES: production refuses true')

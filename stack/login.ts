@@ -1,9 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { exportJWK, generateKeyPair, importJWK, type CryptoKey, type JWK } from 'jose'
 import * as oauth from 'oauth4webapi'
-import { readHome, readJson, writePrivate } from './home.ts'
-import { cliClient, cliScope } from './oidc-configuration.ts'
+import { cliClient, cliScope } from '#cli/client.ts'
+import { readHome, readJson } from './home.ts'
 import type { IssuerFile } from './oidc-program.ts'
 import { oneTimeCode, readUser, type OidcUser } from './oidc-users.ts'
 
@@ -90,21 +89,4 @@ async function exchange({ issuer, back, state, verifier, dpopKey }: Exchange): P
   const { access_token: token, error } = (await response.json()) as { access_token?: string; error?: string }
   if (token === undefined) throw new Error(`the provider refused the code: ${error ?? response.status}`)
   return token
-}
-
-/** Reads a private P-256 JWK from a file, or makes the file (0600). */
-export async function readDpopKey(file: string): Promise<oauth.CryptoKeyPair> {
-  if (!existsSync(file)) {
-    const { privateKey } = await generateKeyPair('ES256', { extractable: true })
-    writePrivate(file, await exportJWK(privateKey))
-  }
-  const { kty, crv, x, y, d } = readJson<JWK>(file)
-  if (kty !== 'EC' || crv !== 'P-256' || d === undefined) throw new Error('the DPoP key must be a private P-256 JWK')
-  const [privateKey, publicKey] = await Promise.all(
-    [
-      { kty, crv, x, y, d },
-      { kty, crv, x, y },
-    ].map((jwk) => importJWK(jwk as JWK, 'ES256', { extractable: true }) as Promise<CryptoKey>),
-  )
-  return { privateKey: privateKey as CryptoKey, publicKey: publicKey as CryptoKey }
 }

@@ -1,12 +1,13 @@
 import { errors, interactionPolicy, type Configuration, type OidcContext } from 'oidc-provider'
+import { cliClient } from '#cli/client.ts'
 import type { Home } from './home.ts'
 import type { IssuerFile } from './oidc-program.ts'
 import { readUser } from './oidc-users.ts'
 
 export const apiAudience = 'https://leasehold.local/api'
-/** Public client of the command line: authorization code with PKCE (RFC 8252, RFC 7636). */
-export const cliClient = 'leasehold-cli'
-export const cliScope = 'openid email profile leasehold'
+
+/** Weakest first. */
+const strengths = ['pwd', 'mfa']
 
 /** Seconds. Access tokens live at most 15 minutes. */
 const lifetimes = { AccessToken: 900, AuthorizationCode: 60, Session: 3_600, Grant: 3_600, Interaction: 600, IdToken: 900 }
@@ -33,7 +34,7 @@ export function issuerConfiguration(home: Home, { signingKey, cookieKey, dpopNon
     },
     claims: { openid: ['sub', 'acr', 'auth_time', 'amr'], email: ['email', 'email_verified'], profile: ['name'] },
     scopes: ['openid'],
-    acrValues: ['pwd', 'mfa'],
+    acrValues: strengths,
     features: {
       devInteractions: { enabled: false },
       dPoP: { enabled: true, nonceSecret: Buffer.from(dpopNonceKey, 'base64url'), requireNonce: () => false },
@@ -68,8 +69,11 @@ function loginOnly() {
     new Check('step_up', 'a stronger login is asked for', 'login_required', ({ oidc }) => {
       const wanted = String(oidc.params?.['acr_values'] ?? '')
         .split(' ')
-        .filter((value) => value !== '')
-      return wanted.length === 0 || wanted.includes(oidc.session?.acr ?? '') ? Check.NO_NEED_TO_PROMPT : Check.REQUEST_PROMPT
+        .map((value) => strengths.indexOf(value))
+        .filter((rank) => rank !== -1)
+      // A stronger login than was asked for is enough.
+      const enough = wanted.length === 0 || strengths.indexOf(oidc.session?.acr ?? '') >= Math.min(...wanted)
+      return enough ? Check.NO_NEED_TO_PROMPT : Check.REQUEST_PROMPT
     }),
   )
   policy.remove('consent')

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { readJson, writePrivate, type Home } from './home.ts'
@@ -38,7 +39,7 @@ export async function choosePorts(home: Home, random: boolean): Promise<Ports> {
       throw new Error(`port ${before} (${name}) is taken by another program; this home needs it, because issued identities name it`)
     }
     const candidates = [before, random ? undefined : preferred[name]]
-    chosen[name] = (await firstFree(candidates)) ?? (await freePort())
+    chosen[name] = (await firstFree(candidates)) ?? (await freePort(Object.values(chosen)))
   }
   writePrivate(file, chosen)
   return chosen as Ports
@@ -55,16 +56,21 @@ export const isFree = (port: number): Promise<boolean> =>
     () => false,
   )
 
-/** Any port of loopback that is free now. */
-export const freePort = (): Promise<number> => listenOnce(0)
+/** Below the ports that systems give to outgoing connections: one of those could take the port before its server listens. */
+const range = [15_000, 32_000] as const
 
-function listenOnce(port: number): Promise<number> {
+/** Any port of loopback that nobody listens on now. @param promised ports that others will listen on */
+export async function freePort(promised: readonly number[] = []): Promise<number> {
+  for (;;) {
+    const port = randomInt(...range)
+    if (!promised.includes(port) && (await isFree(port))) return port
+  }
+}
+
+function listenOnce(port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const server = createServer()
     server.once('error', reject)
-    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : port))
-    })
+    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => resolve()))
   })
 }

@@ -6,7 +6,7 @@ import { hasPermission, vaultAccess } from '#schemas/rules/access.ts'
 import type { LeaseEndCause } from '#schemas/states.ts'
 import { lockIdentity } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
-import { owe } from './duties.ts'
+import { owe, oweEach } from './duties.ts'
 import { moveLeaseEnd } from './extend-lease.ts'
 import { readLease } from './lease.ts'
 import { readPrincipal } from './principal.ts'
@@ -21,6 +21,23 @@ export type AccessSubject = { readonly vaultId: VaultId } | { readonly userId: U
  */
 export const oweAccessReview = (trx: Transaction, subject: AccessSubject): Promise<void> =>
   'vaultId' in subject ? owe(trx, 'vault_access', subject.vaultId, { closed: true }) : owe(trx, 'user_access', subject.userId, { closed: true })
+
+/**
+ * The same for many users, as far as they hold leases.
+ *
+ * @returns those whom the caller looks at right after its commit
+ */
+export async function oweUserReviews(trx: Transaction, userIds: readonly UserId[]): Promise<readonly UserId[]> {
+  const { rows } = await sql<{ id: UserId }>`
+    select distinct user_id as id from lease where user_id = any(${userIds}::uuid[]) and state = 'active' and mode = 'standard' order by id`.execute(trx)
+  const holders = rows.map((row) => row.id)
+  await oweEach(
+    trx,
+    'user_access',
+    holders.map((subjectId) => ({ subjectId, closed: true })),
+  )
+  return holders
+}
 
 /**
  * Ends every standard lease whose holder has lost the right to it, and shortens those that would outlive it. One transaction

@@ -27,6 +27,8 @@ export interface LeaseRequest {
   readonly hostId: HostId | null
   /** 5-1440. */
   readonly minutes: number
+  /** When the decision that permits it ends; absent or null: it does not. */
+  readonly decisionEndsAt?: Date | null
   readonly principal: Principal
   readonly actor: Actor
   /** SHA-256 over identity and body, 32 bytes: a retry must agree with it. */
@@ -71,7 +73,7 @@ export async function acquireLease(trx: Transaction, request: LeaseRequest): Pro
   // Overdue leases hold their slot until they are ended; the caller ends them first and tries once more.
   if (version === undefined || slot === undefined) throw new LeaseholdError('busy', { retryAfterSeconds: 1 })
   const credential = openCredential(request, facts, sealed, version)
-  const decided = { version, slot, expiresAt: expiryOf(facts.now, request.minutes, [access.endsAt], facts.maximumLeaseMinutes) }
+  const decided = { version, slot, expiresAt: expiryOf(facts.now, request.minutes, [access.endsAt, request.decisionEndsAt ?? null], facts.maximumLeaseMinutes) }
   sendWithCommit(trx, writeLease(trx, request, facts, { ...decided, exposed: credential !== null }))
   return { lease: newLease(request, facts, decided), credential, replayed: false }
 }

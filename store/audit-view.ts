@@ -33,6 +33,7 @@ export interface AuditFilter {
 
 /** Events of the scope, newest first. */
 export async function listAuditEvents(trx: Transaction, scope: Scope, filter: AuditFilter, page: PageRequest): Promise<Page<AuditEventView>> {
+  const [from, to] = [instant(filter.from), instant(filter.to)]
   const { rows } = await sql<Stored & { salt: Buffer | null }>`
     select t.*, host(t.ip) as ip, v.salt from audit_event t left join vault v on v.id = t.vault_id
     where ${inScope(scope, sql`t.organization_id`)}
@@ -47,14 +48,17 @@ export async function listAuditEvents(trx: Transaction, scope: Scope, filter: Au
       and (${filter.rotationId ?? null}::uuid is null or t.rotation_id = ${filter.rotationId ?? null}::uuid)
       and (${filter.connectorId ?? null}::uuid is null or t.connector_id = ${filter.connectorId ?? null}::uuid)
       and (${filter.correlationId ?? null}::text is null or t.correlation_id = ${filter.correlationId ?? null}::text)
-      and (${filter.from ?? null}::timestamptz is null or t.at >= ${filter.from ?? null}::timestamptz)
-      and (${filter.to ?? null}::timestamptz is null or t.at < ${filter.to ?? null}::timestamptz)
+      and (${from}::timestamptz is null or t.at >= ${from}::timestamptz)
+      and (${to}::timestamptz is null or t.at < ${to}::timestamptz)
       ${newestFirst('audit_event', 'at', page)}`.execute(trx)
   return toPage(
     rows.map(({ salt, reason_ciphertext, reason_key_id, ...event }) => ({ ...event, reason: reasonOf(event, reason_ciphertext, reason_key_id, salt) })),
     page.limit,
   )
 }
+
+/** PostgreSQL takes offsets up to 16 hours, ISO 8601 up to 24. */
+const instant = (moment: string | undefined): string | null => (moment === undefined ? null : new Date(moment).toISOString())
 
 function reasonOf(
   { account_id, organization_id, vault_id }: Pick<Stored, 'account_id' | 'organization_id' | 'vault_id'>,

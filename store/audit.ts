@@ -21,7 +21,7 @@ export function auditInsert(entry: AuditEntry): RawBuilder<unknown> {
     ${entry.organizationId ?? null}::uuid, ${entry.vaultId ?? null}::uuid, ${entry.identityId ?? null}::uuid, ${entry.hostId ?? null}::uuid,
     ${entry.userId ?? null}::uuid, ${entry.leaseId ?? null}::uuid, ${entry.rotationId ?? null}::uuid, ${entry.connectorId ?? null}::uuid,
     ${entry.reason?.ciphertext ?? null}::bytea, ${entry.reason?.keyId ?? null}::text, ${entry.requestedMinutes ?? null}::int,
-    ${entry.expiresAt ?? null}::timestamptz, ${entry.breakGlass ?? false}::boolean, ${entry.decisionId ?? null}::uuid,
+    ${entry.expiresAt ?? null}::timestamptz, ${entry.breakGlass ?? false}::boolean, ${entry.decisionId ?? actor.decisionId ?? null}::uuid,
     ${entry.resourceRef ?? null}::text, ${entry.detail === undefined ? null : JSON.stringify(entry.detail)}::jsonb
   )`
 }
@@ -66,7 +66,7 @@ function rowOf(entry: AuditEntry): Record<string, unknown> {
     requested_minutes: entry.requestedMinutes,
     expires_at: entry.expiresAt,
     break_glass: entry.breakGlass ?? false,
-    decision_id: entry.decisionId,
+    decision_id: entry.decisionId ?? actor.decisionId,
     resource_ref: entry.resourceRef,
     detail: entry.detail,
   }

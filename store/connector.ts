@@ -63,10 +63,12 @@ export async function changeConnector(
  * Deregisters a connector (S0): from the commit on its claims and results are refused; the bridge owes cutting its
  * connection. Its hosts stay and wait for another connector. Revoking a revoked one changes nothing.
  *
- * @throws LeaseholdError `not-found`, `busy`
+ * @param expectedVersion from If-Match; absent: any
+ * @throws LeaseholdError `not-found`, `precondition-failed`, `busy`
  */
-export async function revokeConnector(trx: Transaction, id: ConnectorId, actor: Actor): Promise<Connector> {
+export async function revokeConnector(trx: Transaction, id: ConnectorId, actor: Actor, expectedVersion?: number): Promise<Connector> {
   const connector = await lockConnector(trx, id)
+  expectVersion(connector.version, expectedVersion)
   if (connector.state === 'revoked') return connector
   await sql`update connector set state = 'revoked', revoked_at = app_clock(), user_jwt = null, version = version + 1 where id = ${id}::uuid`.execute(trx)
   await sql`delete from join_token where connector_id = ${id}::uuid`.execute(trx)

@@ -12,16 +12,22 @@ import { owe } from './duties.ts'
 import { readLease } from './lease.ts'
 import { confirmVaultAccess } from './principal.ts'
 
+export interface Extension {
+  readonly leaseId: LeaseId
+  readonly minutes: number
+  /** When the decision that permits it ends; absent or null: it does not. */
+  readonly decisionEndsAt?: Date | null
+  readonly principal: Principal
+  readonly actor: Actor
+}
+
 /**
  * Moves the end of the holder's lease: `minutes` are added to its present end, at most 1440 minutes after its start and
  * never past the holder's access. Authority is checked again like at a checkout.
  *
  * @throws LeaseholdError `not-found`, `forbidden`, `lease-not-active`, `identity-draining`, `busy`
  */
-export async function extendLease(
-  trx: Transaction,
-  { leaseId, minutes, principal, actor }: { readonly leaseId: LeaseId; readonly minutes: number; readonly principal: Principal; readonly actor: Actor },
-): Promise<LeaseFacts> {
+export async function extendLease(trx: Transaction, { leaseId, minutes, decisionEndsAt, principal, actor }: Extension): Promise<LeaseFacts> {
   const before = await readLease(trx, leaseId)
   if (before.userId !== principal.userId) throw new LeaseholdError('forbidden', { missing: 'only the holder extends a lease' })
   const access = await confirmVaultAccess(trx, principal, before, 'checkout')
@@ -32,7 +38,7 @@ export async function extendLease(
   if (lease.state !== 'active' || lease.remainingMs === 0) throw new LeaseholdError('lease-not-active')
   if (facts.draining) throw new LeaseholdError('identity-draining', { retryAfterSeconds: 30 })
   const times = { startedAt: new Date(lease.startedAt), expiresAt: new Date(lease.expiresAt) }
-  const expiresAt = extendedExpiryOf(times, minutes, [access.endsAt], facts.maximumLeaseMinutes)
+  const expiresAt = extendedExpiryOf(times, minutes, [access.endsAt, decisionEndsAt ?? null], facts.maximumLeaseMinutes)
   if (expiresAt > times.expiresAt) await moveLeaseEnd(trx, leaseId, expiresAt)
   await appendAudit(trx, {
     actor,

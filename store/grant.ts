@@ -8,7 +8,7 @@ import type { Principal } from '#schemas/principal.ts'
 import { oweAccessReview } from './access-review.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
-import { findDirectoryRecord } from './idp.ts'
+import { findDirectoryRecord, refuseSelf } from './idp.ts'
 import { pageClause } from './page.ts'
 import { refuseFaults } from './refusals.ts'
 import { lockVault, readVault } from './vault.ts'
@@ -57,8 +57,8 @@ export interface Granting {
 export async function createGrant(trx: Transaction, { id, vaultId, principal, actor }: Granting, body: CreateGrant): Promise<Grant> {
   await lockVault(trx, vaultId, 'change')
   const { organizationId } = await readVault(trx, vaultId)
-  const record = await findDirectoryRecord(trx, body.principal, principal.userId)
-  if (record.includes && !principal.owner) throw new LeaseholdError('forbidden', { missing: 'another person: nobody grants access to themselves' })
+  const record = await findDirectoryRecord(trx, body.principal, principal)
+  refuseSelf(principal, record)
   const expiresAt = body.expiresAt == null ? null : new Date(body.expiresAt)
   const user = record.type === 'user' ? record.id : null
   const group = record.type === 'group' ? record.id : null

@@ -1,15 +1,15 @@
 import { sql } from 'kysely'
 import { LeaseholdError } from '#schemas/errors.ts'
-import type { PrincipalEntry } from '#schemas/grant.ts'
-import type { UserId } from '#schemas/ids.ts'
+import type { PrincipalEntry, PrincipalRef } from '#schemas/grant.ts'
 import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
+import type { Principal } from '#schemas/principal.ts'
 import type { Transaction } from './connection.ts'
 import { pageClause } from './page.ts'
 
 /** Directory records, users and groups alike. */
 const entries = sql`(
   select 'user' as type, id, coalesce(name, email) as name, email, user_id from idp_user where state = 'active'
-  union all select 'group', id, name, null, null from idp_group
+  union all select 'group', id, name, null, null from idp_group where deleted_at is null
 )`
 
 /**
@@ -29,25 +29,30 @@ export async function searchPrincipals(trx: Transaction, query: string, page: Pa
 export interface DirectoryRecord {
   readonly type: 'user' | 'group'
   readonly id: string
-  /** Whether `userId` is this user or an open member of this group. */
+  /** Whether the record is the caller's, or could become theirs (it waits for its person, and they have none), or is a group that they are in. */
   readonly includes: boolean
 }
 
 /**
- * Finds whom a grant names. A user may be named by the directory record or by the user that is linked to it.
+ * Finds whom something is given to. A user may be named by the directory record or by the user that is linked to it.
  *
  * @throws LeaseholdError `not-found`
  */
-export async function findDirectoryRecord(
-  trx: Transaction,
-  principal: { readonly type: 'user' | 'group'; readonly id: string },
-  userId: UserId,
-): Promise<DirectoryRecord> {
+export async function findDirectoryRecord(trx: Transaction, principal: PrincipalRef, caller: Principal): Promise<DirectoryRecord> {
   const { rows } = await sql<DirectoryRecord>`
-    select e.type, e.id, (e.user_id is not distinct from ${userId}::uuid or exists (
+    select e.type, e.id, (e.user_id is not distinct from ${caller.userId}::uuid or (e.type = 'user' and e.user_id is null and ${caller.idpUserId}::uuid is null) or exists (
       select from idp_group_member m join idp_user u on u.id = m.idp_user_id
-      where m.group_id = e.id and m.valid_to is null and u.user_id = ${userId}::uuid)) as includes
+      where m.group_id = e.id and m.valid_to is null and u.user_id = ${caller.userId}::uuid)) is true as includes
     from ${entries} e where e.type = ${principal.type}::text and (e.id = ${principal.id}::uuid or e.user_id = ${principal.id}::uuid)`.execute(trx)
   if (rows[0] === undefined) throw new LeaseholdError('not-found')
   return rows[0]
+}
+
+/**
+ * Nobody gives rights to themselves, directly or through a group, unless owner.
+ *
+ * @throws LeaseholdError `forbidden`
+ */
+export function refuseSelf(caller: Principal, { includes }: Pick<DirectoryRecord, 'includes'>): void {
+  if (includes && !caller.owner) throw new LeaseholdError('forbidden', { missing: 'another person: nobody grants access to themselves' })
 }

@@ -25,14 +25,14 @@ interface PrincipalRow extends Omit<Principal, 'grants'> {
 export async function readPrincipal(trx: Transaction, userId: UserId): Promise<Principal | undefined> {
   const { rows } = await sql<PrincipalRow>`
     with clock as materialized (select app_clock() as now),
-    idp as (select i.id from idp_user i where i.user_id = ${userId}::uuid and i.state = 'active'),
+    idp as (select i.id, i.groups_issued_at from idp_user i where i.user_id = ${userId}::uuid and i.state = 'active'),
     member as (
       select m.id, m.group_id from idp_group_member m, idp, clock
       where m.idp_user_id = idp.id and m.valid_from <= clock.now and (m.valid_to is null or m.valid_to > clock.now)
     ),
     assigned as (
       select a.id, a.role_id, a.organization_id, r.owner from role_assignment a join role r on r.id = a.role_id, clock
-      where (a.user_id = ${userId}::uuid or a.idp_group_id in (select group_id from member))
+      where (a.user_id = ${userId}::uuid or a.idp_user_id in (select id from idp) or a.idp_group_id in (select group_id from member))
         and a.valid_from <= clock.now and (a.valid_to is null or a.valid_to > clock.now)
     ),
     granted as (
@@ -42,13 +42,17 @@ export async function readPrincipal(trx: Transaction, userId: UserId): Promise<P
     )
     select u.account_id as "accountId", u.id as "userId", u.iss, u.sub, u.name, u.email,
       (select id from idp) as "idpUserId",
+      array(select distinct role_id from assigned) as "roleIds", array(select distinct group_id from member) as "groupIds",
+      (select groups_issued_at from idp) as "groupsIssuedAt",
+      (select p.version from policy_set p where p.in_force) as "policyVersion",
       exists (select from assigned where owner and organization_id is null) as owner,
       coalesce((select jsonb_agg(distinct jsonb_build_object('name', p.permission, 'organizationId', a.organization_id))
         from assigned a join role_permission p on p.role_id = a.role_id), '[]') as permissions,
       coalesce((select jsonb_agg(jsonb_build_object('id', id, 'vaultId', vault_id, 'level', level, 'endsAt', ends_at)) from granted), '[]') as grants
     from account_user u where u.id = ${userId}::uuid and u.state = 'active'`.execute(trx)
   const row = rows[0]
-  return row && { ...row, grants: row.grants.map((grant) => ({ ...grant, endsAt: grant.endsAt === null ? null : new Date(grant.endsAt) })) }
+  if (row === undefined) return undefined
+  return { ...row, grants: row.grants.map((grant) => ({ ...grant, endsAt: grant.endsAt === null ? null : new Date(grant.endsAt) })) }
 }
 
 /** A vault and the organization it belongs to. */
@@ -66,7 +70,10 @@ export async function lockAuthority(trx: Transaction, principal: Principal, { va
   const grantIds = principal.grants.filter((grant) => grant.vaultId === vaultId).map((grant) => grant.id)
   await sql`select
       (select count(*) from (select from account_user where id = ${principal.userId}::uuid for key share) locked),
-      (select count(*) from (select from role_assignment where user_id = ${principal.userId}::uuid and valid_to is null for key share) locked),
+      (select count(*) from (select from idp_user where id = ${principal.idpUserId}::uuid for key share) locked),
+      (select count(*) from (select from role where id = any(${principal.roleIds}::uuid[]) for key share) locked),
+      (select count(*) from (select from role_assignment where valid_to is null and (user_id = ${principal.userId}::uuid
+        or idp_user_id = ${principal.idpUserId}::uuid or idp_group_id = any(${principal.groupIds}::uuid[])) for key share) locked),
       (select count(*) from (select from idp_group_member where idp_user_id = ${principal.idpUserId}::uuid and valid_to is null for key share) locked),
       (select count(*) from (select from vault_grant where id = any(${grantIds}::uuid[]) for key share) locked),
       (select count(*) from (select from vault where id = ${vaultId}::uuid for key share) locked)`.execute(trx)

@@ -4,7 +4,8 @@ import type { OrganizationId } from '#schemas/ids.ts'
 import { stepUpClasses, type ChangeStepUp, type StepUpClass, type StepUpRule } from '#schemas/step-up.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
-import { lockOrganization } from './organization.ts'
+import { lockOrganization, readOrganization } from './organization.ts'
+import { expectVersion } from './refusals.ts'
 
 /** What the organization asks for itself; kinds that are absent have the default. */
 export async function readStepUp(trx: Transaction, id: OrganizationId): Promise<Partial<Record<StepUpClass, StepUpRule>>> {
@@ -13,9 +14,15 @@ export async function readStepUp(trx: Transaction, id: OrganizationId): Promise<
   return Object.fromEntries(rows.map(({ class: name, ...rule }) => [name, rule]))
 }
 
-/** @throws LeaseholdError `not-found` */
-export async function changeStepUp(trx: Transaction, id: OrganizationId, change: ChangeStepUp, actor: Actor): Promise<void> {
+/**
+ * What an organization asks for is a part of it and has its version.
+ *
+ * @param expectedVersion from If-Match; absent: any
+ * @throws LeaseholdError `not-found`, `precondition-failed`
+ */
+export async function changeStepUp(trx: Transaction, id: OrganizationId, change: ChangeStepUp, actor: Actor, expectedVersion?: number): Promise<void> {
   await lockOrganization(trx, id)
+  expectVersion((await readOrganization(trx, id)).version, expectedVersion)
   const named = stepUpClasses.filter((name) => change[name] !== undefined)
   await sql`delete from step_up_rule where organization_id = ${id}::uuid and class = any(${named}::text[])`.execute(trx)
   for (const name of named) {
@@ -24,6 +31,7 @@ export async function changeStepUp(trx: Transaction, id: OrganizationId, change:
     await sql`insert into step_up_rule (organization_id, class, acr, max_age_seconds)
       values (${id}::uuid, ${name}::text, ${rule.acr}::text, ${rule.maxAgeSeconds}::int)`.execute(trx)
   }
+  await sql`update organization set version = version + 1 where id = ${id}::uuid`.execute(trx)
   await appendAudit(trx, {
     actor,
     action: 'step_up.changed',

@@ -1,24 +1,19 @@
-import { sql, type RawBuilder } from 'kysely'
+import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { UserId } from '#schemas/ids.ts'
 import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
-import type { ChangeUser, User } from '#schemas/user.ts'
+import type { ChangeUser, CreateUser, User } from '#schemas/user.ts'
 import { oweAccessReview } from './access-review.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
+import { keepingAnOwner } from './owners.ts'
 import { pageClause } from './page.ts'
-
-/** Whether user `id` holds an owner role in the whole account now, directly or through a group. */
-const isOwner = (id: RawBuilder<unknown>): RawBuilder<boolean> => sql<boolean>`exists (
-  select from role_assignment a join role r on r.id = a.role_id
-  where r.owner and a.organization_id is null and a.valid_from <= app_clock() and (a.valid_to is null or a.valid_to > app_clock())
-    and (a.user_id = ${id} or a.idp_group_id in (
-      select m.group_id from idp_group_member m join idp_user d on d.id = m.idp_user_id
-      where d.user_id = ${id} and d.state = 'active' and m.valid_from <= app_clock() and (m.valid_to is null or m.valid_to > app_clock()))))`
+import { expectVersion, refuseDuplicates } from './refusals.ts'
 
 const users = sql`
-  select u.id, u.iss, u.sub, u.name, u.email, u.state, u.created_at as "createdAt", ${isOwner(sql`u.id`)} as owner from account_user u`
+  select u.id, u.iss, u.sub, u.name, u.email, u.state, u.version, u.created_at as "createdAt",
+    exists (select from held_role h where h.user_id = u.id and h.owner and h.organization_id is null) as owner from account_user u`
 
 type Row = Omit<User, 'createdAt'> & { readonly createdAt: Date }
 const fromRow = (row: Row): User => ({ ...row, createdAt: row.createdAt.toISOString() })
@@ -36,28 +31,36 @@ export async function listUsers(trx: Transaction, page: PageRequest): Promise<Pa
 }
 
 /**
- * Disables a user, or lets them in again. The lock comes first: a checkout in the middle of its decision holds the row
- * `FOR KEY SHARE`, so either it is visible to the review of leases afterwards or it sees that the user is disabled.
+ * Lets in whoever brings tokens of `iss` for `sub`, without a right to anything yet.
  *
- * @throws LeaseholdError `not-found`, `last-owner`
+ * @throws LeaseholdError `already-exists` (somebody is known by it, here or elsewhere)
  */
-export async function changeUser(trx: Transaction, id: UserId, { state }: ChangeUser, actor: Actor): Promise<User> {
-  await lockWithOwners(trx, id)
-  const before = await readUser(trx, id)
-  if (before.state === state) return before
-  if (state === 'disabled' && before.owner && !(await otherOwner(trx, id))) throw new LeaseholdError('last-owner')
-  await sql`update account_user set state = ${state}::text where id = ${id}::uuid`.execute(trx)
-  await appendAudit(trx, { actor, action: state === 'disabled' ? 'user.disabled' : 'user.enabled', effect: 'permit', outcome: 'success', userId: id })
-  if (state === 'disabled') await oweAccessReview(trx, { userId: id })
+export async function createUser(trx: Transaction, { id, iss }: { readonly id: UserId; readonly iss: string }, body: CreateUser, actor: Actor): Promise<User> {
+  await refuseDuplicates(
+    sql`insert into account_user (id, iss, sub, name) values (${id}::uuid, ${iss}::text, ${body.sub}::text, ${body.name ?? null}::text)`.execute(trx),
+  )
+  await refuseDuplicates(
+    sql`insert into login (iss, sub, account_id, user_id) values (${iss}::text, ${body.sub}::text, current_account(), ${id}::uuid)`.execute(trx),
+  )
+  await appendAudit(trx, { actor, action: 'user.created', effect: 'permit', outcome: 'success', userId: id })
   return readUser(trx, id)
 }
 
-/** All owners too, in one order: two owners who disable each other must not both be the other's "other owner". */
-async function lockWithOwners(trx: Transaction, id: UserId): Promise<void> {
-  await sql`select from account_user u where u.id = ${id}::uuid or ${isOwner(sql`u.id`)} order by u.id for update`.execute(trx)
-}
-
-async function otherOwner(trx: Transaction, id: UserId): Promise<boolean> {
-  const { rows } = await sql`select from account_user u where u.id <> ${id}::uuid and u.state = 'active' and ${isOwner(sql`u.id`)} limit 1`.execute(trx)
-  return rows.length > 0
+/**
+ * Disables a user, or lets them in again. The lock comes first: a checkout in the middle of its decision holds the row
+ * `FOR KEY SHARE`, so either it is visible to the review of leases afterwards or it sees that the user is disabled.
+ *
+ * @throws LeaseholdError `not-found`, `precondition-failed`, `last-owner`
+ */
+export async function changeUser(trx: Transaction, id: UserId, { state }: ChangeUser, actor: Actor, expectedVersion?: number): Promise<User> {
+  return keepingAnOwner(trx, async () => {
+    await sql`select from account_user where id = ${id}::uuid for update`.execute(trx)
+    const before = await readUser(trx, id)
+    expectVersion(before.version, expectedVersion)
+    if (before.state === state) return before
+    await sql`update account_user set state = ${state}::text, version = version + 1 where id = ${id}::uuid`.execute(trx)
+    await appendAudit(trx, { actor, action: state === 'disabled' ? 'user.disabled' : 'user.enabled', effect: 'permit', outcome: 'success', userId: id })
+    if (state === 'disabled') await oweAccessReview(trx, { userId: id })
+    return readUser(trx, id)
+  })
 }

@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander'
 import { homePath } from '#stack/home.ts'
-import { accessToken, readDpopKey } from '#stack/login.ts'
+import { accessToken } from '#stack/login.ts'
+import { readDpopKey } from '../dpop-key.ts'
 
 /** `leasehold dev token <user>`: prints an access token of the embedded provider on one line. */
 export function addDevToken(parent: Command): void {

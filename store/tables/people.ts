@@ -12,6 +12,7 @@ export interface AccountUserTable {
   email: string | null
   name: string | null
   state: Generated<AccessState>
+  version: Generated<number>
   created_at: Generated<Date>
 }
 export interface LoginTable {

@@ -31,13 +31,60 @@ describe('limits before anybody is known', () => {
     expect(await readBody(request(JSON.stringify('[{"\\'.repeat(50))))).toContain('[{')
   })
 
-  test.each([['text/plain'], ['application/x-www-form-urlencoded'], ['application/json; charset=latin1']])('%s is refused', async (type) => {
-    expect(await codeOf(() => readBody(request('{}', { 'content-type': type })))).toBe('invalid-request')
-  })
+  test.each([['text/plain'], ['application/x-www-form-urlencoded'], ['application/json; charset=latin1'], ['application/problem+json']])(
+    '%s is refused',
+    async (type) => {
+      expect(await codeOf(() => readBody(request('{}', { 'content-type': type })))).toBe('unsupported-media-type')
+    },
+  )
 
   test('compressed bodies and bodies that are not UTF-8 are refused', async () => {
-    expect(await codeOf(() => readBody(request('{}', { 'content-encoding': 'gzip' })))).toBe('invalid-request')
+    expect(await codeOf(() => readBody(request('{}', { 'content-encoding': 'gzip' })))).toBe('unsupported-media-type')
     expect(await codeOf(() => readBody(request(new Uint8Array([0x22, 0xff, 0x22]))))).toBe('invalid-request')
+  })
+
+  test('a field that an object names twice is refused, however it is spelled and wherever it stands', async () => {
+    for (const text of [
+      '{"a":1,"a":1}',
+      '{"a":1,"\\u0061":2}',
+      '[{"b":{"a" : 1, "c":[], "a"\n:2}}]',
+      '{"a":{"b":1},"a":{}}',
+      `{"a":1,"a"${' '.repeat(1_000)}:2}`,
+    ])
+      expect([text, await codeOf(() => readBody(request(text)))]).toEqual([text, 'invalid-request'])
+    for (const text of ['{"a":{"a":1},"b":{"a":1}}', '["a","a"]', '{"a":"a","b":"a"}', '[{"a":1},{"a":1}]', '{"a":"\\"a\\":"}'])
+      expect(await readBody(request(text))).toBe(text)
+  })
+
+  test('1,000 fields pass, 1,001 do not', async () => {
+    const fields = (count: number): string => JSON.stringify([Object.fromEntries(Array.from({ length: count }, (_, index) => [`f${index}`, [index]]))])
+    expect(await readBody(request(fields(1_000)))).toBe(fields(1_000))
+    expect(await codeOf(() => readBody(request(fields(1_001))))).toBe('invalid-request')
+  })
+
+  test('no field may be called __proto__, at any depth and in any spelling', async () => {
+    for (const text of ['{"__proto__":{}}', '{"a":[{"\\u005f_proto__":1}]}']) expect(await codeOf(() => readBody(request(text)))).toBe('invalid-request')
+    expect(await readBody(request('{"a":"__proto__"}'))).toContain('__proto__')
+  })
+
+  test('the largest bodies are looked at in no time, whatever they hold', async () => {
+    const most = 256 * 1024
+    const hostile = [
+      '"'.repeat(most),
+      '\\'.repeat(most),
+      '{"a":'.repeat(most / 5),
+      `{"a":${'9'.repeat(most - 6)}}`,
+      `{"a"${' '.repeat(most - 6)}:1}`,
+      '""'.repeat(most / 2),
+    ]
+    const began = performance.now()
+    for (const text of hostile) await codeOf(async () => parseJson(await readBody(request(text))))
+    expect(performance.now() - began).toBeLessThan(1_000)
+  })
+
+  test('a body that breaks off is no error of ours', async () => {
+    const stream = new ReadableStream({ start: (controller) => controller.error(new Error('aborted')) })
+    expect(await codeOf(() => readBody(request(stream)))).toBe('invalid-request')
   })
 
   test.each(['{', '{"a":1,}', 'NaN', "{'a':1}", '{} {}', '\u0000'])('%j is not JSON', async (text) => {
@@ -79,6 +126,11 @@ describe('values', () => {
       { path: '__proto__', message: 'unknown field' },
     ])
     expect(faults(CheckoutBody, { ...good, 'p4ss w0rd!': 1 })).toEqual([{ path: '?', message: 'unknown field' }])
+  })
+
+  test('numbers beyond all measure are no values', () => {
+    for (const number of ['1e400', '-1e400', '9007199254740993', '1e308', '5e-324'])
+      expect(faults(CheckoutBody, { ...good, durationMinutes: JSON.parse(number) })).toContainEqual({ path: 'durationMinutes', message: expect.any(String) })
   })
 
   test('no message repeats what was sent', () => {

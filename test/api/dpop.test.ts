@@ -43,6 +43,12 @@ describe('a proof of the key', () => {
     expect((await withProof(await proof())).status).toBe(200)
   })
 
+  test('what the issuer says of the key besides its thumbprint is ignored (RFC 7800)', async () => {
+    const bound = await api.issuer.token('sam', { cnf: { jkt: key.jkt, 'x-kind': 'DPoP' } })
+    expect((await withProof(await key.proof(bound, 'GET', url), `DPoP ${bound}`)).status).toBe(200)
+    expect((await call({ authorization: `Bearer ${bound}` })).body.code).toBe('invalid-token')
+  })
+
   const bytes = (length: number): string => randomBytes(length).toString('base64url')
   const refused: readonly (readonly [string, () => Promise<string>])[] = [
     ['D1 that comes twice', async () => `${await good()}, ${await good()}`],

@@ -52,6 +52,7 @@ export async function startIssuer(metadata: object = {}): Promise<TestIssuer> {
 
 export interface ProofKey {
   readonly jkt: string
+  readonly pair: CryptoKeyPair
   /** A proof for one request; `claims` and `header` replace what a good one has. */
   proof(token: string, method: string, url: string, claims?: JWTPayload, header?: Record<string, unknown>): Promise<string>
   /** A good proof whose header has the private key too. */
@@ -74,6 +75,7 @@ export async function createProofKey(): Promise<ProofKey> {
       .setProtectedHeader({ alg: 'ES256', typ: 'dpop+jwt', jwk, ...header })
       .sign(privateKey)
   return {
+    pair: { privateKey, publicKey },
     jkt: await calculateJwkThumbprint(jwk),
     proof,
     revealing: async (token, method, url) => proof(token, method, url, {}, { jwk: await exportJWK(privateKey) }),

@@ -2,10 +2,14 @@ import { createSecretKey, randomBytes, randomUUID } from 'node:crypto'
 import { pino } from 'pino'
 import { createApp, type App } from '#api/app.ts'
 import { createNonces } from '#api/dpop-nonce.ts'
-import type { Parts } from '#api/parts.ts'
-import { LeaseholdError } from '#schemas/errors.ts'
+import type { ApiSettings, Parts } from '#api/parts.ts'
+import { refusalsOf } from '#api/refusals.ts'
+import { createCedarDecisionPoint } from '#policy/cedar.ts'
+import { LeaseholdError, type ErrorCode } from '#schemas/errors.ts'
 import { seedPeople } from '#stack/seed-people.ts'
+import { inAccount } from '#store/connection.ts'
 import { notifyDuties } from '#store/duties.ts'
+import { readPolicies } from '#store/policy-set.ts'
 import type { TestDatabase } from '../support/database.ts'
 import { audience, startIssuer, type TestIssuer } from './issuer.ts'
 
@@ -33,7 +37,13 @@ export interface Answer {
 }
 
 /** An answer must be what the OpenAPI document promises. */
-const observe: NonNullable<Parts['observe']> = ({ method, path, answers }, { status, body }) => {
+const observe: NonNullable<Parts['observe']> = (spec, { status, body, headers }) => {
+  const { method, path, answers } = spec
+  if (headers['content-type'] === 'application/problem+json') {
+    const { code } = body as { code: ErrorCode }
+    if (!refusalsOf(spec).includes(code)) throw new Error(`${method} ${path} does not promise ${code}`)
+    return
+  }
   const schema = answers[status]
   if (schema === undefined) throw new Error(`${method} ${path} does not promise ${status}`)
   const fits = schema === null ? body === null : schema.safeParse(body).success
@@ -52,7 +62,7 @@ export const apiUrl = 'https://leasehold.example'
 export const absent = '00000000-0000-4000-8000-00000000dead'
 
 /** The API in this process, on a real PostgreSQL with the seeded people; OpenBao is down unless `parts` bring it. */
-export async function startApi(database: TestDatabase, more: Partial<Parts> = {}): Promise<TestApi> {
+export async function startApi(database: TestDatabase, more: Partial<Parts> = {}, settings: Partial<ApiSettings> = {}): Promise<TestApi> {
   const issuer = await startIssuer()
   await seedPeople(database.ownerUrl, issuer.url)
   const db = database.as('leasehold_api', 8)
@@ -69,14 +79,20 @@ export async function startApi(database: TestDatabase, more: Partial<Parts> = {}
       natsUrl: 'nats://127.0.0.1:4222',
       audienceFallback: true,
       dpopNonceRequired: false,
+      tokensCountOnce: true,
       acrOrder: ['pwd', 'mfa'],
       stepUp,
       temporalSilenceMinutes: 15,
+      rates: { perSecond: 2_000, burst: 4_000, failuresPerMinute: 1_000 },
+      corsOrigins: [],
+      ...settings,
     },
     log: pino({ level: process.env['LEASEHOLD_TEST_LOG'] ?? 'silent' }),
     db,
     requestHashKey: createSecretKey(randomBytes(32)),
+    cursorKey: createSecretKey(randomBytes(32)),
     nonces: createNonces(createSecretKey(randomBytes(32))),
+    decisionPoint: createCedarDecisionPoint(({ accountId, version }) => inAccount(db, accountId, (trx) => readPolicies(trx, version)), ['pwd', 'mfa']),
     vaultKeys: { get: down, legacy: down },
     organizationSecrets: { create: down, read: down },
     signingKeys: down,

@@ -1,10 +1,10 @@
-import { execFile } from 'node:child_process'
 import path from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { apiClient, expectStatus } from '#stack/api-client.ts'
 import { accessToken } from '#stack/login.ts'
 import { startStack, type Stack } from '#stack/test-stack.ts'
+import { leasehold as run } from './leasehold.ts'
 
 let stack: Stack
 let superuser: pg.Client
@@ -23,14 +23,8 @@ afterAll(async () => {
   await stack?.stop()
 })
 
-const entry = path.join(import.meta.dirname, '../../cli/main.ts')
-
-/** Runs `leasehold` on the stack of this test. */
-const leasehold = (...args: string[]): Promise<{ readonly code: number; readonly out: string; readonly err: string }> =>
-  new Promise((resolve) => {
-    const env = { PATH: process.env['PATH'], LEASEHOLD_HOME: stack.home }
-    execFile(process.execPath, [entry, ...args], { env }, (error, out, err) => resolve({ code: typeof error?.code === 'number' ? error.code : 0, out, err }))
-  })
+/** Runs `leasehold` on the stack of this test, as somebody who has not logged in. */
+const leasehold = (...args: string[]) => run({ LEASEHOLD_HOME: stack.home, LEASEHOLD_CONFIG_HOME: path.join(stack.home, 'nobody') }, ...args)
 const isDelivered = async () =>
   (await superuser.query('select delivered >= version and quarantined_at is null as yes from obligation where subject_id = $1', [leaseId])).rows[0].yes
 const look = { timeout: 20_000, interval: 100 }

@@ -24,6 +24,10 @@ function principal(held: readonly Permission[] = [], more: Partial<Principal> = 
     owner: false,
     idpUserId: id(8),
     grants: [],
+    roleIds: [],
+    groupIds: [],
+    groupsIssuedAt: null,
+    policyVersion: null,
     permissions: held.map((name) => ({ name, organizationId: null })),
     ...more,
   }

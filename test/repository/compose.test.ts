@@ -150,10 +150,13 @@ describe('the roles', () => {
     }
     expect(e['LEASEHOLD_API_PORT']).toBe(listeners['api'])
     expect(service('keycloak').environment?.['KC_HOSTNAME']).toBe(new URL(e['LEASEHOLD_OIDC_ISSUER'] as string).origin)
+    const realm = JSON.parse(readFileSync(path.join(root, 'deploy/keycloak/leasehold-realm.json'), 'utf8')) as { realm: string }
+    // Where the console of the realm is when nobody says otherwise.
+    expect(JSON.stringify(realm)).toContain(`\${LEASEHOLD_API_URL:${e['LEASEHOLD_API_URL']}}`)
     const setup = (file: string) => readFileSync(path.join(root, 'deploy/docker', file), 'utf8')
     expect(setup('nats.conf')).toContain(`"0.0.0.0:${listeners['nats']}"`)
     expect((JSON.parse(setup('openbao.json')) as { listener: { tcp: { address: string } }[] }).listener[0]?.tcp.address).toBe(`0.0.0.0:${listeners['openbao']}`)
     expect(setup('temporal-namespace.sh')).toContain(`temporal:${listeners['temporal']}`)
-    expect(new URL(e['LEASEHOLD_OIDC_ISSUER'] as string).pathname).toBe(`/realms/${(JSON.parse(setup('realm.json')) as { realm: string }).realm}`)
+    expect(new URL(e['LEASEHOLD_OIDC_ISSUER'] as string).pathname).toBe(`/realms/${realm.realm}`)
   })
 })

@@ -32,6 +32,9 @@ test('the manual names the default of each', () => {
     LEASEHOLD_OIDC_URL: 'the issuer',
     LEASEHOLD_AUDIENCE_FALLBACK: 'dev: `true`; production: `false`',
     LEASEHOLD_DPOP_NONCE: 'dev: `optional`; production: `required`',
+    LEASEHOLD_RATE_PER_SECOND: 'dev: `2000`; production: `50`',
+    LEASEHOLD_RATE_BURST: 'dev: `4000`; production: `100`',
+    LEASEHOLD_FAILURES_PER_MINUTE: 'dev: `1000`; production: `20`',
   }
   for (const [name, words] of Object.entries(derived)) told.set(name, told.get(name) === words ? '`-`' : 'something else')
   expect(Object.fromEntries(told)).toEqual(Object.fromEntries(Object.keys(Environment.shape).map((name) => [name, defaultOf(name)])))

@@ -115,6 +115,27 @@ test('the same API answers over TLS 1.3 and over nothing less, to callers with a
   await expect(createTrust().fetch(`https://127.0.0.1:${apiTlsPort}/healthz`)).rejects.toThrow()
 })
 
+test('browsers are told to come over TLS only by an answer that came over TLS (RFC 6797)', async () => {
+  const secure = await createTrust(authority.cert).fetch(`https://127.0.0.1:${apiTlsPort}/healthz`)
+  expect(secure.headers.get('strict-transport-security')).toBe('max-age=31536000')
+  const ports = [apiPort, ...replicas.map(({ port }) => port)]
+  for (const port of ports) for (const path of ['/healthz', '/metrics']) expect((await get(port, path)).headers.get('strict-transport-security')).toBeNull()
+})
+
+test('figures for operators come with the headers of every answer', async () => {
+  const { headers, status } = await get(replicas[0]?.port ?? 0, '/metrics')
+  expect([status, headers.get('x-content-type-options'), headers.get('cache-control')]).toEqual([200, 'nosniff', 'no-store'])
+})
+
+test('methods that only some clients can send are refused like others', async () => {
+  for (const method of ['TRACE', 'PROPFIND', 'QUERY', 'PURGE', 'SEARCH']) {
+    const asked = request({ port: apiPort, host: '127.0.0.1', method, path: '/v1/me', agent: false }).end()
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+    answer.resume()
+    expect([method, answer.statusCode, answer.headers.allow]).toEqual([method, 405, 'GET, HEAD'])
+  }
+})
+
 test('an organization secret is kept in OpenBao, once', async () => {
   const headers = { authorization: `Bearer ${await issuer.token('mia')}`, 'content-type': 'application/json', 'idempotency-key': 'one' }
   const created = await fetch(`http://127.0.0.1:${apiPort}/v1/organizations`, { method: 'POST', headers, body: JSON.stringify({ name: 'kept' }) })

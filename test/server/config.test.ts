@@ -67,6 +67,7 @@ describe('production refuses to start with', () => {
     ['a password in the URL of PostgreSQL', 'LEASEHOLD_POSTGRES_URL', 'postgres://me:pw@db.example/leasehold?sslmode=verify-full'],
     ['a plain connection to OpenBao', 'LEASEHOLD_OPENBAO_URL', 'http://openbao.example:8200'],
     ['a plain connection to OpenBao on this machine', 'LEASEHOLD_OPENBAO_URL', 'http://127.0.0.1:8200'],
+    ['an origin without TLS whose scripts may read', 'LEASEHOLD_CORS_ORIGINS', 'https://console.example,http://console.example'],
     ['a plain connection to NATS', 'LEASEHOLD_NATS_URL', 'nats://nats.example:4222'],
     ['a connection to Temporal that nobody asked to encrypt', 'LEASEHOLD_TEMPORAL_TLS', undefined],
     ['a plain connection to Temporal', 'LEASEHOLD_TEMPORAL_TLS', 'false'],
@@ -253,4 +254,41 @@ test('checkouts stop after 15 minutes of silence, or after what is configured', 
 
 test.each(['0', '1441', 'soon', '2.5'])('a silence of %s minutes is refused by name', (minutes) => {
   expect(() => readConfig({ ...dev, LEASEHOLD_TEMPORAL_SILENCE_MINUTES: minutes })).toThrow(/LEASEHOLD_TEMPORAL_SILENCE_MINUTES/)
+})
+
+describe('limits per caller', () => {
+  test('are those of the mode: production has the narrow ones, dev mode those that a bench needs', () => {
+    expect(readConfig(production).rates).toEqual({ perSecond: 50, burst: 100, failuresPerMinute: 20 })
+    expect(readConfig(dev).rates).toEqual({ perSecond: 2_000, burst: 4_000, failuresPerMinute: 1_000 })
+  })
+
+  test('are what is configured, in both modes', () => {
+    const more = { LEASEHOLD_RATE_PER_SECOND: '5', LEASEHOLD_RATE_BURST: '7', LEASEHOLD_FAILURES_PER_MINUTE: '3' }
+    for (const env of [production, dev]) expect(readConfig({ ...env, ...more }).rates).toEqual({ perSecond: 5, burst: 7, failuresPerMinute: 3 })
+  })
+
+  test.each(['LEASEHOLD_RATE_PER_SECOND', 'LEASEHOLD_RATE_BURST', 'LEASEHOLD_FAILURES_PER_MINUTE'])('%s is a whole number above 0', (name) => {
+    for (const value of ['0', '-1', '1.5', 'many', '1e9']) expect([value, named(faultsOf({ ...production, [name]: value }))]).toEqual([value, [name]])
+  })
+})
+
+describe('origins whose scripts may read', () => {
+  test('are none by default, else exactly those of the list', () => {
+    expect(readConfig(production).corsOrigins).toEqual([])
+    const env = { ...production, LEASEHOLD_CORS_ORIGINS: 'https://console.example,https://ops.example:8443' }
+    expect(readConfig(env).corsOrigins).toEqual(['https://console.example', 'https://ops.example:8443'])
+    expect(readConfig({ ...dev, LEASEHOLD_CORS_ORIGINS: 'http://localhost:5173' }).corsOrigins).toEqual(['http://localhost:5173'])
+  })
+
+  test.each([
+    '*',
+    'console.example',
+    'https://console.example/',
+    'https://console.example/app',
+    'https://*.example',
+    'null',
+    'https://a.example https://b.example',
+  ])('are written as browsers write them: %j is refused', (value) =>
+    expect(named(faultsOf({ ...production, LEASEHOLD_CORS_ORIGINS: value }))).toEqual(['LEASEHOLD_CORS_ORIGINS']),
+  )
 })

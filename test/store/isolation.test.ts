@@ -137,7 +137,7 @@ describe('row-level security', () => {
       .map((row) => row.relname)
       .sort()
     expect(rows.length).toBeGreaterThan(25)
-    expect(open).toEqual(['clock_shift', 'login'])
+    expect(open).toEqual(['awaited_login', 'clock_shift', 'login'])
     const roles = await database.superuser(`select rolname from pg_roles where rolname like 'leasehold%' and (rolsuper or rolbypassrls)`)
     expect(roles.rows).toEqual([])
   })

@@ -1,0 +1,123 @@
+import { createHash } from 'node:crypto'
+import type { Resource } from '#policy/decide.ts'
+import { strictest, type Obligations } from '#policy/obligations.ts'
+import type { Action } from '#policy/rules.ts'
+import type { Actor } from '#schemas/audit-event.ts'
+import type { AccessDecision, AccessQuestion, AccessResource } from '#schemas/decision.ts'
+import { errors, LeaseholdError } from '#schemas/errors.ts'
+import type { AccountId, IdentityId } from '#schemas/ids.ts'
+import type { Principal } from '#schemas/principal.ts'
+import { inAccount } from '#store/connection.ts'
+import { refundUse, reserveUse, type ReservedUse, type UseRequest } from '#store/use-grant.ts'
+import { bindingName, type AccessToken } from './access-token.ts'
+import type { Caller } from './authenticate.ts'
+import type { Parts } from './parts.ts'
+
+type Place = Resource & { readonly identityId?: IdentityId }
+
+/**
+ * Asks the decision point about what permissions and grants permit. Everything but a clear yes is a no: no permit, an obligation
+ * that is not understood, a decision point that fails.
+ *
+ * @throws LeaseholdError `forbidden` with the policies that it follows from
+ */
+export async function askPolicies({ decisionPoint, config, log }: Parts, principal: Principal, question: AccessQuestion): Promise<Obligations> {
+  const decision = await decisionPoint
+    .decide(question, { accountId: principal.accountId, version: principal.policyVersion })
+    .catch((error: unknown): AccessDecision => {
+      log.error({ alarm: 'policy-decision-failed', account: principal.accountId, error: error instanceof Error ? error.message : 'unknown' }, 'no decision')
+      return { permit: false, policies: [], obligations: [] }
+    })
+  const obligations = decision.permit ? strictest(decision.obligations, config.acrOrder) : undefined
+  if (obligations === undefined) throw new LeaseholdError('forbidden', { missing: 'a policy that permits it', policies: decision.policies })
+  return obligations
+}
+
+/** The question about one request. */
+export function questionOf(
+  { token, actor }: { readonly actor: Actor; readonly token: Pick<AccessToken, 'acr' | 'authTime' | 'binding'> },
+  principal: Principal,
+  action: Action,
+  place: Place,
+  asked: { readonly minutes?: number } = {},
+): AccessQuestion {
+  const now = new Date()
+  return {
+    subject: subjectOf(principal),
+    action: { name: action },
+    resource: resourceOf(principal.accountId, place),
+    context: {
+      purpose: purposeOf(action),
+      now,
+      acr: token.acr,
+      loginAgeSeconds: token.authTime === undefined ? undefined : Math.max(0, Math.floor(now.getTime() / 1_000) - token.authTime),
+      senderConstrained: token.binding !== undefined,
+      ip: actor.ip,
+      ...asked,
+    },
+  }
+}
+
+export const purposeOf = (action: string): string => action.slice(action.indexOf('.') + 1)
+
+export const subjectOf = ({ userId, owner, email, groupIds }: Principal): AccessQuestion['subject'] => ({
+  type: 'user',
+  id: userId,
+  properties: { owner, email, groupIds },
+})
+
+/** The most specific thing that is known of, in all that it lies in. */
+export function resourceOf(accountId: AccountId, { identityId, vaultId, organizationId }: Place): AccessResource {
+  const places = [
+    ...(identityId ? [{ type: 'identity' as const, id: identityId }] : []),
+    ...(vaultId ? [{ type: 'vault' as const, id: vaultId }] : []),
+    ...(organizationId ? [{ type: 'organization' as const, id: organizationId }] : []),
+    { type: 'account' as const, id: accountId },
+  ]
+  const [first = { type: 'account' as const, id: accountId }, ...parents] = places
+  return { ...first, parents }
+}
+
+/** A decision without a time of its own is as old as an access token can get, s. */
+const longestDecision = 900
+
+/**
+ * Counts the use that a decision with obligations allows, runs `act`, and takes the use back when `act` refuses: a refusal by
+ * rule is certain to have released nothing. After anything less certain the use stays counted.
+ *
+ * @throws LeaseholdError `uses-exhausted`, `token-used-before`, `binding-changed`, and what `act` throws
+ */
+export async function counting<T>(
+  parts: Parts,
+  { accountId, userId, token, actor }: Caller,
+  { action, resource }: { readonly action: Action; readonly resource: AccessResource },
+  { ttlSeconds, maxUses }: Obligations,
+  act: (reserved: ReservedUse | undefined) => Promise<T>,
+): Promise<T> {
+  if (ttlSeconds === undefined && maxUses === undefined) return act(undefined)
+  const request: UseRequest = {
+    userId,
+    action,
+    resourceId: resource.id,
+    binding: bindingName(token),
+    tokenDigest: createHash('sha256')
+      .update(JSON.stringify([token.iss, token.jti]))
+      .digest(),
+    tokensCountOnce: parts.config.tokensCountOnce && maxUses !== undefined && token.binding === undefined,
+    decisionId: actor.decisionId,
+    maxUses: maxUses ?? null,
+    ttlSeconds: ttlSeconds ?? longestDecision,
+  }
+  const run = <R>(decide: Parameters<typeof inAccount<R>>[2]): Promise<R> => inAccount(parts.db, accountId, decide)
+  const reserved = await run((trx) => reserveUse(trx, request))
+  // crash point: use counted
+  try {
+    return await act(reserved)
+  } catch (error) {
+    if (isRefusal(error)) await run((trx) => refundUse(trx, reserved, request)).catch(() => {})
+    throw error
+  }
+}
+
+/** Decided against, or turned away at a lock: whatever was begun is undone. */
+const isRefusal = (error: unknown): boolean => error instanceof LeaseholdError && (errors[error.code].status < 500 || error.code === 'busy')

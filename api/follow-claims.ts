@@ -1,0 +1,22 @@
+import type { Principal } from '#schemas/principal.ts'
+import { followGroupsClaim } from '#store/claim-groups.ts'
+import { inAccount, type Db } from '#store/connection.ts'
+import { linkByEmail } from '#store/link.ts'
+import type { Caller } from './authenticate.ts'
+import { reviewUsers } from './review-users.ts'
+
+/**
+ * Lets the directory follow what a valid token says of its user: the verified address of somebody who has no record yet, and the
+ * groups of somebody who has one.
+ *
+ * @returns whether the caller's rights may have changed: they must be read again
+ */
+export async function followClaims(db: Db, { accountId, userId, token, actor }: Caller, principal: Principal): Promise<boolean> {
+  const { email, groups, issuedAt } = token
+  const { idpUserId } = principal
+  if (idpUserId === null) return email !== undefined && (await inAccount(db, accountId, (trx) => linkByEmail(trx, userId, email, actor)))
+  if (groups === undefined || (principal.groupsIssuedAt !== null && principal.groupsIssuedAt >= issuedAt)) return false
+  const run = <T>(decide: Parameters<typeof inAccount<T>>[2]): Promise<T> => inAccount(db, accountId, decide)
+  await reviewUsers(run, await run((trx) => followGroupsClaim(trx, idpUserId, userId, { names: groups, issuedAt }, actor)), actor)
+  return true
+}

@@ -1,0 +1,263 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { acme, globex } from '#stack/people.ts'
+import { createApiWorld, type ApiWorld } from './world.ts'
+
+let world: ApiWorld
+beforeAll(async () => {
+  world = await createApiWorld()
+})
+afterAll(() => world?.end())
+
+const idpOf = (sub: string): string => acme.users.find((user) => user.sub === sub)?.idpId ?? ''
+const roleOf = (sub: string): string => acme.users.find((user) => user.sub === sub)?.role.id ?? ''
+const made = async (by: string, path: string, body: unknown): Promise<string> => {
+  const answer = await world.post(by, path, body)
+  expect([answer.status, answer.body?.detail]).toEqual([201, undefined])
+  return answer.body.id
+}
+/** A request with a token of somebody as the issuer describes them. */
+async function as(sub: string, claims: Record<string, unknown>, method = 'GET', path = '/v1/me', body?: unknown) {
+  const authorization = `Bearer ${await world.issuer.token(sub, claims)}`
+  return world.call(null, method, path, { headers: { authorization }, ...(body === undefined ? {} : { body }) })
+}
+const verified = (email: string): Record<string, unknown> => ({ email, email_verified: true })
+
+describe('the first login of somebody', () => {
+  test('with the verified address of a directory record is let in, with what was given to the record, and is linked for good', async () => {
+    const email = `Nia.${randomUUID()}@acme.example`
+    const idpUserId = await made('ola', '/v1/idp-users', { email, name: 'Nia' })
+    await made('ola', `/v1/roles/${roleOf('vic')}/assignments`, { principal: { type: 'user', id: idpUserId } })
+    await made('ola', `/v1/identity-groups/${world.vaultId}/grants`, { principal: { type: 'user', id: idpUserId }, level: 'checkout' })
+    const me = await as('nia', verified(email.toUpperCase()))
+    expect(me.body).toMatchObject({ user: { sub: 'nia', idpUserId }, permissions: ['pam_vaults.view'], grants: [{ identityGroupId: world.vaultId }] })
+    expect((await world.call('axe', 'GET', '/v1/audit/events?action=user.linked')).body.items).toMatchObject([{ actor: { sub: 'nia' } }])
+    // From now on (iss, sub) alone counts: another address changes nothing, and the address brings nobody else in.
+    expect((await as('nia', verified('else@acme.example'))).body.user.idpUserId).toBe(idpUserId)
+    expect((await as('mallory', verified(email))).status).toBe(403)
+  })
+
+  test('many times at once is one user', async () => {
+    const email = `${randomUUID()}@acme.example`
+    await made('ola', '/v1/idp-users', { email })
+    const answers = await Promise.all(Array.from({ length: 8 }, () => as(`many-${email}`, verified(email))))
+    expect(new Set(answers.map(({ status, body }) => `${status} ${body.user?.id}`)).size).toBe(1)
+    expect(answers[0]?.status).toBe(200)
+  })
+
+  test.each([
+    ['an address that nobody verified', (email: string) => ({ email })],
+    ['an address that is said to be unverified', (email: string) => ({ email, email_verified: false })],
+    ['a verified that is a word', (email: string) => ({ email, email_verified: 'true' })],
+    ['no address', () => ({})],
+  ])('with %s is refused', async (_, claims) => {
+    const email = `${randomUUID()}@acme.example`
+    await made('ola', '/v1/idp-users', { email })
+    expect((await as(`stranger-${randomUUID()}`, claims(email))).status).toBe(403)
+  })
+
+  test('that two accounts wait for is let into neither', async () => {
+    const email = `${randomUUID()}@both.example`
+    for (const owner of ['mia', 'gus']) await made(owner, '/v1/idp-users', { email })
+    expect((await as(`both-${randomUUID()}`, verified(email))).status).toBe(403)
+  })
+
+  test('of a client without an address works by its sub, which an admin names', async () => {
+    const sub = `client-${randomUUID()}`
+    expect((await as(sub, {})).status).toBe(403)
+    const id = await made('ola', '/v1/users', { sub, name: 'Nightly job' })
+    await made('ola', `/v1/roles/${roleOf('vic')}/assignments`, { principal: { type: 'user', id } })
+    const me = await as(sub, {})
+    expect(me.body).toMatchObject({ user: { id, idpUserId: null }, permissions: ['pam_vaults.view'] })
+    expect((await world.post('gus', '/v1/users', { sub })).status).toBe(409)
+  })
+
+  test('of a user without a record who brings a verified address gets the record that waits for it', async () => {
+    const [sub, email] = [`late-${randomUUID()}`, `${randomUUID()}@acme.example`]
+    await made('ola', '/v1/users', { sub })
+    expect((await as(sub, verified(email))).body.user.idpUserId).toBeNull()
+    const idpUserId = await made('ola', '/v1/idp-users', { email })
+    expect((await as(sub, verified(email))).body.user.idpUserId).toBe(idpUserId)
+  })
+})
+
+describe('a group', () => {
+  test('gives its members what it has, and takes it back at the next request; open leases end', async () => {
+    const group = await made('ola', '/v1/idp-groups', { name: `ops ${randomUUID()}` })
+    const vault = await made('ola', '/v1/identity-groups', { organizationId: world.organizationId, name: `group vault ${randomUUID()}` })
+    const identity = await made('ola', '/v1/identities', {
+      identityGroupId: vault,
+      name: 'app',
+      username: 'app',
+      credentialType: 'password',
+      credential: 'secret',
+    })
+    await made('ola', `/v1/identity-groups/${vault}/grants`, { principal: { type: 'group', id: group }, level: 'checkout' })
+    const ask = () => world.post('vic', `/v1/identities/${identity}/checkout`, { reason: 'deploy', durationMinutes: 30 })
+    expect((await ask()).status).toBe(403)
+    const member = `/v1/idp-groups/${group}/members/${idpOf('vic')}`
+    expect((await world.call('ola', 'PUT', member)).status).toBe(204)
+    const { lease } = (await ask()).body
+    expect((await world.call('ola', 'GET', `/v1/idp-groups/${group}/members`)).body.items).toMatchObject([{ idpUserId: idpOf('vic') }])
+    expect((await world.call('ola', 'DELETE', member)).status).toBe(204)
+    expect((await ask()).status).toBe(403)
+    expect((await world.call('ola', 'GET', `/v1/leases/${lease.id}`)).body.lease).toMatchObject({ state: 'ended', endCause: 'grant_ended' })
+    expect((await world.call('ola', 'DELETE', member)).status).toBe(204)
+  })
+
+  test('that is deleted takes its grants and roles with it', async () => {
+    const group = await made('ola', '/v1/idp-groups', { name: `gone ${randomUUID()}` })
+    const role = await made('ola', '/v1/roles', { name: `audit ${randomUUID()}`, permissions: ['pam_audit.view'] })
+    await made('ola', `/v1/roles/${role}/assignments`, { principal: { type: 'group', id: group } })
+    await world.call('ola', 'PUT', `/v1/idp-groups/${group}/members/${idpOf('vic')}`)
+    expect((await world.call('vic', 'GET', '/v1/me')).body.permissions).toContain('pam_audit.view')
+    expect((await world.call('ola', 'DELETE', `/v1/roles/${role}`)).body.code).toBe('in-use')
+    expect((await world.call('ola', 'DELETE', `/v1/idp-groups/${group}`)).status).toBe(204)
+    expect((await world.call('vic', 'GET', '/v1/me')).body.permissions).toEqual(['pam_vaults.view'])
+    expect((await world.call('ola', 'DELETE', `/v1/roles/${role}`)).status).toBe(204)
+    expect((await world.call('ola', 'GET', `/v1/idp-groups/${group}`)).status).toBe(404)
+  })
+
+  test('with source claims follows the newest token, never an older one, and nobody adds to it by hand', async () => {
+    const name = `claimed ${randomUUID()}`
+    const group = await made('ola', '/v1/idp-groups', { name, source: 'claims' })
+    const role = await made('ola', '/v1/roles', { name: `r ${name}`, permissions: ['pam_audit.view'] })
+    await made('ola', `/v1/roles/${role}/assignments`, { principal: { type: 'group', id: group } })
+    const now = Math.floor(Date.now() / 1_000)
+    const permissionsOf = async (claims: Record<string, unknown>): Promise<string[]> => (await as('vic', claims)).body.permissions
+    expect(await permissionsOf({ iat: now - 60, groups: [name, 'something else', 7, '\u0000'] })).toContain('pam_audit.view')
+    expect(await permissionsOf({ iat: now - 50 })).toContain('pam_audit.view')
+    expect(await permissionsOf({ iat: now - 30, groups: [] })).toEqual(['pam_vaults.view'])
+    expect(await permissionsOf({ iat: now - 40, groups: [name] })).toEqual(['pam_vaults.view'])
+    expect(await permissionsOf({ iat: now - 20, groups: 'not a list' })).toEqual(['pam_vaults.view'])
+    expect((await world.call('ola', 'PUT', `/v1/idp-groups/${group}/members/${idpOf('vic')}`)).body.code).toBe('members-follow-claims')
+    expect((await world.call('axe', 'GET', '/v1/audit/events?action=user.groups_followed')).body.items).toHaveLength(2)
+  })
+})
+
+describe('a directory record that is disabled', () => {
+  test('counts no longer from the next request on, and its leases end', async () => {
+    const [sub, email] = [`dana-${randomUUID()}`, `${randomUUID()}@acme.example`]
+    const id = await made('ola', '/v1/idp-users', { email })
+    await made('ola', `/v1/roles/${roleOf('vic')}/assignments`, { principal: { type: 'user', id } })
+    await made('ola', `/v1/identity-groups/${world.vaultId}/grants`, { principal: { type: 'user', id }, level: 'checkout' })
+    const identity = await world.addIdentity(`of ${sub}`)
+    const authorization = `Bearer ${await world.issuer.token(sub, verified(email))}`
+    const checkout = () =>
+      world.call(null, 'POST', `/v1/identities/${identity}/checkout`, {
+        headers: { authorization, 'idempotency-key': randomUUID() },
+        body: { reason: 'x', durationMinutes: 5 },
+      })
+    const { lease } = (await checkout()).body
+    expect((await world.call('ola', 'PATCH', `/v1/idp-users/${id}`, { body: { state: 'disabled' } })).status).toBe(200)
+    expect((await checkout()).status).toBe(404)
+    expect((await world.call('ola', 'GET', `/v1/leases/${lease.id}`)).body.lease.state).toBe('ended')
+    expect((await world.call('ola', 'PATCH', `/v1/idp-users/${id}`, { body: { email: 'x@y.example' } })).status).toBe(422)
+  })
+})
+
+describe('rights', () => {
+  let role: string
+  beforeEach(async () => {
+    role = await made('mia', '/v1/roles', { name: `role ${randomUUID()}`, permissions: ['pam_audit.view'] })
+  })
+  const assign = (by: string, roleId: string, type: string, id: string, more = {}) =>
+    world.post(by, `/v1/roles/${roleId}/assignments`, { principal: { type, id }, ...more })
+
+  test('of a role that changes change with it at the next request', async () => {
+    await assign('ola', role, 'user', idpOf('vic'))
+    expect((await world.call('vic', 'GET', '/v1/me')).body.permissions).toContain('pam_audit.view')
+    const { headers } = await world.call('ola', 'GET', `/v1/roles/${role}`)
+    const change = (tag: string) =>
+      world.call('ola', 'PATCH', `/v1/roles/${role}`, { body: { permissions: ['connectors.manage'] }, headers: { 'if-match': tag } })
+    expect((await change('"99"')).status).toBe(412)
+    expect((await change(headers.get('etag') ?? '')).status).toBe(200)
+    const { permissions } = (await world.call('vic', 'GET', '/v1/me')).body
+    expect(permissions).toContain('connectors.manage')
+    expect(permissions).not.toContain('pam_audit.view')
+  })
+
+  test('are given by nobody to themselves: not by grant, role, group, a role of their own, or a record that waits for them', async () => {
+    const group = await made('mia', '/v1/idp-groups', { name: `mine ${randomUUID()}` })
+    await world.call('mia', 'PUT', `/v1/idp-groups/${group}/members/${idpOf('ola')}`)
+    const other = await made('mia', '/v1/idp-groups', { name: `other ${randomUUID()}` })
+    const grants = `/v1/identity-groups/${world.vaultId}/grants`
+    const olaUser = acme.users.find((user) => user.sub === 'ola')?.id
+    const attempts = [
+      world.post('ola', grants, { principal: { type: 'user', id: idpOf('ola') }, level: 'checkout' }),
+      world.post('ola', grants, { principal: { type: 'user', id: olaUser }, level: 'checkout' }),
+      world.post('ola', grants, { principal: { type: 'group', id: group }, level: 'checkout' }),
+      assign('ola', role, 'user', idpOf('ola')),
+      assign('ola', role, 'user', olaUser ?? ''),
+      assign('ola', role, 'group', group),
+      world.call('ola', 'PUT', `/v1/idp-groups/${other}/members/${idpOf('ola')}`),
+      world.call('ola', 'PATCH', `/v1/roles/${roleOf('ola')}`, { body: { permissions: ['pam_audit.view'] } }),
+    ]
+    for (const answer of await Promise.all(attempts)) expect([answer.status, answer.body.missing]).toEqual([403, expect.stringContaining('another person')])
+    // A user without a record cannot make one that waits for their own address and give it rights.
+    const [sub, email] = [`loner-${randomUUID()}`, `${randomUUID()}@acme.example`]
+    const admin = await made('mia', '/v1/users', { sub })
+    await assign('mia', roleOf('ola'), 'user', admin)
+    const bait = (await as(sub, {}, 'POST', '/v1/idp-users', { email })).body.id
+    const token = `Bearer ${await world.issuer.token(sub)}`
+    const granted = await world.call(null, 'POST', grants, {
+      headers: { authorization: token, 'idempotency-key': randomUUID() },
+      body: { principal: { type: 'user', id: bait }, level: 'checkout' },
+    })
+    expect(granted.status).toBe(403)
+  })
+
+  test('of another account are out of reach: its roles, groups and people are not found', async () => {
+    const gus = globex.users[0]
+    const grants = `/v1/identity-groups/${world.vaultId}/grants`
+    const answers = [
+      await world.post('gus', grants, { principal: { type: 'user', id: gus?.idpId }, level: 'checkout' }),
+      await world.call('gus', 'GET', `/v1/roles/${role}`),
+      await world.call('gus', 'GET', `/v1/idp-users/${idpOf('sam')}`),
+      await world.call('gus', 'PATCH', `/v1/idp-users/${idpOf('sam')}`, { body: { state: 'disabled' } }),
+      await assign('gus', gus?.role.id ?? '', 'user', idpOf('sam')),
+    ]
+    expect(answers.map(({ status }) => status)).toEqual([404, 404, 404, 404, 404])
+  })
+
+  test('of owners are given and taken by owners alone, and the account always keeps one', async () => {
+    const owner = roleOf('mia')
+    expect((await assign('ola', owner, 'user', idpOf('vic'))).status).toBe(403)
+    expect((await assign('mia', owner, 'user', idpOf('vic'), { organizationId: world.organizationId })).status).toBe(422)
+    const claimed = await made('mia', '/v1/idp-groups', { name: `claimed owners ${randomUUID()}`, source: 'claims' })
+    expect((await assign('mia', owner, 'group', claimed)).status).toBe(422)
+    for (const [method, body] of [
+      ['PATCH', { permissions: [] }],
+      ['DELETE', undefined],
+    ] as const) {
+      expect((await world.call('mia', method, `/v1/roles/${owner}`, { body })).status).toBe(403)
+    }
+    // Two owners by two paths, each taking the other's right at once: one of them stays.
+    const group = await made('mia', '/v1/idp-groups', { name: `owners ${randomUUID()}` })
+    const second = (await assign('mia', owner, 'group', group)).body.id
+    await world.call('mia', 'PUT', `/v1/idp-groups/${group}/members/${idpOf('ola')}`)
+    expect((await world.call('ola', 'GET', '/v1/me')).body.owner).toBe(true)
+    const { items } = (await world.call('mia', 'GET', `/v1/roles/${owner}/assignments`)).body
+    const first = items.find((item: { principal: { type: string } }) => item.principal.type === 'user').id
+    const paths = [
+      () => world.call('ola', 'DELETE', `/v1/roles/${owner}/assignments/${first}`),
+      () => world.call('mia', 'DELETE', `/v1/idp-groups/${group}/members/${idpOf('ola')}`),
+    ]
+    const answers = await Promise.all(paths.map((attempt) => attempt()))
+    expect(answers.map(({ status }) => status).sort()).toEqual([204, 409].sort())
+    expect(answers.find(({ status }) => status === 409)?.body.code).toBe('last-owner')
+    const last = answers[0]?.status === 204 ? 'ola' : 'mia'
+    for (const attempt of [
+      () => world.call(last, 'DELETE', `/v1/roles/${owner}/assignments/${last === 'ola' ? second : first}`),
+      () => world.call(last, 'DELETE', last === 'ola' ? `/v1/idp-groups/${group}` : `/v1/roles/${owner}/assignments/${first}`),
+      () => world.call(last, 'PATCH', `/v1/idp-users/${last === 'ola' ? idpOf('ola') : idpOf('mia')}`, { body: { state: 'disabled' } }),
+    ]) {
+      const answer = await attempt()
+      // Mia's role is her user's own: her record of the directory may go, the owner stays.
+      if (last === 'mia' && answer.status === 200) continue
+      expect([answer.status, answer.body?.code]).toEqual([409, 'last-owner'])
+    }
+    const accountOwner = await world.call('gus', 'GET', '/v1/me')
+    expect(accountOwner.body.owner).toBe(true)
+  })
+})
