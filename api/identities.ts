@@ -93,7 +93,7 @@ export function identityRoutes(route: DefineRoute, parts: Parts): void {
       params,
       body: ChangeIdentity,
       answers: { 200: Identity },
-      refuses: ['already-exists', 'identity-checked-out', 'identity-rotating', 'rotation-open', 'organization-secret-not-found'],
+      refuses: ['already-exists', 'in-use', 'identity-checked-out', 'identity-rotating', 'rotation-open', 'organization-secret-not-found', 'decryption-failed'],
       versioned: true,
       find,
     },
