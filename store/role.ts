@@ -62,7 +62,8 @@ export async function changeRole(
   change: ChangeRole,
 ): Promise<{ role: Role; review: readonly UserId[] }> {
   const before = await lockRole(trx, id, expectedVersion)
-  if (caller.roleIds.includes(id) && !caller.owner) throw new LeaseholdError('forbidden', { missing: 'another person: nobody changes a role of their own' })
+  if (caller.basis.roleIds.includes(id) && !caller.owner)
+    throw new LeaseholdError('forbidden', { missing: 'another person: nobody changes a role of their own' })
   const after = merged(before, change)
   await refuseDuplicates(
     sql`update role set name = ${after.name}::text, description = ${after.description}::text, version = version + 1 where id = ${id}::uuid`.execute(trx),
