@@ -38,7 +38,7 @@ export function idpGroupRoutes(route: DefineRoute, parts: Parts): void {
     },
   )
   route(
-    { method: 'get', path: '/v1/idp-groups', action: 'directory.read', summary: 'List groups', query: PageQuery, answers: { 200: pageOf(IdpGroup) } },
+    { method: 'get', path: '/v1/idp-groups', action: 'directory.list', summary: 'List groups', query: PageQuery, answers: { 200: pageOf(IdpGroup) } },
     async ({ query, inAccount }) => reply(200, await inAccount((trx) => listGroups(trx, pageFrom(query)))),
   )
   route(

@@ -36,7 +36,7 @@ export function idpUserRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
     },
   )
   route(
-    { method: 'get', path: '/v1/idp-users', action: 'directory.read', summary: 'List directory records', query: PageQuery, answers: { 200: pageOf(IdpUser) } },
+    { method: 'get', path: '/v1/idp-users', action: 'directory.list', summary: 'List directory records', query: PageQuery, answers: { 200: pageOf(IdpUser) } },
     async ({ query, inAccount }) => reply(200, await inAccount((trx) => listIdpUsers(trx, pageFrom(query)))),
   )
   route(

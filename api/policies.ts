@@ -50,7 +50,7 @@ export function policyRoutes(route: DefineRoute, { config }: Parts): void {
     {
       method: 'get',
       path: '/v1/policy-sets',
-      action: 'policy.read',
+      action: 'policy.list',
       summary: 'List the versions of the policies',
       query: PageQuery,
       answers: { 200: pageOf(PolicySet) },

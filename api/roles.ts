@@ -39,7 +39,7 @@ export function roleRoutes(route: DefineRoute, parts: Parts): void {
     },
   )
   route(
-    { method: 'get', path: '/v1/roles', action: 'role.read', summary: 'List roles', query: PageQuery, answers: { 200: pageOf(Role) } },
+    { method: 'get', path: '/v1/roles', action: 'role.list', summary: 'List roles', query: PageQuery, answers: { 200: pageOf(Role) } },
     async ({ query, inAccount }) => reply(200, await inAccount((trx) => listRoles(trx, pageFrom(query)))),
   )
   route(

@@ -41,7 +41,7 @@ export function userRoutes(route: DefineRoute, { config, wakeLoops }: Parts): vo
     async ({ query, inAccount }) => reply(200, await inAccount((trx) => listUsers(trx, pageFrom(query)))),
   )
   route(
-    { method: 'get', path: '/v1/users/:id', action: 'user.list', summary: 'Read a user', params, answers: { 200: User }, versioned: true, find },
+    { method: 'get', path: '/v1/users/:id', action: 'user.read', summary: 'Read a user', params, answers: { 200: User }, versioned: true, find },
     ({ found }) => reply(200, found.user, etag(found.user)),
   )
   route(

@@ -1,13 +1,19 @@
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { checkoutBench } from './checkout.ts'
+import { checksBench } from './checks.ts'
+import { notFoundBench } from './not-found.ts'
 
 /**
  * `npm run bench NAME [-- --profile FOLDER]`: measures one claim on a stack of its own; FOLDER gets a CPU profile of each role
  * process. Standard output gets the figures and nothing else; the last
  * line names every aim that was missed after `below:`. Exit code 1: an operation failed, so the figures mean nothing.
  */
-const benches: Readonly<Record<string, (say: (line: string) => void, profiles?: string) => Promise<void>>> = { checkout: checkoutBench }
+const benches: Readonly<Record<string, (say: (line: string) => void, profiles?: string) => Promise<void>>> = {
+  checkout: checkoutBench,
+  checks: checksBench,
+  'not-found': notFoundBench,
+}
 
 const { values, positionals } = parseArgs({ options: { profile: { type: 'string' } }, allowPositionals: true })
 const [name = ''] = positionals

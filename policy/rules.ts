@@ -53,9 +53,11 @@ export const rules = {
   'principal.search': { anyOf: ['pam_vaults.manage', 'organizations.manage', 'pam_audit.view'], collection: true },
 
   'user.list': { anyOf: ['organizations.manage', 'pam_audit.view'], collection: true },
+  'user.read': { anyOf: ['organizations.manage', 'pam_audit.view'] },
   'user.create': { anyOf: ['organizations.manage'], stepUp: 'admin' },
-  'user.update': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'user.list' },
+  'user.update': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'user.read' },
 
+  'directory.list': { anyOf: ['organizations.manage', 'pam_vaults.manage', 'pam_audit.view'] },
   'directory.read': { anyOf: ['organizations.manage', 'pam_vaults.manage', 'pam_audit.view'] },
   'idp-user.create': directory,
   'idp-user.update': directory,
@@ -65,6 +67,7 @@ export const rules = {
   'idp-group.add-member': directory,
   'idp-group.remove-member': directory,
 
+  'role.list': { anyOf: ['organizations.manage', 'pam_audit.view'] },
   'role.read': { anyOf: ['organizations.manage', 'pam_audit.view'] },
   'role.create': { anyOf: ['organizations.manage'], stepUp: 'admin' },
   'role.update': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'role.read' },
@@ -108,10 +111,11 @@ export const rules = {
   'connector.update': { anyOf: ['connectors.manage'], visible: 'connector.read' },
   'connector.delete': { anyOf: ['connectors.manage'], visible: 'connector.read' },
 
+  'policy.list': { anyOf: ['organizations.manage', 'pam_audit.view'] },
   'policy.read': { anyOf: ['organizations.manage', 'pam_audit.view'] },
   'policy.create': { anyOf: ['organizations.manage'], stepUp: 'admin' },
   'policy.activate': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'policy.read' },
-  'policy.try': { anyOf: ['organizations.manage'], visible: 'policy.read' },
+  'policy.try': { anyOf: ['organizations.manage'], visible: 'policy.list' },
 
   'duty.list': { anyOf: ['organizations.manage'] },
   'duty.retry': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'duty.list' },

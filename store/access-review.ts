@@ -75,7 +75,7 @@ async function reviewLease(trx: Transaction, leaseId: LeaseId, actor: Actor): Pr
   await lockIdentity(trx, lease.identityId)
   const { state, expiresAt } = await readLease(trx, leaseId)
   if (state === 'ended' || right.endsAt === null || right.endsAt >= new Date(expiresAt)) return false
-  await moveLeaseEnd(trx, leaseId, right.endsAt)
+  await moveLeaseEnd(trx, leaseId, { expiresAt: right.endsAt, grantEndsAt: right.endsAt })
   return true
 }
 

@@ -73,7 +73,12 @@ export async function acquireLease(trx: Transaction, request: LeaseRequest): Pro
   // Overdue leases hold their slot until they are ended; the caller ends them first and tries once more.
   if (version === undefined || slot === undefined) throw new LeaseholdError('busy', { retryAfterSeconds: 1 })
   const credential = openCredential(request, facts, sealed, version)
-  const decided = { version, slot, expiresAt: expiryOf(facts.now, request.minutes, [access.endsAt, request.decisionEndsAt ?? null], facts.maximumLeaseMinutes) }
+  const decided = {
+    version,
+    slot,
+    expiresAt: expiryOf(facts.now, request.minutes, [access.endsAt, request.decisionEndsAt ?? null], facts.maximumLeaseMinutes),
+    grantEndsAt: access.endsAt,
+  }
   sendWithCommit(trx, writeLease(trx, request, facts, { ...decided, exposed: credential !== null }))
   return { lease: newLease(request, facts, decided), credential, replayed: false }
 }
@@ -89,6 +94,8 @@ interface Decided {
   readonly version: number
   readonly slot: number
   readonly expiresAt: Date
+  /** When the holder's access ends by itself; null: it does not. */
+  readonly grantEndsAt: Date | null
 }
 
 /** What was just written, as `readLease` would tell it. */
@@ -140,9 +147,9 @@ async function writeLease(trx: Transaction, request: LeaseRequest, facts: Checko
     with fenced as (update identity set epoch = epoch + 1 where id = ${identityId}::uuid returning epoch),
     granted as (
       insert into lease (id, organization_id, vault_id, identity_id, host_id, user_id, slot, fence, credential_version, requested_minutes,
-        started_at, expires_at, reason_ciphertext, reason_key_id, request_hash)
+        started_at, expires_at, grant_ends_at, reason_ciphertext, reason_key_id, request_hash)
       select ${leaseId}::uuid, ${facts.organizationId}::uuid, ${facts.vaultId}::uuid, ${identityId}::uuid, ${hostId}::uuid, ${principal.userId}::uuid,
-        ${decided.slot}::int, epoch, ${decided.version}::int, ${request.minutes}::int, ${facts.now}::timestamptz, ${decided.expiresAt}::timestamptz,
+        ${decided.slot}::int, epoch, ${decided.version}::int, ${request.minutes}::int, ${facts.now}::timestamptz, ${decided.expiresAt}::timestamptz, ${decided.grantEndsAt}::timestamptz,
         ${reason.ciphertext}::bytea, ${reason.keyId}::text, ${request.requestHash}::bytea from fenced
     ),
     term as (

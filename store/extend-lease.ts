@@ -39,7 +39,7 @@ export async function extendLease(trx: Transaction, { leaseId, minutes, decision
   if (facts.draining) throw new LeaseholdError('identity-draining', { retryAfterSeconds: 30 })
   const times = { startedAt: new Date(lease.startedAt), expiresAt: new Date(lease.expiresAt) }
   const expiresAt = extendedExpiryOf(times, minutes, [access.endsAt, decisionEndsAt ?? null], facts.maximumLeaseMinutes)
-  if (expiresAt > times.expiresAt) await moveLeaseEnd(trx, leaseId, expiresAt)
+  if (expiresAt > times.expiresAt) await moveLeaseEnd(trx, leaseId, { expiresAt, grantEndsAt: access.endsAt })
   await appendAudit(trx, {
     actor,
     action: 'lease.extended',
@@ -58,10 +58,14 @@ export async function extendLease(trx: Transaction, { leaseId, minutes, decision
 }
 
 /** Gives the lease another end; its workflow is told. The caller holds the lock of the identity. */
-export async function moveLeaseEnd(trx: Transaction, leaseId: LeaseId, expiresAt: Date): Promise<void> {
+export async function moveLeaseEnd(
+  trx: Transaction,
+  leaseId: LeaseId,
+  { expiresAt, grantEndsAt }: { readonly expiresAt: Date; readonly grantEndsAt: Date | null },
+): Promise<void> {
   await sql`
     with moved as (
-      update lease set expires_at = ${expiresAt}::timestamptz, version = version + 1 where id = ${leaseId}::uuid returning id, version, expires_at
+      update lease set expires_at = ${expiresAt}::timestamptz, grant_ends_at = ${grantEndsAt}::timestamptz, version = version + 1 where id = ${leaseId}::uuid returning id, version, expires_at
     )
     insert into lease_term (lease_id, version, expires_at, set_at) select id, version, expires_at, app_clock() from moved`.execute(trx)
   await owe(trx, 'lease', leaseId)

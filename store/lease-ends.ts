@@ -3,6 +3,7 @@ import type { IdentityId, LeaseId, OrganizationId, RotationId, UserId, VaultId }
 import { appendAudits } from './audit.ts'
 import type { Transaction } from './connection.ts'
 import { oweEach } from './duties.ts'
+import type { LeaseEndCause } from '#schemas/states.ts'
 import type { OwedRotation } from './owed-rotations.ts'
 import type { Release } from './release-lease.ts'
 
@@ -14,6 +15,8 @@ export interface EndedLease {
   readonly organizationId: OrganizationId
   readonly vaultId: VaultId
   readonly userId: UserId
+  /** `expired` becomes `grant_ended` where the holder's access ended with it. */
+  readonly cause: LeaseEndCause
   /** What was shown under it must be rotated away. */
   readonly condemned: boolean
 }
@@ -37,15 +40,15 @@ export async function endRows(
 ): Promise<EndedLease[]> {
   const { rows } = await sql<EndedLease>`
     with ended as (
-      update lease l set state = 'ended', ended_at = app_clock(), end_cause = ${cause}::text, ended_by = ${endedBy ?? null}::uuid
+      update lease l set state = 'ended', ended_at = app_clock(), end_cause = case when ${cause}::text = 'expired' and l.grant_ends_at <= l.expires_at then 'grant_ended' else ${cause}::text end, ended_by = ${endedBy ?? null}::uuid
       from identity i where l.id = any(${leaseIds}::uuid[]) and i.id = l.identity_id and i.id = any(${identityIds}::uuid[]) and l.state = 'active'
         and (${cause}::text <> 'expired' or (l.expires_at <= app_clock() and l.version = coalesce(${expectedVersion ?? null}::int, l.version)))
-      returning l.id, l.identity_id, l.organization_id, l.vault_id, l.user_id, i.rotate_after_use or l.mode = 'break_glass' as must_die
+      returning l.id, l.end_cause, l.identity_id, l.organization_id, l.vault_id, l.user_id, i.rotate_after_use or l.mode = 'break_glass' as must_die
     ),
     condemned as (
       update exposure e set must_die_at = app_clock() from ended where e.lease_id = ended.id and ended.must_die and e.must_die_at is null returning e.lease_id
     )
-    select id as "leaseId", identity_id as "identityId", organization_id as "organizationId", vault_id as "vaultId", user_id as "userId",
+    select id as "leaseId", identity_id as "identityId", organization_id as "organizationId", vault_id as "vaultId", user_id as "userId", end_cause as cause,
       id in (select lease_id from condemned) as condemned from ended order by id`.execute(trx)
   return rows
 }
@@ -95,10 +98,10 @@ export async function bindLeases(
 
 /** One audit event and one duty for each end. @param rotations what each ended lease waits for */
 export async function recordEnds(trx: Transaction, ends: readonly EndedLease[], rotations: ReadonlyMap<LeaseId, RotationId>, end: EndOf): Promise<void> {
-  const { cause, actor, reason } = end
+  const { actor, reason } = end
   await appendAudits(
     trx,
-    ends.map(({ condemned: _condemned, ...lease }) => ({
+    ends.map(({ condemned: _condemned, cause, ...lease }) => ({
       actor,
       action: 'lease.ended',
       effect: 'permit',

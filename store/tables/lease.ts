@@ -22,6 +22,7 @@ export interface LeaseTable {
   requested_minutes: number
   started_at: Time
   expires_at: Time
+  grant_ends_at: Moment
   ended_at: Moment
   end_cause: LeaseEndCause | null
   ended_by: UserId | null

@@ -165,7 +165,6 @@ describe('a vault', () => {
       () => call('DELETE', vault.id, undefined, headers),
     ]
     for (const attempt of attempts(stale)) expect(codeOf(await attempt())).toEqual([412, 'precondition-failed'])
-    for (const tag of ['W/"1"', '1', '"x"', '"1", "2"']) expect((await attempts({ 'if-match': tag })[0]?.())?.status).toBe(412)
     expect([(await read(id)).version, (await call('GET', vault.id)).body.version]).toEqual([1, 1])
     // With the tag of the answer before, each of them is done.
     let tag = (await world.call('mia', 'GET', identity)).headers.get('etag') ?? ''

@@ -1,11 +1,12 @@
 import type { Client } from '@temporalio/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { expectStatus } from '#stack/api-client.ts'
+import { acme } from '#stack/people.ts'
 import { startStack, type Stack } from '#stack/test-stack.ts'
 import { sweepSchedule } from '#workflows/messages.ts'
 import { skipTime } from '../support/temporal.ts'
 import { openTemporal } from './open-temporal.ts'
-import { useProduct, type Product } from './product.ts'
+import { useProduct, type Checkout, type Product } from './product.ts'
 
 const minute = 60_000
 const day = 1_440 * minute
@@ -108,4 +109,30 @@ describe('time', () => {
     ])
     await expect.poll(async () => (await workflow.describe()).status.name).toBe('COMPLETED')
   }, 90_000)
+
+  test('ends a lease with the grant that carries it: within 5 s released, audited as that, and rotated', async () => {
+    const [mia, vic] = [await product.clientOf('mia'), await product.clientOf('vic')]
+    const { items } = expectStatus(await mia.get<{ items: { id: string; name: string }[] }>('/v1/identity-groups?limit=100'), 200)
+    const vault = items.find(({ name }) => name === 'demo')?.id
+    const principal = { type: 'user', id: acme.users.find(({ sub }) => sub === 'vic')?.idpId }
+    await product.untilFree('orders-db')
+    const now = Number((await product.sql(`select app_clock(account_id) as now from vault where id = $1`, [vault])).rows[0].now)
+    const expiresAt = new Date(now + 60 * minute).toISOString()
+    expectStatus(await mia.post(`/v1/identity-groups/${vault}/grants`, { principal, level: 'checkout', expiresAt }), 201)
+    const path = `/v1/identities/${product.identityId('orders-db')}/checkout`
+    const { lease, credential } = expectStatus(await vic.post<Checkout>(path, { reason: 'A test', durationMinutes: 240 }), 201)
+    const { account_id: account, expires_at: end } = await leaseRow(lease.id)
+    expect(new Date(end).toISOString()).toBe(expiresAt)
+    const workflow = `lease:${account}:${lease.id}`
+    await expect
+      .poll(async () => (await temporal.workflow.getHandle(workflow).describe()).searchAttributes['LeaseholdState'], { timeout: 10_000 })
+      .toEqual(['active'])
+    await moveClock('orders-db', 60 * minute)
+    await skipTime(temporal, workflow, 60 * minute)
+    await expect.poll(() => leaseRow(lease.id), { timeout: 5_000 }).toMatchObject({ state: 'ended', end_cause: 'grant_ended', rotation_state: 'confirmed' })
+    expect(await product.refused(credential)).toBe('28P01')
+    const ends = await product.sql(`select outcome from audit_event where lease_id = $1 and action = 'lease.ended'`, [lease.id])
+    expect(ends.rows).toEqual([{ outcome: 'grant_ended' }])
+    expect((await vic.post<{ code: string }>(path, { reason: 'A test', durationMinutes: 30 })).body.code).toBe('forbidden')
+  }, 60_000)
 })

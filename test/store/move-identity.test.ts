@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import pg from 'pg'
 import { v7 as uuidv7 } from 'uuid'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Identity } from '#schemas/identity.ts'
@@ -170,4 +173,20 @@ test('a result that comes once more after the identity moved is still known by t
   const { rows } = await database.superuser('select id, connector_id from job where rotation_id = $1', [rotationId])
   const [jobId, connectorId] = [JobId.parse(rows[0].id), ConnectorId.parse(rows[0].connector_id)]
   expect(await account.run((trx) => readJobKey(trx, jobId, connectorId, 1))).toMatchObject({ vaultId: world.vaultId })
+})
+
+test('an installation of before keeps its password history: each hash gets the vault that its identity is in', async () => {
+  await database.superuser('alter table password_history drop column vault_id')
+  await database.superuser('alter table credential_version drop column public_key')
+  const migration = await readFile(path.join(import.meta.dirname, '../../store/migrations/0030-vault-moves.sql'), 'utf8')
+  const owner = new pg.Client({ connectionString: database.ownerUrl })
+  await owner.connect()
+  await owner.query(migration).finally(() => owner.end())
+  const { rows } = await database.superuser(
+    `select count(*)::int as all, count(*) filter (where p.vault_id = i.vault_id)::int as kept from password_history p join identity i on i.id = p.identity_id`,
+  )
+  expect(rows[0].all).toBeGreaterThan(0)
+  expect(rows[0].kept).toBe(rows[0].all)
+  const { rows: forced } = await database.superuser(`select relforcerowsecurity from pg_class where relname in ('identity', 'password_history')`)
+  expect(forced).toEqual([{ relforcerowsecurity: true }, { relforcerowsecurity: true }])
 })
