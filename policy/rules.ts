@@ -95,6 +95,8 @@ export const rules = {
 
   'rotation.list': { ...view, collection: true },
   'rotation.read': view,
+  'rotation.resolve': { anyOf: ['pam_vaults.manage'], visible: 'rotation.read' },
+  'rotation.read-credentials': { anyOf: ['pam_vaults.manage'], andGrant: 'view_credentials', stepUp: 'reveal', visible: 'rotation.read' },
   'job.list': { ...view, collection: true },
   'job.read': view,
 

@@ -78,6 +78,7 @@ export const errors = {
     'This organization is not open for legacy rows',
     'An administrator opens it with POST /v1/organizations/{id}/legacy-import/open; once it was closed, that is final.',
   ),
+  'nothing-to-resolve': row(409, 'This rotation waits for no person', 'Only a rotation with needsAttention can be resolved; read it again.'),
   'reencryption-running': row(
     409,
     'Values are still being sealed under the newest organization secret',

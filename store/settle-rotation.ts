@@ -13,13 +13,15 @@ import { readRotation } from './rotation.ts'
 /**
  * Writes what the jobs of a rotation say about it, and tells its workflow to look. Confirmed: the new version is the
  * present one and the next date is set. Failed: what was exposed stays owed, and the scheduler tries again later.
+ *
+ * @param decided what a person says of one without jobs
  */
-export async function settleRotation(trx: Transaction, rotationId: RotationId, actor: Actor): Promise<RotationFacts> {
+export async function settleRotation(trx: Transaction, rotationId: RotationId, actor: Actor, decided?: 'confirmed' | 'failed'): Promise<RotationFacts> {
   const { identityId } = await readRotation(trx, rotationId)
   await lockIdentity(trx, identityId)
   const rotation = await readRotation(trx, rotationId)
   if (rotation.state !== 'pending') return rotation
-  const verdict = rotation.jobs.length === 0 ? 'pending' : verdictOf(rotation.jobs)
+  const verdict = decided ?? (rotation.jobs.length === 0 ? 'pending' : verdictOf(rotation.jobs))
   if (verdict === 'pending') {
     const phase = rotation.jobs.some((job) => job.state === 'doubt')
       ? 'in_doubt'
