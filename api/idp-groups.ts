@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Uuid } from '#schemas/ids.ts'
 import { ChangeIdpGroup, CreateIdpGroup, IdpGroup, Member } from '#schemas/directory.ts'
 import { PageQuery, pageOf } from '#schemas/page.ts'
 import type { Transaction } from '#store/connection.ts'
@@ -11,8 +12,8 @@ import type { Parts } from './parts.ts'
 import { reviewUsers } from './review-users.ts'
 import { reply, type DefineRoute } from './route.ts'
 
-const params = z.object({ id: z.uuid() })
-const memberParams = z.object({ id: z.uuid(), idpUserId: z.uuid() })
+const params = z.object({ id: Uuid })
+const memberParams = z.object({ id: Uuid, idpUserId: Uuid })
 const find = async (trx: Transaction, { params: { id } }: { readonly params: z.infer<typeof params> }) => ({ group: await readGroup(trx, id) })
 
 /** Groups of the directory: what is granted to one holds for all its members (S2 "Access levels"). */

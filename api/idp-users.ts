@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Uuid } from '#schemas/ids.ts'
 import { ChangeIdpUser, CreateIdpUser, IdpUser } from '#schemas/directory.ts'
 import { PageQuery, pageOf } from '#schemas/page.ts'
 import type { Transaction } from '#store/connection.ts'
@@ -10,7 +11,7 @@ import type { Parts } from './parts.ts'
 import { reviewUsers } from './review-users.ts'
 import { reply, type DefineRoute } from './route.ts'
 
-const params = z.object({ id: z.uuid() })
+const params = z.object({ id: Uuid })
 const find = async (trx: Transaction, { params: { id } }: { readonly params: z.infer<typeof params> }) => ({ idpUser: await readIdpUser(trx, id) })
 
 /** Directory records of people: what vault access is granted to (S2 "No IDP user mapping"). */

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ConnectorId, JobId, OrganizationId } from './ids.ts'
+import { ConnectorId, JobId, OrganizationId, Uuid } from './ids.ts'
 
 /**
  * Everything that control plane and connector say to each other over NATS, and the secret of one job, which travels
@@ -7,7 +7,7 @@ import { ConnectorId, JobId, OrganizationId } from './ids.ts'
  */
 
 const v = z.literal(1)
-const instance = z.uuid()
+const instance = Uuid
 const epoch = z.number().int().min(1).max(2_147_483_647)
 const port = z.number().int().min(1).max(65_535)
 const shortText = z.string().min(1).max(200)
