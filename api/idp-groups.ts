@@ -32,7 +32,7 @@ export function idpGroupRoutes(route: DefineRoute, parts: Parts): void {
     },
     async (context) => {
       const group = await createOnce(context, {
-        make: (trx, id) => createGroup(trx, id, context.body, context.actor),
+        make: (trx, id) => createGroup(trx, { id, caller: context.principal, actor: context.actor }, context.body),
         read: readGroup,
       })
       return reply(201, group, { ...etag(group), location: `/v1/idp-groups/${group.id}` })

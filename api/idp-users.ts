@@ -66,8 +66,8 @@ export function idpUserRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       refuses: ['last-owner'],
       find,
     },
-    async ({ params: { id }, body, actor, request, inAccount }) => {
-      const { idpUser, review } = await inAccount((trx) => changeIdpUser(trx, id, body, actor, ifMatch(request)))
+    async ({ params: { id }, body, principal: caller, actor, request, inAccount }) => {
+      const { idpUser, review } = await inAccount((trx) => changeIdpUser(trx, { id, caller, actor, expectedVersion: ifMatch(request) }, body))
       await reviewUsers(inAccount, review, actor)
       wakeLoops()
       return reply(200, idpUser, etag(idpUser))

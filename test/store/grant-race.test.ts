@@ -89,7 +89,7 @@ describe('a checkout and the end of any other right that it rests on, at the sam
     const assignmentId = await one('select id from role_assignment where user_id = $1', [sam.userId])
     const groupId = uuidv7()
     const toGroup = async (): Promise<void> => {
-      await account.run((trx) => createGroup(trx, groupId, { name: groupId, source: 'api' }, actor))
+      await account.run((trx) => createGroup(trx, { id: groupId, ...as }, { name: groupId, source: 'api' }))
       await account.run((trx) => addMember(trx, { id: groupId, ...as }, sam.idpUserId))
       await account.run((trx) =>
         createGrant(trx, { id: uuidv7(), vaultId, principal: mia, actor }, { principal: { type: 'group', id: groupId }, level: 'checkout' }),
@@ -101,7 +101,7 @@ describe('a checkout and the end of any other right that it rests on, at the sam
       'the role': { give: toSam, take: (trx) => endAssignment(trx, { id: assignmentId, roleId, ...as }) },
       'the membership of a group': { give: toGroup, take: (trx) => removeMember(trx, { id: groupId, ...as }, sam.idpUserId) },
       'the group': { give: toGroup, take: (trx) => deleteGroup(trx, { id: groupId, ...as }) },
-      'the directory record': { give: toSam, take: (trx) => changeIdpUser(trx, sam.idpUserId, { state: 'disabled' }, actor) },
+      'the directory record': { give: toSam, take: (trx) => changeIdpUser(trx, { id: sam.idpUserId, ...as }, { state: 'disabled' }) },
     }
   }
 
