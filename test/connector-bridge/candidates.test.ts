@@ -1,0 +1,46 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { RunningConnector } from '#connector/connector.ts'
+import type { ConnectorId } from '#schemas/ids.ts'
+import { runConnector } from './support.ts'
+import { createBridgeWorld, type BridgeWorld } from './world.ts'
+
+let world: BridgeWorld
+let connectorId: ConnectorId
+let running: RunningConnector
+beforeAll(async () => {
+  world = await createBridgeWorld()
+  const { id, home } = await world.joinConnector()
+  connectorId = id
+  running = runConnector(home)
+}, 30_000)
+afterAll(async () => {
+  await running?.stop()
+  await world?.end()
+})
+
+test('the value that reaches the target looks as the policy of its identity says', async () => {
+  const { role, identityId } = await world.addAccount(connectorId)
+  const passwordPolicy = { length: 40, classes: ['lower', 'digit'], minimums: { digit: 30 }, forbidden: 'l1o0' }
+  expect((await world.call('PATCH', `/v1/identities/${identityId}`, { passwordPolicy })).body.passwordPolicy).toEqual(passwordPolicy)
+  await world.untilRotation(await world.rotate(identityId), 'confirmed')
+  const value = await world.vaulted(identityId)
+  expect(value).toMatch(/^[a-km-np-z2-9]{40}$/)
+  expect(value.replace(/\D/g, '').length).toBeGreaterThanOrEqual(30)
+  expect(await world.target.logsIn(role.username, value)).toBe(true)
+})
+
+test('without a policy of its own the value is one that its target takes', async () => {
+  const { identityId } = await world.addAccount(connectorId)
+  await world.untilRotation(await world.rotate(identityId), 'confirmed')
+  expect(await world.vaulted(identityId)).toMatch(/^[\w+,.~-]{32}$/)
+})
+
+test('a policy that nothing can satisfy is refused by name of the field', async () => {
+  const { identityId } = await world.addAccount(connectorId)
+  const answer = await world.call('PATCH', `/v1/identities/${identityId}`, { passwordPolicy: { preset: 'postgres', length: 12, minimums: { digit: 12 } } })
+  expect([answer.status, answer.body.code, answer.body.errors]).toEqual([
+    422,
+    'validation-failed',
+    [{ path: 'passwordPolicy.minimums', message: 'must fit into the length together' }],
+  ])
+})
