@@ -121,6 +121,7 @@ export const reasonClasses = [
   'unreachable',
   'denied',
   'refused',
+  'policy-refused',
   'unsupported',
   'weak-authentication',
   'host-key-mismatch',

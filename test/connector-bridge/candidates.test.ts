@@ -44,3 +44,29 @@ test('a policy that nothing can satisfy is refused by name of the field', async 
     [{ path: 'passwordPolicy.minimums', message: 'must fit into the length together' }],
   ])
 })
+
+test('a value that the target refuses by its own policy is never sent again: the next candidate is set, and only it logs in', async () => {
+  await world.target.run(`alter role ${world.target.admin.username} set session_preload_libraries = 'passwordcheck'`)
+  try {
+    const { role, identityId } = await world.addAccount(connectorId)
+    const rotationId = await world.rotate(identityId, role.username)
+    const { state, stagedVersion, jobs } = await world.drive(rotationId)
+    expect({ state, stagedVersion, attempts: jobs[0]?.attempts }).toEqual({ state: 'confirmed', stagedVersion: 3, attempts: 2 })
+    const value = await world.vaulted(identityId)
+    expect(await world.target.logsIn(role.username, value)).toBe(true)
+    for (const old of [role.username, role.password]) expect(await world.target.logsIn(role.username, old)).toBe(false)
+    const { rows } = await world.database.superuser(
+      `select action, detail->'version' as version from audit_event where rotation_id = $1 and action like 'rotation.%' order by id`,
+      [rotationId],
+    )
+    expect(rows).toEqual([
+      { action: 'rotation.requested', version: null },
+      { action: 'rotation.staged', version: 2 },
+      { action: 'rotation.candidate_refused', version: 2 },
+      { action: 'rotation.staged', version: 3 },
+      { action: 'rotation.confirmed', version: 3 },
+    ])
+  } finally {
+    await world.target.run(`alter role ${world.target.admin.username} reset session_preload_libraries`)
+  }
+})
