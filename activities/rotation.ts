@@ -1,14 +1,16 @@
 import { passwordHash, seal } from '#secrets/envelope.ts'
 import { freshValue } from '#secrets/fresh-value.ts'
 import { generatePassword, rulesFor } from '#secrets/password-generator.ts'
+import { generateSshKey } from '#secrets/ssh-key-pair.ts'
 import type { VaultKeys } from '#secrets/vault-keys.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { AccountId, JobId, RotationId } from '#schemas/ids.ts'
 import type { RotationFacts } from '#schemas/rotation-facts.ts'
+import type { Secret } from '#schemas/secret.ts'
 import { inAccount, type Db, type Transaction } from '#store/connection.ts'
 import { notifyDuties } from '#store/duties.ts'
 import { lapseClaim, openJobs, raiseAttention } from '#store/job.ts'
-import { readRotationFacts, rotationMaterial } from '#store/rotation.ts'
+import { readRotationFacts, rotationMaterial, type RotationMaterial } from '#store/rotation.ts'
 import { settleRotation } from '#store/settle-rotation.ts'
 import { stageVersion } from '#store/stage-version.ts'
 import { workflowIdOf, type Subject } from '#workflows/messages.ts'
@@ -43,10 +45,9 @@ export function createRotationActivities({ db, vaultKeys }: { readonly db: Db; r
       if (material.stagedVersion !== null) return
       const key = await vaultKeys.get(material.vaultKey)
       const old = await Promise.all(material.history.map(async ({ key: made, hash }) => ({ key: await vaultKeys.get(made), hash })))
-      const rules = rulesFor(material.credentialType, material.passwordPolicy, material.adapters)
-      const { value } = freshValue(() => ({ value: generatePassword(rules) }), old)
+      const { value, publicKey } = freshValue(generatorFor(material), old)
       const sealed = seal(key, { identityId: material.identityId, version: material.nextVersion, purpose: 'credential' }, value)
-      const staged = { version: material.nextVersion, sealed, hash: passwordHash(key, value) }
+      const staged = { version: material.nextVersion, sealed, hash: passwordHash(key, value), ...(publicKey === undefined ? {} : { publicKey }) }
       await inTransaction(subject, (trx, id) => stageVersion(trx, id, staged, actorOf(subject)))
       // crash point: value staged
     },
@@ -64,4 +65,10 @@ export function createRotationActivities({ db, vaultKeys }: { readonly db: Db; r
       await inTransaction(subject, (trx, id) => settleRotation(trx, id, actorOf(subject)))
     },
   }
+}
+
+function generatorFor({ credentialType, passwordPolicy, adapters }: RotationMaterial): () => { readonly value: Secret<string>; readonly publicKey?: string } {
+  if (credentialType === 'ssh_key') return generateSshKey
+  const rules = rulesFor(credentialType, passwordPolicy, adapters)
+  return () => ({ value: generatePassword(rules) })
 }

@@ -8,6 +8,7 @@ import { readCredential } from './credential.ts'
 import { owe } from './duties.ts'
 import { auditJob, isAcceptable } from './job.ts'
 import { endOverdueLeases } from './release-lease.ts'
+import { jobAdapter } from './rotatable.ts'
 import { isLegacyOpen, readVaultKeyRef } from './vault.ts'
 
 export interface Claim {
@@ -98,7 +99,7 @@ async function readJob(trx: Transaction, { jobId, connectorId }: Claim): Promise
   const { rows } = await sql<JobRow>`
     select j.id, j.account_id, j.organization_id, j.identity_id, j.rotation_id, j.host_id, j.connector_id, j.kind, j.state, j.epoch, j.instance,
       coalesce(extract(epoch from j.lease_until - app_clock()) * 1000, 0)::float8 as hold_ms, j.next_at <= app_clock() as due,
-      h.address, h.port, h.adapter, h.parameters, h.admin_identity_id, i.username, i.vault_id, r.staged_version, ih.known_version, c.encryption_jwk,
+      h.address, h.port, coalesce(${jobAdapter(sql`i.credential_type`, sql`h.adapter`)}, 'none') as adapter, h.parameters, h.admin_identity_id, i.username, i.vault_id, r.staged_version, ih.known_version, c.encryption_jwk,
       r.started_at <= app_clock() - ${drainAfter}::interval as patience_over, ${isAcceptable} as acceptable,
       (select count(*) from job o where o.connector_id = j.connector_id and o.state = 'claimed' and o.id <> j.id) >= ${maximumPerConnector}::int
         or exists (select from job o join identity oi on oi.id = o.identity_id

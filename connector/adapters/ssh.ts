@@ -83,7 +83,7 @@ async function logIn(target: Target, { username, password }: Login): Promise<Log
 const isLineName = (username: string): boolean => /^[^:\p{Cc}\p{Zl}\p{Zp}]+$/u.test(username) && username.isWellFormed()
 
 /** @returns undefined for a private key that is encrypted, damaged, or of a kind (DSA) that only signs with SHA-1 */
-function credentialOf({ password }: Login): SshCredential | undefined {
+export function credentialOf({ password }: Login): SshCredential | undefined {
   if (!/^\s*(-----BEGIN |PuTTY-User-Key-File-)/.test(password)) return { password }
   const parsed = ssh2.utils.parseKey(password)
   const key = Array.isArray(parsed) ? parsed[0] : parsed

@@ -15,6 +15,8 @@ export interface TestSshd {
   readonly hostKeys: readonly { readonly fingerprint: string; readonly publicKey: string }[]
   /** Its log so far; each authentication request is in it. */
   readonly log: () => string
+  /** Where it reads keys, as its configuration says; %u: the account. */
+  readonly keysFile: string
   /** Makes a key that logs this account in. @returns the private half */
   readonly makeKey: (username: string, type: 'ed25519' | 'rsa' | 'ecdsa') => string
   /** Whether OpenSSH's own client logs in by this password. */
@@ -73,6 +75,7 @@ export async function startSshd(options: Partial<Record<string, string>> = {}, m
     port,
     hostKeys,
     log: () => log,
+    keysFile: path.join(folder, 'keys', '%u'),
     makeKey: (username, type) => {
       const key = path.join(folder, `${username}_${type}`)
       writeFileSync(path.join(folder, 'keys', username), generateKey(key, type).publicKey, { mode: 0o644 })
