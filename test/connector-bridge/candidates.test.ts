@@ -50,8 +50,23 @@ test('a value that the target refuses by its own policy is never sent again: the
   try {
     const { role, identityId } = await world.addAccount(connectorId)
     const rotationId = await world.rotate(identityId, role.username)
+    const jobOf = async () => (await world.call('GET', `/v1/jobs?identityId=${identityId}`)).body.items[0]
+    await expect.poll(jobOf, { timeout: 10_000 }).toMatchObject({
+      identityId,
+      rotationId,
+      connectorId,
+      hostId: expect.any(String),
+      kind: 'reset',
+      state: 'waiting',
+      reason: 'policy-refused',
+      attempts: 1,
+      epoch: 1,
+      nextAt: expect.any(String),
+      finishedAt: null,
+    })
     const { state, stagedVersion, jobs } = await world.drive(rotationId)
     expect({ state, stagedVersion, attempts: jobs[0]?.attempts }).toEqual({ state: 'confirmed', stagedVersion: 3, attempts: 2 })
+    expect(await jobOf()).toMatchObject({ state: 'confirmed', reason: null, attempts: 2, nextAt: null, finishedAt: expect.any(String) })
     const value = await world.vaulted(identityId)
     expect(await world.target.logsIn(role.username, value)).toBe(true)
     for (const old of [role.username, role.password]) expect(await world.target.logsIn(role.username, old)).toBe(false)
