@@ -43,7 +43,7 @@ export function rotationRoutes(route: DefineRoute, parts: Parts): void {
       params: z.object({ id: IdentityId }),
       body: RotateBody,
       answers: { 202: RotationAnswer },
-      refuses: ['identity-currently-checked-out', 'rotation-open', 'identity-has-no-hosts', 'organization-secret-not-found'],
+      refuses: ['identity-currently-checked-out', 'rotation-open', 'identity-has-no-hosts', 'credential-not-rotatable', 'organization-secret-not-found'],
       idempotent: true,
       find: (trx, request) => readIdentityPlace(trx, request.params.id),
     },

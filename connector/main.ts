@@ -3,6 +3,7 @@ import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { pino } from 'pino'
 import { postgresAdapter } from './adapters/postgres.ts'
+import { sshKeyAdapter } from './adapters/ssh-key.ts'
 import { sshAdapter } from './adapters/ssh.ts'
 import { startConnector } from './connector.ts'
 import { join } from './join.ts'
@@ -39,7 +40,14 @@ async function run(home: string): Promise<void> {
   const log = pino({ level: 'info', base: { role: 'connector', pid: process.pid } })
   const unlock = await lockHome(home)
   const journal = openJournal(path.join(home, 'journal.jsonl'))
-  const connector = startConnector({ home, build, journal, adapters: { postgres: postgresAdapter, ssh: sshAdapter }, ca: readAuthorities(process.env), log })
+  const connector = startConnector({
+    home,
+    build,
+    journal,
+    adapters: { postgres: postgresAdapter, ssh: sshAdapter, 'ssh-key': sshKeyAdapter },
+    ca: readAuthorities(process.env),
+    log,
+  })
   const stop = (): void =>
     void connector
       .stop()

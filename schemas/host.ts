@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { ConnectorId, HostId, IdentityId, OrganizationId } from './ids.ts'
 import { HostKeys } from './ssh-host-key.ts'
+import { AuthorizedKeysFile } from './authorized-keys-file.ts'
 import { moment, name, text } from './text.ts'
 
 /** A host name (RFC 1123) or an IP address; the connector resolves and dials it from its own network. */
@@ -20,13 +21,14 @@ const adapters = ['postgres', 'ssh'] as const
 export const HostParameters = z.strictObject({
   database: text(1, 63).optional().meta({ description: 'postgres: database to log in to; default: postgres' }),
   hostKey: HostKeys.optional(),
+  authorizedKeysFile: AuthorizedKeysFile.optional(),
 })
 type HostParameters = z.infer<typeof HostParameters>
 
 /** Which parameters belong to which adapter, and which it cannot do without. */
 const parametersOf: Readonly<Record<(typeof adapters)[number], { readonly [Name in keyof HostParameters]?: 'required' | 'optional' }>> = {
   postgres: { database: 'optional' },
-  ssh: { hostKey: 'required' },
+  ssh: { hostKey: 'required', authorizedKeysFile: 'optional' },
 }
 
 /** What is wrong with well-formed parameters on a host of this adapter. */

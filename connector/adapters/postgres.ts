@@ -1,4 +1,5 @@
 import pg from 'pg'
+import type { ReasonClass } from '#schemas/connector-message.ts'
 import { isPreparedPassword, scramVerifier } from '../scram.ts'
 import type { Adapter, Change, ChangeOutcome, Login, LoginOutcome, Target } from './adapter.ts'
 
@@ -42,11 +43,15 @@ async function sent(query: Promise<unknown>): Promise<ChangeOutcome> {
     return { change: 'applied' }
   } catch (error) {
     // An ERROR rolled the one statement back; anything else (the connection or the server ended) proves nothing.
-    if (error instanceof pg.DatabaseError && error.severity === 'ERROR') {
-      return { change: 'unchanged', reasonClass: error.code === '42501' ? 'denied' : 'refused' }
-    }
+    if (error instanceof pg.DatabaseError && error.severity === 'ERROR') return { change: 'unchanged', reasonClass: reasonOf(error.code) }
     return { change: 'unknown', reasonClass: 'interrupted' }
   }
+}
+
+/** Modules that check passwords raise invalid_parameter_value (passwordcheck) or invalid_password; the statement has no other cause for them. */
+function reasonOf(code: string | undefined): ReasonClass {
+  if (code === '42501') return 'denied'
+  return code === '22023' || code === '28P01' ? 'policy-refused' : 'refused'
 }
 
 async function logIn(target: Target, login: Login): Promise<LoginOutcome> {

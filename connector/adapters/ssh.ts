@@ -60,11 +60,15 @@ async function setPassword(connection: SshConnection, { as, username, password, 
   return verdictOf(exit, { admin: as.username, isFed: performance.now() < feedEnds })
 }
 
+/** What pam_pwquality, pam_cracklib and pam_unix, and pam_pwhistory say of a value that they do not take (LC_ALL=C). */
+const policyWords = /(^|\n)(BAD PASSWORD: |Password has been already used|You must choose a longer password|Bad: new password)/
+
 /** @param isFed whether the target was still reading when it ended: after that, success may mean that it had nothing to do */
 function verdictOf(exit: SshExit | undefined, { admin, isFed }: { admin: string; isFed: boolean }): ChangeOutcome {
   // No status, a signal, or a shell's word for a signal: it was stopped somewhere.
   if (exit === undefined || exit.code === null || exit.code >= 128) return { change: 'unknown', reasonClass: 'interrupted' }
   if (exit.code === 0) return isFed ? { change: 'applied' } : { change: 'unknown', reasonClass: 'interrupted' }
+  if (policyWords.test(exit.words)) return unchanged('policy-refused')
   // chpasswd announces itself; otherwise it was never reached.
   return unchanged(admin === 'root' || /(^|\n)chpasswd: /.test(exit.words) ? 'refused' : 'denied')
 }
@@ -79,7 +83,7 @@ async function logIn(target: Target, { username, password }: Login): Promise<Log
 const isLineName = (username: string): boolean => /^[^:\p{Cc}\p{Zl}\p{Zp}]+$/u.test(username) && username.isWellFormed()
 
 /** @returns undefined for a private key that is encrypted, damaged, or of a kind (DSA) that only signs with SHA-1 */
-function credentialOf({ password }: Login): SshCredential | undefined {
+export function credentialOf({ password }: Login): SshCredential | undefined {
   if (!/^\s*(-----BEGIN |PuTTY-User-Key-File-)/.test(password)) return { password }
   const parsed = ssh2.utils.parseKey(password)
   const key = Array.isArray(parsed) ? parsed[0] : parsed

@@ -37,6 +37,15 @@ test('what the target refuses is definite, with a class and without its words', 
   expect(await target.logsIn(other.username, other.password)).toBe(true)
 })
 
+test("a value that the target's own check of passwords refuses is refused by policy, and stays refused", async () => {
+  const [role, checked] = [await target.createRole(), await target.createRole('login superuser')]
+  await target.run(`alter role ${checked.username} set session_preload_libraries = 'passwordcheck'`)
+  const set = (password: string) => postgresAdapter.change(at, { as: checked, username: role.username, password, beforeSend: inTime })
+  for (let again = 0; again < 2; again += 1) expect(await set(role.username)).toEqual({ change: 'unchanged', reasonClass: 'policy-refused' })
+  expect(await target.logsIn(role.username, role.password)).toBe(true)
+  expect(await set('another')).toEqual({ change: 'applied' })
+})
+
 test('after the deadline nothing is sent', async () => {
   const role = await target.createRole()
   expect(await postgresAdapter.change(at, { as: target.admin, username: role.username, password: 'late', beforeSend: () => 0 })).toEqual({

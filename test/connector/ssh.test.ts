@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { readdirSync, readFileSync } from 'node:fs'
+import { globSync, readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import type { Login } from '#connector/adapters/adapter.ts'
 import { sshAdapter } from '#connector/adapters/ssh.ts'
@@ -83,6 +83,19 @@ describe('a change', () => {
     expect(await set(account.username, 'x', { as: powerless })).toEqual(refused('denied'))
     expect(await set('lht-nobody', 'x')).toEqual(refused('refused'))
     expect(await ssh.sshd().logsIn(account.username, account.password)).toBe(true)
+  })
+
+  test("that PAM's memory of old passwords refuses is refused by policy, and the next value is taken", async (context) => {
+    const modules = globSync(['/lib', '/usr/lib', '/usr/lib64', '/lib/*', '/usr/lib/*'].map((place) => `${place}/security/pam_pwhistory.so`))
+    context.skip(modules.length === 0, 'pam_pwhistory is not installed')
+    const account = ssh.accounts().create()
+    const stack = 'password requisite pam_pwhistory.so remember=5 enforce_for_root\npassword required pam_unix.so use_authtok yescrypt\n'
+    const at = targetOf(await sshdWith({}, '', stack))
+    for (const password of ['first value 1', 'second value 2']) expect(await set(account.username, password, {}, at)).toEqual({ change: 'applied' })
+    const refused = { change: 'unchanged', reasonClass: 'policy-refused' }
+    for (let again = 0; again < 2; again += 1) expect(await set(account.username, 'first value 1', {}, at)).toEqual(refused)
+    expect(await logIn(account.username, 'second value 2')).toEqual({ login: 'accepted' })
+    expect(await set(account.username, 'third value 3', {}, at)).toEqual({ change: 'applied' })
   })
 
   test('repeats nothing that the target says', async () => {
