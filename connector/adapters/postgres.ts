@@ -1,8 +1,13 @@
 import pg from 'pg'
+import type { ReasonClass } from '#schemas/connector-message.ts'
 import { isPreparedPassword, scramVerifier } from '../scram.ts'
+import { connectionFault, tlsOptions } from '../tls.ts'
 import type { Adapter, Change, ChangeOutcome, Login, LoginOutcome, Target } from './adapter.ts'
 
 const connectLimit = 5_000
+
+/** invalid_parameter_value is what passwordcheck and its like answer. */
+const refusals: Readonly<Record<string, ReasonClass>> = { '42501': 'denied', '22023': 'policy-refused' }
 
 /** What of a login's dialogue decides what it proves. */
 interface Dialogue {
@@ -43,7 +48,7 @@ async function sent(query: Promise<unknown>): Promise<ChangeOutcome> {
   } catch (error) {
     // An ERROR rolled the one statement back; anything else (the connection or the server ended) proves nothing.
     if (error instanceof pg.DatabaseError && error.severity === 'ERROR') {
-      return { change: 'unchanged', reasonClass: error.code === '42501' ? 'denied' : 'refused' }
+      return { change: 'unchanged', reasonClass: refusals[error.code ?? ''] ?? 'refused' }
     }
     return { change: 'unknown', reasonClass: 'interrupted' }
   }
@@ -67,7 +72,7 @@ async function judge(connecting: Promise<unknown>, dialogue: Dialogue): Promise<
     // The password was proven; what failed came later (no such database, too many connections).
     if (dialogue.proved) return { login: 'accepted' }
     if (dialogue.weak) return { login: 'unclear', reasonClass: 'weak-authentication' }
-    if (!(error instanceof pg.DatabaseError)) return { login: 'unclear', reasonClass: 'unreachable' }
+    if (!(error instanceof pg.DatabaseError)) return { login: 'unclear', reasonClass: connectionFault(error) }
     return error.code === '28P01' ? { login: 'rejected' } : { login: 'unclear', reasonClass: error.code?.startsWith('28') ? 'denied' : 'unreachable' }
   }
 }
@@ -80,7 +85,7 @@ function makeClient(target: Target, login: Login): { client: pg.Client; dialogue
     password: login.password,
     database: typeof target.parameters['database'] === 'string' ? target.parameters['database'] : 'postgres',
     // A plain connection must stay on this machine; elsewhere the target shows a certificate that we check.
-    ssl: isLoopback(target.address) ? false : { rejectUnauthorized: true, minVersion: 'TLSv1.2' },
+    ssl: isLoopback(target.address) && target.parameters['ca'] === undefined ? false : tlsOptions(target),
     connectionTimeoutMillis: connectLimit,
     application_name: 'leasehold-connector',
   })

@@ -1,7 +1,6 @@
 import path from 'node:path'
 import { pino } from 'pino'
-import { postgresAdapter } from '#connector/adapters/postgres.ts'
-import { sshAdapter } from '#connector/adapters/ssh.ts'
+import { adapters } from '#connector/adapters/all.ts'
 import { startConnector, type RunningConnector } from '#connector/connector.ts'
 import { openJournal } from '#connector/journal.ts'
 
@@ -11,6 +10,6 @@ export const runConnector = (home: string): RunningConnector =>
     home,
     build: 'test',
     journal: openJournal(path.join(home, 'journal.jsonl')),
-    adapters: { postgres: postgresAdapter, ssh: sshAdapter },
+    adapters,
     log: pino({ level: process.env['LEASEHOLD_TEST_DEBUG'] ? 'info' : 'silent' }),
   })

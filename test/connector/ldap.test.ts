@@ -1,0 +1,144 @@
+import { createServer, type AddressInfo } from 'node:net'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import type { Change, ChangeOutcome, Login, Target } from '#connector/adapters/adapter.ts'
+import { ldapAdapter } from '#connector/adapters/ldap.ts'
+import { createAuthority } from '#stack/certificates.ts'
+import { startCutProxy } from '../support/cut-proxy.ts'
+import { slapdMissing, startSlapd, type TestSlapd } from '../support/slapd.ts'
+import { everyAdapter } from './conformance.ts'
+
+const missing = slapdMissing()
+const ends: (() => unknown)[] = []
+let server: TestSlapd
+let foreign: string
+
+beforeAll(async () => {
+  if (missing !== undefined) return
+  server = await startSlapd()
+  foreign = (await createAuthority('another one')).cert
+})
+afterAll(() => server?.end())
+beforeEach((context) => context.skip(missing !== undefined, missing))
+afterEach(async () => {
+  for (const end of ends.splice(0)) await end()
+})
+
+const another = async (...options: Parameters<typeof startSlapd>): Promise<TestSlapd> => {
+  const slapd = await startSlapd(...options)
+  ends.push(slapd.end)
+  return slapd
+}
+const set = (account: Pick<Login, 'username'>, password: string, more: Partial<Change> = {}, target = server.target, as = server.admin): Promise<ChangeOutcome> =>
+  ldapAdapter.change(target, { as, username: account.username, password, beforeSend: () => 15_000, ...more })
+
+for (const [name, targetOf] of [
+  ['ldap with TLS from the start', ({ target }: TestSlapd) => target],
+  ['ldap with StartTLS', ({ startTls }: TestSlapd) => startTls],
+] as const) {
+  everyAdapter(
+    name,
+    () => {
+      const at = targetOf(server)
+      const { ca: _, ...withoutCa } = at.parameters
+      return {
+        adapter: ldapAdapter,
+        at,
+        admin: server.admin,
+        create: server.create,
+        logsIn: server.logsIn,
+        impostors: [{ ...at, address: 'localhost' }, { ...at, parameters: { ...at.parameters, ca: foreign } }, { ...at, parameters: withoutCa }],
+        impostorClass: 'certificate-mismatch',
+        refusedValue: () => ({ password: 'short', as: server.admin }),
+      }
+    },
+    missing,
+  )
+}
+
+test('without an admin an account changes itself', async () => {
+  const account = await server.create()
+  expect(await set(account, 'chosen by itself', { as: account })).toEqual({ change: 'applied' })
+  expect(await server.logsIn({ ...account, password: 'chosen by itself' })).toBe(true)
+})
+
+test('the directory hashes the value itself', async () => {
+  const account = await server.create()
+  expect(await set(account, 'to be hashed')).toEqual({ change: 'applied' })
+  expect(await server.stored(account.username)).toMatch(/^\{SSHA\}/)
+})
+
+test('where there is no password modify operation, userPassword is replaced', async () => {
+  const hidden = await another(['access to dn.base="" attrs=supportedExtension by * none', 'access to dn.base="" by * read'])
+  const account = await hidden.create()
+  expect(await set(account, 'replaced value', {}, hidden.target, hidden.admin)).toEqual({ change: 'applied' })
+  expect(hidden.log()).toContain('MOD attr=userPassword')
+  expect([await hidden.logsIn({ ...account, password: 'replaced value' }), await hidden.logsIn(account)]).toEqual([true, false])
+  expect(await set(account, 'short', {}, hidden.target, hidden.admin)).toEqual({ change: 'unchanged', reasonClass: 'policy-refused' })
+})
+
+test('without a place for accounts a username is a DN', async () => {
+  const account = await server.create()
+  const target: Target = { ...server.target, parameters: { ca: server.target.parameters['ca'] } }
+  const username = server.dnOf(account.username)
+  expect(await set({ username }, 'set by its DN', {}, target)).toEqual({ change: 'applied' })
+  expect(await ldapAdapter.logIn(target, { username, password: 'set by its DN' })).toEqual({ login: 'accepted' })
+})
+
+test('a name cannot lead to another place of the directory', async () => {
+  const account = await server.create()
+  for (const username of [`${account.username},ou=people,dc=example,dc=org`, `${account.username}+cn=x`, `x\u0000`, '*', `*)(uid=${account.username}`]) {
+    expect([username, await set({ username }, 'not to be set')]).toEqual([username, { change: 'unchanged', reasonClass: 'refused' }])
+  }
+  expect(await server.logsIn(account)).toBe(true)
+})
+
+test('a bind without a password or without a name proves nothing and is not made', async () => {
+  const lenient = await another(['allow bind_anon_cred bind_anon_dn'])
+  const account = await lenient.create()
+  const before = lenient.log().split(' BIND ').length
+  const unverified = { login: 'unclear', reasonClass: 'unverified' }
+  expect(await ldapAdapter.logIn(lenient.target, { ...account, password: '' })).toEqual(unverified)
+  expect(await ldapAdapter.logIn(lenient.target, { username: '', password: 'x' })).toEqual({ login: 'unclear', reasonClass: 'unsupported' })
+  expect(await set(account, 'not to be set', {}, lenient.target, { ...lenient.admin, password: '' })).toEqual({ change: 'unchanged', reasonClass: 'unverified' })
+  expect(lenient.log().split(' BIND ').length).toBe(before)
+})
+
+test('a certificate for localhost is none for an address', async () => {
+  const named = await another([], ['localhost'])
+  for (const target of [named.target, named.startTls]) {
+    expect(await ldapAdapter.logIn({ ...target, address: 'localhost' }, { username: 'x', password: 'y' })).toEqual({ login: 'rejected' })
+    expect(await ldapAdapter.logIn(target, { username: 'x', password: 'y' })).toEqual({ login: 'unclear', reasonClass: 'certificate-mismatch' })
+  }
+})
+
+test('a server that does not turn to TLS hears no name and no password', async () => {
+  const heard: Buffer[] = []
+  const plain = createServer((socket) => {
+    // ExtendedResponse to message 1: protocolError.
+    socket.on('error', () => {}).on('data', (bytes) => heard.push(bytes) && socket.write(Buffer.from('300c02010178070a010204000400', 'hex')))
+  })
+  await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve))
+  ends.push(() => plain.close())
+  const target = { ...server.startTls, port: (plain.address() as AddressInfo).port }
+  const weak = { reasonClass: 'weak-authentication' }
+  expect(await ldapAdapter.logIn(target, { username: 'canary-name', password: 'canary-password' })).toEqual({ login: 'unclear', ...weak })
+  expect(await set({ username: 'canary-name' }, 'canary-new', {}, target)).toEqual({ change: 'unchanged', ...weak })
+  expect(Buffer.concat(heard).toString('latin1')).not.toMatch(/canary|resetter/)
+  expect(heard.length).toBe(2)
+})
+
+test('a connection that was lost is not dialled again, neither plain nor secure', async () => {
+  const account = await server.create()
+  for (const target of [server.target, server.startTls]) {
+    const proxy = await startCutProxy({ host: target.address, port: target.port })
+    ends.push(proxy.end)
+    const beforeSend = async (): Promise<void> => {
+      await proxy.set('closed')
+      await proxy.set('pass')
+    }
+    const change = set(account, 'not to be set', { beforeSend: () => (void beforeSend(), 15_000) }, { ...target, port: proxy.port })
+    expect(await change).toEqual({ change: 'unknown', reasonClass: 'interrupted' })
+    expect(proxy.connections()).toBe(1)
+  }
+  expect(await server.logsIn(account)).toBe(true)
+})
