@@ -114,8 +114,11 @@ test('a certificate for localhost is none for an address', async () => {
 test('a server that does not turn to TLS hears no name and no password', async () => {
   const heard: Buffer[] = []
   const plain = createServer((socket) => {
-    // ExtendedResponse to message 1: protocolError.
-    socket.on('error', () => {}).on('data', (bytes) => heard.push(bytes) && socket.write(Buffer.from('300c02010178070a010204000400', 'hex')))
+    socket.on('error', () => {}).on('data', (bytes) => {
+      heard.push(bytes)
+      // ExtendedResponse to this message: protocolError.
+      socket.write(Buffer.from([0x30, 12, 2, 1, bytes[4] ?? 0, 0x78, 7, 0x0a, 1, 2, 4, 0, 4, 0]))
+    })
   })
   await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve))
   ends.push(() => plain.close())
