@@ -1,49 +1,38 @@
-import { connect as connectPlain, type Socket } from 'node:net'
-import { connect as connectSecurely } from 'node:tls'
-import { Attribute, Change as Modification, Client, InvalidCredentialsError, ProtocolError, ResultCodeError } from 'ldapts'
+import { Attribute, Change as Modification, ResultCodeError, type Client } from 'ldapts'
 import type { ReasonClass } from '#schemas/connector-message.ts'
+import { ldapLimit, openLdap, type LdapSession } from '../ldap-session.ts'
 import { isPreparedPassword } from '../scram.ts'
-import { connectionFault, tlsOptions } from '../tls.ts'
 import type { Adapter, Change, ChangeOutcome, Login, LoginOutcome, Target } from './adapter.ts'
 
 /**
  * Accounts of an LDAP directory, always over TLS: changed by the password modify operation (RFC 3062), by which the directory
- * hashes the value and holds it against its policy; where it has none, by a new userPassword. A bind (RFC 4513 5.1.3) is the proof.
+ * hashes the value and holds it against its rules; where it has none, by a new userPassword. A bind (RFC 4513 5.1.3) is the proof.
  */
 export const ldapAdapter: Adapter = { change, logIn }
 
-/** For reaching the server and being judged, ms. */
-const loginLimit = 5_000
 const passwordModify = '1.3.6.1.4.1.4203.1.11.1'
+
+/** Result codes of RFC 4511 4.1.9. */
 const refusals: Readonly<Record<number, ReasonClass>> = { 8: 'denied', 19: 'policy-refused', 49: 'denied', 50: 'denied', 51: 'unreachable', 52: 'unreachable' }
 
-interface Session {
-  readonly client: Client
-  /** Resets the connection, so that the kernel forgets what it has not sent yet. */
-  readonly abort: () => void
-}
-
 const unchanged = (reasonClass: ReasonClass): ChangeOutcome => ({ change: 'unchanged', reasonClass })
-const unclear = (reasonClass: ReasonClass): LoginOutcome => ({ login: 'unclear', reasonClass })
+const unknown: ChangeOutcome = { change: 'unknown', reasonClass: 'interrupted' }
 
 async function change(target: Target, { as, username, password, beforeSend }: Change): Promise<ChangeOutcome> {
   const dn = dnOf(target, username)
+  if (!isPreparedPassword(password) || dn === undefined) return unchanged('unsupported')
   const isSelf = as.username === username
-  const by = isSelf ? dn : as.username
-  if (!isPreparedPassword(password) || dn === undefined || by === undefined) return unchanged('unsupported')
-  const session = open(target)
+  const session = openLdap(target)
   try {
-    const login = (await within(loginLimit, session, bind(session.client, target, { username: by, password: as.password }))) ?? unclear('unreachable')
+    const login = await session.bind(isSelf ? dn : as.username, as.password)
     if (login.login !== 'accepted') return unchanged(login.login === 'unclear' ? login.reasonClass : 'denied')
     // Asked before, because a second try after a refusal would be a second change.
-    const extensions = await within(loginLimit, session, extensionsOf(session.client))
+    const extensions = await extensionsOf(session)
     if (extensions === undefined) return unchanged('unreachable')
+    const request = extensions.includes(passwordModify) ? modifyPassword(dn, password, isSelf ? as.password : undefined) : replacePassword(dn, password)
     const remaining = beforeSend()
     if (remaining <= 0) return unchanged('late')
-    const request = extensions.includes(passwordModify)
-      ? session.client.exop(passwordModify, modifyValue([dn, isSelf ? as.password : undefined, password]))
-      : session.client.modify(dn, new Modification({ operation: 'replace', modification: new Attribute({ type: 'userPassword', values: [password] }) }))
-    return (await within(remaining, session, sent(request))) ?? { change: 'unknown', reasonClass: 'interrupted' }
+    return (await session.within(remaining, (client) => sent(request(client)))) ?? unknown
   } finally {
     session.abort()
   }
@@ -55,71 +44,36 @@ async function sent(request: Promise<unknown>): Promise<ChangeOutcome> {
     return { change: 'applied' }
   } catch (error) {
     // `other` (80) says nothing of how far it came.
-    if (!(error instanceof ResultCodeError) || error.code === 80) return { change: 'unknown', reasonClass: 'interrupted' }
+    if (!(error instanceof ResultCodeError) || error.code === 80) return unknown
     return unchanged(refusals[error.code] ?? 'refused')
   }
 }
 
 async function logIn(target: Target, { username, password }: Login): Promise<LoginOutcome> {
   const dn = dnOf(target, username)
-  if (dn === undefined) return unclear('unsupported')
-  const session = open(target)
-  try {
-    return (await within(loginLimit, session, bind(session.client, target, { username: dn, password }))) ?? unclear('unreachable')
-  } finally {
-    session.abort()
-  }
+  if (dn === undefined) return { login: 'unclear', reasonClass: 'unsupported' }
+  const session = openLdap(target)
+  return session.bind(dn, password).finally(session.abort)
 }
 
-async function bind(client: Client, target: Target, { username: dn, password }: Login): Promise<LoginOutcome> {
-  // A bind without a name or without a password succeeds everywhere and proves nothing (RFC 4513 5.1.1, 5.1.2).
-  if (dn === '' || password === '') return unclear('unverified')
-  try {
-    if (target.parameters['startTls'] === true) await client.startTLS(tlsOptions(target))
-  } catch (error) {
-    return unclear(error instanceof ResultCodeError ? 'weak-authentication' : connectionFault(error))
-  }
-  try {
-    await client.bind(dn, password)
-    return { login: 'accepted' }
-  } catch (error) {
-    if (error instanceof InvalidCredentialsError) return { login: 'rejected' }
-    return unclear(error instanceof ResultCodeError ? (error instanceof ProtocolError ? 'unsupported' : 'denied') : connectionFault(error))
-  }
-}
-
-function open(target: Target): Session {
-  const { address: host, port } = target
-  const isPlainFirst = target.parameters['startTls'] === true
-  let socket: Socket | undefined
-  // The library dials again by itself when a connection ends: nobody would be logged in there, and after StartTLS it would be plain.
-  const dialOnce = (): never => {
-    if (socket !== undefined) throw new Error('the connection ended')
-    socket = connectPlain({ host, port, noDelay: true })
-    return (isPlainFirst ? socket : connectSecurely({ ...tlsOptions(target), socket })) as never
-  }
-  const dialing = isPlainFirst ? { createConnection: dialOnce } : { createSecureConnection: dialOnce }
-  const client = new Client({ url: isPlainFirst ? 'ldap://target' : 'ldaps://target', ...dialing })
-  return { client, abort: () => void socket?.resetAndDestroy() }
-}
-
-async function extensionsOf(client: Client): Promise<readonly string[]> {
-  const root = await client.search('', { scope: 'base', attributes: ['supportedExtension'] }).catch(() => undefined)
-  return [root?.searchEntries[0]?.['supportedExtension'] ?? []].flat().map(String)
-}
-
-/** @returns undefined: it took longer than `limitMs`, and the connection is gone */
-async function within<T>(limitMs: number, { abort }: Session, work: Promise<T>): Promise<T | undefined> {
-  let limit: NodeJS.Timeout | undefined
-  const tooLong = new Promise<undefined>((resolve) => {
-    limit = setTimeout(() => (abort(), resolve(undefined)), limitMs)
+/** @returns undefined: no answer came; empty: it does not say */
+const extensionsOf = ({ within }: LdapSession): Promise<readonly string[] | undefined> =>
+  within(ldapLimit, async (client) => {
+    const root = await client.search('', { scope: 'base', attributes: ['supportedExtension'] }).catch(() => undefined)
+    return [root?.searchEntries[0]?.['supportedExtension'] ?? []].flat().map(String)
   })
-  return Promise.race([work, tooLong]).finally(() => clearTimeout(limit))
+
+type Request = (client: Client) => Promise<unknown>
+
+const replacePassword = (dn: string, password: string): Request => {
+  const modification = new Attribute({ type: 'userPassword', values: [password] })
+  return (client) => client.modify(dn, new Modification({ operation: 'replace', modification }))
 }
 
 /** PasswdModifyRequestValue: SEQUENCE { userIdentity [0], oldPasswd [1], newPasswd [2] }, each of them optional. */
-function modifyValue(fields: readonly (string | undefined)[]): Buffer {
-  return element(0x30, Buffer.concat(fields.flatMap((field, index) => (field === undefined ? [] : [element(0x80 + index, Buffer.from(field))]))))
+const modifyPassword = (dn: string, password: string, old: string | undefined): Request => {
+  const fields = [dn, old, password].flatMap((field, index) => (field === undefined ? [] : [element(0x80 + index, Buffer.from(field))]))
+  return (client) => client.exop(passwordModify, element(0x30, Buffer.concat(fields)))
 }
 
 function element(tag: number, body: Buffer): Buffer {

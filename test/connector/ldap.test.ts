@@ -28,8 +28,13 @@ const another = async (...options: Parameters<typeof startSlapd>): Promise<TestS
   ends.push(slapd.end)
   return slapd
 }
-const set = (account: Pick<Login, 'username'>, password: string, more: Partial<Change> = {}, target = server.target, as = server.admin): Promise<ChangeOutcome> =>
-  ldapAdapter.change(target, { as, username: account.username, password, beforeSend: () => 15_000, ...more })
+const set = (
+  account: Pick<Login, 'username'>,
+  password: string,
+  more: Partial<Change> = {},
+  target = server.target,
+  as = server.admin,
+): Promise<ChangeOutcome> => ldapAdapter.change(target, { as, username: account.username, password, beforeSend: () => 15_000, ...more })
 
 for (const [name, targetOf] of [
   ['ldap with TLS from the start', ({ target }: TestSlapd) => target],
@@ -46,7 +51,11 @@ for (const [name, targetOf] of [
         admin: server.admin,
         create: server.create,
         logsIn: server.logsIn,
-        impostors: [{ ...at, address: 'localhost' }, { ...at, parameters: { ...at.parameters, ca: foreign } }, { ...at, parameters: withoutCa }],
+        impostors: [
+          { ...at, address: 'localhost' },
+          { ...at, parameters: { ...at.parameters, ca: foreign } },
+          { ...at, parameters: withoutCa },
+        ],
         impostorClass: 'certificate-mismatch',
         refusedValue: () => ({ password: 'short', as: server.admin }),
       }
@@ -99,7 +108,10 @@ test('a bind without a password or without a name proves nothing and is not made
   const unverified = { login: 'unclear', reasonClass: 'unverified' }
   expect(await ldapAdapter.logIn(lenient.target, { ...account, password: '' })).toEqual(unverified)
   expect(await ldapAdapter.logIn(lenient.target, { username: '', password: 'x' })).toEqual({ login: 'unclear', reasonClass: 'unsupported' })
-  expect(await set(account, 'not to be set', {}, lenient.target, { ...lenient.admin, password: '' })).toEqual({ change: 'unchanged', reasonClass: 'unverified' })
+  expect(await set(account, 'not to be set', {}, lenient.target, { ...lenient.admin, password: '' })).toEqual({
+    change: 'unchanged',
+    reasonClass: 'unverified',
+  })
   expect(lenient.log().split(' BIND ').length).toBe(before)
 })
 
@@ -114,11 +126,13 @@ test('a certificate for localhost is none for an address', async () => {
 test('a server that does not turn to TLS hears no name and no password', async () => {
   const heard: Buffer[] = []
   const plain = createServer((socket) => {
-    socket.on('error', () => {}).on('data', (bytes) => {
-      heard.push(bytes)
-      // ExtendedResponse to this message: protocolError.
-      socket.write(Buffer.from([0x30, 12, 2, 1, bytes[4] ?? 0, 0x78, 7, 0x0a, 1, 2, 4, 0, 4, 0]))
-    })
+    socket
+      .on('error', () => {})
+      .on('data', (bytes) => {
+        heard.push(bytes)
+        // ExtendedResponse to this message: protocolError.
+        socket.write(Buffer.from([0x30, 12, 2, 1, bytes[4] ?? 0, 0x78, 7, 0x0a, 1, 2, 4, 0, 4, 0]))
+      })
   })
   await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve))
   ends.push(() => plain.close())

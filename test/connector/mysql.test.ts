@@ -46,7 +46,8 @@ test('without an admin an account changes itself', async () => {
 test('of the accounts of one name the one of the host part is changed', async () => {
   const account = await server.create()
   await server.run(`create user ${account.username}@'10.9.8.7' identified by 'elsewhere-1';`)
-  const hash = (): Promise<string> => server.run(`select concat(host, json_value(priv, '$.authentication_string')) from mysql.global_priv where user = '${account.username}' order by host;`)
+  const hash = (): Promise<string> =>
+    server.run(`select concat(host, json_value(priv, '$.authentication_string')) from mysql.global_priv where user = '${account.username}' order by host;`)
   const before = (await hash()).split('\n')
   expect(await set(account, 'only elsewhere', {}, at({ parameters: { ...at().parameters, accountHost: '10.9.8.7' } }))).toEqual({ change: 'applied' })
   const after = (await hash()).split('\n')
@@ -54,13 +55,31 @@ test('of the accounts of one name the one of the host part is changed', async ()
   expect(await server.logsIn(account)).toBe(true)
 })
 
-test('the way in which an account authenticates stays', async () => {
+test('an account that authenticates in a way that nobody here could prove is left alone', async () => {
   await server.run(`install soname 'auth_ed25519';`)
   const account = await server.create(undefined, ({ password }) => `identified via ed25519 using password('${password}')`)
-  expect(await set(account, 'new and ed25519')).toEqual({ change: 'applied' })
+  expect(await set(account, 'not to be set')).toEqual({ change: 'unchanged', reasonClass: 'unsupported' })
+  expect(await mysqlAdapter.logIn(at(), account)).toEqual({ login: 'unclear', reasonClass: 'unsupported' })
+})
+
+test('an admin may do without every right but the one on the table of accounts, and the way to authenticate stays', async () => {
+  const [admin, account] = [await server.create(), await server.create(undefined, ({ password }) => `identified via ed25519 using password('${password}')`)]
+  expect(await set(account, 'not to be set', { as: admin })).toEqual({ change: 'unchanged', reasonClass: 'denied' })
+  await server.run(`grant update on mysql.* to ${admin.username}@'%';`)
+  expect(await set(account, 'set without looking', { as: admin })).toEqual({ change: 'applied' })
   expect(await server.run(`show create user ${account.username}@'%';`)).toContain('VIA ed25519')
-  // The driver cannot answer it: an honest doubt, and no wrong verdict.
-  expect(await mysqlAdapter.logIn(at(), { ...account, password: 'new and ed25519' })).toEqual({ login: 'unclear', reasonClass: 'unsupported' })
+})
+
+test('a server that calls itself MySQL is changed by ALTER USER', async () => {
+  const other = await startMariaDb(['version=8.0.36'])
+  const account = await other.create("o'brien")
+  const value = "back\\slash' or '%_\\"
+  const outcome = await mysqlAdapter.change(other.target, { as: other.admin, username: account.username, password: value, beforeSend: () => 15_000 })
+  expect(outcome).toEqual({ change: 'applied' })
+  expect([await other.logsIn({ ...account, password: value }), await other.logsIn(account)]).toEqual([true, false])
+  // That is why a MariaDB is not.
+  expect(other.remembered().binary).toMatch(/alter user 'o''brien'@'%' identified by/)
+  await other.end()
 })
 
 test('neither the general log nor the binary log has the value', async () => {

@@ -64,7 +64,10 @@ export async function startMariaDb(options: readonly string[] = [], names: reado
   /** Input by standard input and passwords by the environment, as arguments are visible to everybody. */
   const call = async (args: readonly string[], input: string, password?: string): Promise<{ code: number; output: string }> => {
     const env = { PATH: process.env['PATH'], ...(password === undefined ? {} : { MYSQL_PWD: password }) }
-    const child = spawn(client, ['--no-defaults', '--batch', '--skip-column-names', '--default-character-set=utf8mb4', ...args], { stdio: ['pipe', 'pipe', 'pipe'], env })
+    const child = spawn(client, ['--no-defaults', '--batch', '--skip-column-names', '--default-character-set=utf8mb4', ...args], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env,
+    })
     let output = ''
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (part: string) => (output += part))
     child.stdin.end(input)

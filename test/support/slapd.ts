@@ -44,7 +44,10 @@ export async function startSlapd(rules: readonly string[] = [], names: readonly 
   const [plain, secure] = [await freePort(), await freePort()]
   const authority = await createAuthority('targets')
   const { cert, key } = await issue(authority, names)
-  const [root, admin] = ['root', 'resetter'].map((name) => ({ username: `cn=${name},${suffix}`, password: randomBytes(12).toString('base64url') })) as [Login, Login]
+  const [root, admin] = ['root', 'resetter'].map((name) => ({ username: `cn=${name},${suffix}`, password: randomBytes(12).toString('base64url') })) as [
+    Login,
+    Login,
+  ]
   mkdirSync(folder.file('data'))
   writeFileSync(folder.file('ca.pem'), authority.cert)
   writeFileSync(folder.file('cert.pem'), cert)
@@ -110,7 +113,9 @@ export async function startSlapd(rules: readonly string[] = [], names: readonly 
     },
     logsIn: ({ username, password }) => binds(dnOf(username), password),
     stored: (username) =>
-      asRoot(async (client) => String((await client.search(dnOf(username), { scope: 'base', attributes: ['userPassword'] })).searchEntries[0]?.['userPassword'])),
+      asRoot(async (client) =>
+        String((await client.search(dnOf(username), { scope: 'base', attributes: ['userPassword'] })).searchEntries[0]?.['userPassword']),
+      ),
     log: running.log,
     end: async () => {
       await running.stop()
