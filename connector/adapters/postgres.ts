@@ -22,7 +22,7 @@ interface Dialogue {
 export const postgresAdapter: Adapter = { change, logIn }
 
 async function change(target: Target, { as, username, password, beforeSend }: Change): Promise<ChangeOutcome> {
-  if (!isPreparedPassword(password) || username.includes('\0')) return { change: 'unchanged', reasonClass: 'unsupported' }
+  if (!isPreparedPassword(password) || username.includes('\0') || !username.isWellFormed()) return { change: 'unchanged', reasonClass: 'unsupported' }
   const verifier = await scramVerifier(password)
   const { client, dialogue } = makeClient(target, as)
   try {

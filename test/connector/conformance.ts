@@ -18,6 +18,8 @@ export interface ConformanceWorld {
   /** The same target, which shows another certificate or host key than is asked for. */
   readonly impostors: readonly Target[]
   readonly impostorClass: ReasonClass
+  /** Whether accounts can change themselves by this adapter. */
+  readonly changesItself: boolean
   /** A value that the target's own rules refuse; undefined: the tests cannot give this target rules. */
   readonly refusedValue?: (account: Login) => { readonly password: string; readonly as: Login }
 }
@@ -73,6 +75,16 @@ export function everyAdapter(name: string, open: () => ConformanceWorld, missing
       await holds(account, account.password)
     })
 
+    test('an account changes itself by its known value and by no other, or is told that this cannot be', async () => {
+      const account = await create()
+      const { changesItself } = open()
+      const wrong = { ...account, password: 'wrong password' }
+      expect(await set(account, 'not to be set', { as: wrong })).toEqual(unchanged(changesItself ? 'denied' : 'unsupported'))
+      await holds(account, account.password)
+      expect(await set(account, 'chosen by itself', { as: account })).toEqual(changesItself ? { change: 'applied' } : unchanged('unsupported'))
+      await holds(account, changesItself ? 'chosen by itself' : account.password)
+    })
+
     test('an account without rights changes no other one', async () => {
       const [account, other] = [await create(), await create()]
       expect(await set(account, 'not to be set', { as: powerless(open(), other) })).toMatchObject({ change: 'unchanged' })
@@ -122,6 +134,11 @@ export function everyAdapter(name: string, open: () => ConformanceWorld, missing
         expect(await open().logsIn(account as Login)).toBe(false)
       }
       await holds(bystander, bystander.password)
+    })
+
+    test.each(['nul\u0000', 'half a character \ud800'])('the name %j, which no target has, changes nothing', async (username) => {
+      const outcome = await set({ username }, 'not to be set')
+      expect([unchanged('unsupported'), unchanged('refused')]).toContainEqual(outcome)
     })
 
     test('a target that cannot be reached has changed nothing and judged nobody', async () => {

@@ -32,16 +32,11 @@ everyAdapter(
     logsIn: server.logsIn,
     impostors: [at({ address: 'localhost' }), at({ parameters: { ca: foreign } }), at({ parameters: {} })],
     impostorClass: 'certificate-mismatch',
+    changesItself: true,
     refusedValue: () => ({ password: 'short', as: server.admin }),
   }),
   missing,
 )
-
-test('without an admin an account changes itself', async () => {
-  const account = await server.create()
-  expect(await set(account, 'chosen by itself', { as: account })).toEqual({ change: 'applied' })
-  expect(await server.logsIn({ ...account, password: 'chosen by itself' })).toBe(true)
-})
 
 test('of the accounts of one name the one of the host part is changed', async () => {
   const account = await server.create()
