@@ -110,6 +110,14 @@ test('a bind without a password or without a name proves nothing and is not made
   expect(lenient.log().split(' BIND ').length).toBe(before)
 })
 
+test('a locked account is refused like a wrong password, and a reset opens it again', async () => {
+  const account = await server.create()
+  for (let failure = 0; failure < 4; failure++) await ldapAdapter.logIn(server.target, { ...account, password: 'wrong password' })
+  expect(await ldapAdapter.logIn(server.target, account)).toEqual({ login: 'rejected' })
+  expect(await set(account, 'set and opened')).toEqual({ change: 'applied' })
+  expect(await ldapAdapter.logIn(server.target, { ...account, password: 'set and opened' })).toEqual({ login: 'accepted' })
+})
+
 test('a certificate for localhost is none for an address', async () => {
   const named = await another([], ['localhost'])
   for (const target of [named.target, named.startTls]) {

@@ -9,7 +9,7 @@ import { createAuthority, issue } from '#stack/certificates.ts'
 import { freePort } from './free-port.ts'
 import { missingPrograms, openServerFolder } from './unprivileged.ts'
 
-/** A real OpenLDAP on loopback ports, with a directory, a password policy (8 characters) and an authority of its own. */
+/** A real OpenLDAP on loopback ports, with a directory, a password policy (8 characters, locked after 4 failures) and an authority of its own. */
 export interface TestSlapd {
   /** TLS from the start. */
   readonly target: Target
@@ -79,7 +79,7 @@ export async function startSlapd(rules: readonly string[] = [], names: readonly 
     [
       `dn: ${suffix}\nobjectClass: dcObject\nobjectClass: organization\no: example\ndc: example`,
       `dn: ${people}\nobjectClass: organizationalUnit\nou: people`,
-      `dn: cn=policy,${suffix}\nobjectClass: organizationalRole\nobjectClass: pwdPolicy\npwdAttribute: userPassword\npwdMinLength: 8\npwdCheckQuality: 2`,
+      `dn: cn=policy,${suffix}\nobjectClass: organizationalRole\nobjectClass: pwdPolicy\npwdAttribute: userPassword\npwdMinLength: 8\npwdCheckQuality: 2\npwdLockout: TRUE\npwdMaxFailure: 4`,
       `dn: ${admin.username}\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\nuserPassword: ${admin.password}`,
       '',
     ].join('\n\n'),
