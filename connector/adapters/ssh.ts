@@ -60,11 +60,15 @@ async function setPassword(connection: SshConnection, { as, username, password, 
   return verdictOf(exit, { admin: as.username, isFed: performance.now() < feedEnds })
 }
 
+/** What pam_pwquality and pam_pwhistory say of a value, where every language is C. */
+const policyWords = /^(BAD PASSWORD|Password has been already used)/m
+
 /** @param isFed whether the target was still reading when it ended: after that, success may mean that it had nothing to do */
 function verdictOf(exit: SshExit | undefined, { admin, isFed }: { admin: string; isFed: boolean }): ChangeOutcome {
   // No status, a signal, or a shell's word for a signal: it was stopped somewhere.
   if (exit === undefined || exit.code === null || exit.code >= 128) return { change: 'unknown', reasonClass: 'interrupted' }
   if (exit.code === 0) return isFed ? { change: 'applied' } : { change: 'unknown', reasonClass: 'interrupted' }
+  if (policyWords.test(exit.words)) return unchanged('policy-refused')
   // chpasswd announces itself; otherwise it was never reached.
   return unchanged(admin === 'root' || /(^|\n)chpasswd: /.test(exit.words) ? 'refused' : 'denied')
 }

@@ -58,7 +58,7 @@ for (const [name, targetOf] of [
         ],
         impostorClass: 'certificate-mismatch',
         changesItself: true,
-        refusedValue: () => ({ password: 'short', as: server.admin }),
+        refusedValue: async () => ({ password: 'short', as: server.admin }),
       }
     },
     missing,

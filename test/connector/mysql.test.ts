@@ -33,7 +33,7 @@ everyAdapter(
     impostors: [at({ address: 'localhost' }), at({ parameters: { ca: foreign } }), at({ parameters: {} })],
     impostorClass: 'certificate-mismatch',
     changesItself: true,
-    refusedValue: () => ({ password: 'short', as: server.admin }),
+    refusedValue: async () => ({ password: 'short', as: server.admin }),
   }),
   missing,
 )

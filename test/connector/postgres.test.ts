@@ -42,7 +42,7 @@ everyAdapter('postgres', () => ({
   impostors: [secured('localhost', authority.cert), secured('127.0.0.1', foreign), secured('::ffff:127.0.0.1')],
   impostorClass: 'certificate-mismatch',
   changesItself: true,
-  refusedValue: ({ username }) => ({ password: username, as: strict }),
+  refusedValue: async ({ username }) => ({ password: username, as: strict }),
 }))
 
 test('a server whose certificate is for its address, from the authority that was named, is believed', async () => {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { sshAdapter } from '#connector/adapters/ssh.ts'
+import { passwordHistory } from '../support/password-history.ts'
 import { sshdMissing } from '../support/sshd.ts'
 import { everyAdapter } from './conformance.ts'
 import { targetOf, useSsh } from './ssh-world.ts'
@@ -21,6 +22,14 @@ everyAdapter(
     impostors: [`SHA256:${'A'.repeat(43)}`, ecdsaLine, ''].map((hostKey) => ({ ...ssh.at(), parameters: { hostKey } })),
     impostorClass: 'host-key-mismatch',
     changesItself: false,
+    refusedValue: async (account) => {
+      const history = passwordHistory()
+      if (typeof history === 'string') return history
+      ssh.later(history.end)
+      const strict = targetOf(await sshdWith({}, '', history.command))
+      expect(await set(account.username, 'used once', {}, strict)).toEqual({ change: 'applied' })
+      return { at: strict, as: ssh.admin(), password: account.password, current: 'used once' }
+    },
   }),
   sshdMissing(),
 )

@@ -46,8 +46,11 @@ const settings = {
   LogLevel: 'DEBUG1',
 }
 
-/** @param options settings of sshd_config that differ from ours; `Match` blocks come last, as a text */
-export async function startSshd(options: Partial<Record<string, string>> = {}, matches = ''): Promise<TestSshd> {
+/**
+ * @param options settings of sshd_config that differ from ours; `Match` blocks come last, as a text
+ * @param command what starts it, and becomes it
+ */
+export async function startSshd(options: Partial<Record<string, string>> = {}, matches = '', command: readonly string[] = []): Promise<TestSshd> {
   const folder = mkdtempSync(path.join(tmpdir(), 'leasehold-sshd-'))
   // sshd reads authorized keys as the user who logs in.
   chmodSync(folder, 0o755)
@@ -60,7 +63,8 @@ export async function startSshd(options: Partial<Record<string, string>> = {}, m
   const file = path.join(folder, 'sshd_config')
   const keys = hostKeys.map(({ type }) => `HostKey ${path.join(folder, `host_${type}`)}`)
   writeFileSync(file, `${[...keys, ...lines.map(([name, value]) => `${name} ${value}`), matches].join('\n')}\n`)
-  const child = spawn(program, ['-D', '-e', '-f', file], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const [first = program, ...rest] = [...command, program, '-D', '-e', '-f', file]
+  const child = spawn(first, rest, { stdio: ['ignore', 'ignore', 'pipe'] })
   let log = ''
   child.stderr.setEncoding('utf8').on('data', (part: string) => (log += part))
   const closed = once(child, 'close')
