@@ -59,8 +59,12 @@ async function logIn(target: Target, { username, password }: Login): Promise<Log
 /** @returns undefined: no answer came; empty: it does not say */
 const extensionsOf = ({ within }: LdapSession): Promise<readonly string[] | undefined> =>
   within(ldapLimit, async (client) => {
-    const root = await client.search('', { scope: 'base', attributes: ['supportedExtension'] }).catch(() => undefined)
-    return [root?.searchEntries[0]?.['supportedExtension'] ?? []].flat().map(String)
+    try {
+      const { searchEntries } = await client.search('', { scope: 'base', attributes: ['supportedExtension'] })
+      return [searchEntries[0]?.['supportedExtension'] ?? []].flat().map(String)
+    } catch (error) {
+      return error instanceof ResultCodeError ? [] : undefined
+    }
   })
 
 type Request = (client: Client) => Promise<unknown>

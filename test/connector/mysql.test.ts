@@ -30,7 +30,7 @@ everyAdapter(
     admin: server.admin,
     create: server.create,
     logsIn: server.logsIn,
-    impostors: [at({ address: 'localhost' }), at({ parameters: { ca: foreign } }), at({ parameters: {} })],
+    impostors: [at({ address: 'localhost' }), ...[{ ca: foreign }, { ca: 'not to be read' }, {}].map((parameters) => at({ parameters }))],
     impostorClass: 'certificate-mismatch',
     changesItself: true,
     refusedValue: async () => ({ password: 'short', as: server.admin }),
