@@ -2,9 +2,7 @@ import { readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { pino } from 'pino'
-import { postgresAdapter } from './adapters/postgres.ts'
-import { sshKeyAdapter } from './adapters/ssh-key.ts'
-import { sshAdapter } from './adapters/ssh.ts'
+import { adapters } from './adapters/all.ts'
 import { startConnector } from './connector.ts'
 import { join } from './join.ts'
 import { openJournal } from './journal.ts'
@@ -40,14 +38,7 @@ async function run(home: string): Promise<void> {
   const log = pino({ level: 'info', base: { role: 'connector', pid: process.pid } })
   const unlock = await lockHome(home)
   const journal = openJournal(path.join(home, 'journal.jsonl'))
-  const connector = startConnector({
-    home,
-    build,
-    journal,
-    adapters: { postgres: postgresAdapter, ssh: sshAdapter, 'ssh-key': sshKeyAdapter },
-    ca: readAuthorities(process.env),
-    log,
-  })
+  const connector = startConnector({ home, build, journal, adapters, ca: readAuthorities(process.env), log })
   const stop = (): void =>
     void connector
       .stop()

@@ -127,6 +127,7 @@ export const reasonClasses = [
   'unsupported',
   'weak-authentication',
   'host-key-mismatch',
+  'certificate-mismatch',
   'late',
   'unverified',
   'verify-failed',

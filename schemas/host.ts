@@ -16,19 +16,35 @@ const address = z
     { error: 'must be a host name or an IP address' },
   )
 
-const adapters = ['postgres', 'ssh'] as const
+const adapters = ['postgres', 'ssh', 'mysql', 'ldap'] as const
+
+/** Whom to believe, never with a private key beside it. */
+const certificates = text(1, 20_000).refine((value) => /^\s*(-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+$/.test(value), {
+  error: 'must be certificates in PEM and nothing else',
+})
+
+/** None of them is a secret: what is secret belongs into an identity. */
 
 export const HostParameters = z.strictObject({
   database: text(1, 63).optional().meta({ description: 'postgres: database to log in to; default: postgres' }),
   hostKey: HostKeys.optional(),
   authorizedKeysFile: AuthorizedKeysFile.optional(),
+  ca: certificates.optional().meta({ description: 'postgres, mysql, ldap: authorities that may vouch for the host; default: those that come with Node' }),
+  accountHost: text(1, 255).optional().meta({ description: 'mysql: the host part of the accounts that are changed here; default: %' }),
+  accountDn: text(1, 1_000)
+    .refine((value) => value.split('{username}').length === 2, { error: 'must have {username} in it once' })
+    .optional()
+    .meta({ description: 'ldap: where accounts are, as uid={username},ou=people,dc=example,dc=org; default: a username is a DN itself' }),
+  startTls: z.boolean().optional().meta({ description: 'ldap: begins in the clear and turns to TLS before anything is said; default: TLS from the start' }),
 })
 type HostParameters = z.infer<typeof HostParameters>
 
 /** Which parameters belong to which adapter, and which it cannot do without. */
 const parametersOf: Readonly<Record<(typeof adapters)[number], { readonly [Name in keyof HostParameters]?: 'required' | 'optional' }>> = {
-  postgres: { database: 'optional' },
+  postgres: { database: 'optional', ca: 'optional' },
   ssh: { hostKey: 'required', authorizedKeysFile: 'optional' },
+  mysql: { ca: 'optional', accountHost: 'optional' },
+  ldap: { ca: 'optional', accountDn: 'optional', startTls: 'optional' },
 }
 
 /** What is wrong with well-formed parameters on a host of this adapter. */

@@ -1,9 +1,13 @@
 import pg from 'pg'
 import type { ReasonClass } from '#schemas/connector-message.ts'
 import { isPreparedPassword, scramVerifier } from '../scram.ts'
+import { connectionFault, tlsOptions } from '../tls.ts'
 import type { Adapter, Change, ChangeOutcome, Login, LoginOutcome, Target } from './adapter.ts'
 
 const connectLimit = 5_000
+
+/** Modules that check passwords raise invalid_parameter_value (passwordcheck) or invalid_password; the statement has no other cause for them. */
+const refusals: Readonly<Record<string, ReasonClass>> = { '42501': 'denied', '22023': 'policy-refused', '28P01': 'policy-refused' }
 
 /** What of a login's dialogue decides what it proves. */
 interface Dialogue {
@@ -18,7 +22,7 @@ interface Dialogue {
 export const postgresAdapter: Adapter = { change, logIn }
 
 async function change(target: Target, { as, username, password, beforeSend }: Change): Promise<ChangeOutcome> {
-  if (!isPreparedPassword(password) || username.includes('\0')) return { change: 'unchanged', reasonClass: 'unsupported' }
+  if (!isPreparedPassword(password) || username.includes('\0') || !username.isWellFormed()) return { change: 'unchanged', reasonClass: 'unsupported' }
   const verifier = await scramVerifier(password)
   const { client, dialogue } = makeClient(target, as)
   try {
@@ -43,15 +47,11 @@ async function sent(query: Promise<unknown>): Promise<ChangeOutcome> {
     return { change: 'applied' }
   } catch (error) {
     // An ERROR rolled the one statement back; anything else (the connection or the server ended) proves nothing.
-    if (error instanceof pg.DatabaseError && error.severity === 'ERROR') return { change: 'unchanged', reasonClass: reasonOf(error.code) }
+    if (error instanceof pg.DatabaseError && error.severity === 'ERROR') {
+      return { change: 'unchanged', reasonClass: refusals[error.code ?? ''] ?? 'refused' }
+    }
     return { change: 'unknown', reasonClass: 'interrupted' }
   }
-}
-
-/** Modules that check passwords raise invalid_parameter_value (passwordcheck) or invalid_password; the statement has no other cause for them. */
-function reasonOf(code: string | undefined): ReasonClass {
-  if (code === '42501') return 'denied'
-  return code === '22023' || code === '28P01' ? 'policy-refused' : 'refused'
 }
 
 async function logIn(target: Target, login: Login): Promise<LoginOutcome> {
@@ -72,7 +72,7 @@ async function judge(connecting: Promise<unknown>, dialogue: Dialogue): Promise<
     // The password was proven; what failed came later (no such database, too many connections).
     if (dialogue.proved) return { login: 'accepted' }
     if (dialogue.weak) return { login: 'unclear', reasonClass: 'weak-authentication' }
-    if (!(error instanceof pg.DatabaseError)) return { login: 'unclear', reasonClass: 'unreachable' }
+    if (!(error instanceof pg.DatabaseError)) return { login: 'unclear', reasonClass: connectionFault(error) }
     return error.code === '28P01' ? { login: 'rejected' } : { login: 'unclear', reasonClass: error.code?.startsWith('28') ? 'denied' : 'unreachable' }
   }
 }
@@ -85,7 +85,7 @@ function makeClient(target: Target, login: Login): { client: pg.Client; dialogue
     password: login.password,
     database: typeof target.parameters['database'] === 'string' ? target.parameters['database'] : 'postgres',
     // A plain connection must stay on this machine; elsewhere the target shows a certificate that we check.
-    ssl: isLoopback(target.address) ? false : { rejectUnauthorized: true, minVersion: 'TLSv1.2' },
+    ssl: isLoopback(target.address) && target.parameters['ca'] === undefined ? false : tlsOptions(target),
     connectionTimeoutMillis: connectLimit,
     application_name: 'leasehold-connector',
   })

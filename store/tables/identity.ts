@@ -37,7 +37,7 @@ export interface HostTable {
   name: string
   address: string
   port: number
-  adapter: 'postgres' | 'ssh'
+  adapter: 'postgres' | 'ssh' | 'mysql' | 'ldap'
   connector_id: ConnectorId
   admin_identity_id: IdentityId | null
   parameters: Json<Record<string, unknown>>

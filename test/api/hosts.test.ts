@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createAuthority, issue } from '#stack/certificates.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { absent, startApi, type Answer, type TestApi } from './support.ts'
 
@@ -77,6 +78,35 @@ describe('a host', () => {
     expect(errors(await change({ hostKey: fingerprint, database: 'x' }))).toEqual([422, 'validation-failed', ['parameters.database']])
     const both = { hostKey: `${publicKey}\n${fingerprint}\n` }
     expect((await change(both)).body.parameters).toEqual(both)
+  })
+
+  test('takes the parameters of its own adapter only, and never a private key', async () => {
+    const ca = (await createAuthority('targets')).cert
+    const accountDn = 'uid={username},ou=people,dc=example,dc=org'
+    for (const [adapter, parameters] of [
+      ['postgres', { ca, database: 'x' }],
+      ['mysql', { ca, accountHost: '10.0.%' }],
+      ['ldap', { ca, accountDn, startTls: true }],
+      ['ldap', {}],
+    ] as const) {
+      const { status, body } = await post(host({ adapter, parameters }))
+      expect([status, body.parameters]).toEqual([201, parameters])
+    }
+    const { key } = await issue(await createAuthority('targets'), ['x'])
+    for (const [adapter, parameters, name] of [
+      ['ssh', { hostKey: fingerprint, ca }, 'ca'],
+      ['mysql', { accountDn }, 'accountDn'],
+      ['ldap', { accountHost: '%' }, 'accountHost'],
+      ['ldap', { accountDn: 'ou=people' }, 'accountDn'],
+      ['ldap', { accountDn: '{username}{username}' }, 'accountDn'],
+      ['ldap', { startTls: 'yes' }, 'startTls'],
+      ['mysql', { ca: 'nonsense' }, 'ca'],
+      ['mysql', { ca: `${ca}\n${key}` }, 'ca'],
+      ['ldap', { password: 'x' }, 'password'],
+    ] as const) {
+      const { status, body } = await post(host({ adapter, parameters }))
+      expect([parameters, status, body.errors?.map(({ path }: { path: string }) => path)]).toEqual([parameters, 422, [`parameters.${name}`]])
+    }
   })
 
   test.each(['localhost', 'db-1.eu.internal', '10.0.0.1', '::1', '2001:db8::7'])('may be at %s', async (address) => {

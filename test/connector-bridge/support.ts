@@ -1,8 +1,6 @@
 import path from 'node:path'
 import { pino } from 'pino'
-import { postgresAdapter } from '#connector/adapters/postgres.ts'
-import { sshKeyAdapter } from '#connector/adapters/ssh-key.ts'
-import { sshAdapter } from '#connector/adapters/ssh.ts'
+import { adapters } from '#connector/adapters/all.ts'
 import { startConnector, type RunningConnector } from '#connector/connector.ts'
 import { openJournal } from '#connector/journal.ts'
 
@@ -12,6 +10,6 @@ export const runConnector = (home: string): RunningConnector =>
     home,
     build: 'test',
     journal: openJournal(path.join(home, 'journal.jsonl')),
-    adapters: { postgres: postgresAdapter, ssh: sshAdapter, 'ssh-key': sshKeyAdapter },
+    adapters,
     log: pino({ level: process.env['LEASEHOLD_TEST_DEBUG'] ? 'info' : 'silent' }),
   })

@@ -1,33 +1,40 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { globSync, readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import type { Login } from '#connector/adapters/adapter.ts'
 import { sshAdapter } from '#connector/adapters/ssh.ts'
-import { runJob } from '#connector/run-job.ts'
-import type { SealedJob } from '#schemas/connector-message.ts'
-import { freePort } from '../support/free-port.ts'
+import { passwordHistory } from '../support/password-history.ts'
+import { sshdMissing } from '../support/sshd.ts'
+import { everyAdapter } from './conformance.ts'
 import { targetOf, useSsh } from './ssh-world.ts'
 
 const ssh = useSsh()
 const { set, logIn, sshdWith, proxied } = ssh
 const inTime = (): number => 20_000
 
+everyAdapter(
+  'ssh',
+  () => ({
+    adapter: sshAdapter,
+    at: ssh.at(),
+    admin: ssh.admin(),
+    create: async (username) => (username === undefined ? ssh.accounts().create() : undefined),
+    logsIn: ({ username, password }) => ssh.sshd().logsIn(username, password),
+    impostors: [`SHA256:${'A'.repeat(43)}`, ecdsaLine, ''].map((hostKey) => ({ ...ssh.at(), parameters: { hostKey } })),
+    impostorClass: 'host-key-mismatch',
+    changesItself: false,
+    refusedValue: async (account) => {
+      const history = passwordHistory()
+      if (typeof history === 'string') return history
+      ssh.later(history.end)
+      const strict = targetOf(await sshdWith({}, '', { command: history.command }))
+      expect(await set(account.username, 'used once', {}, strict)).toEqual({ change: 'applied' })
+      return { at: strict, as: ssh.admin(), password: account.password, current: 'used once' }
+    },
+  }),
+  sshdMissing(),
+)
+
 describe('a change', () => {
-  test('is made by an admin through sudo: the new value logs in and the old one is refused', async () => {
-    const account = ssh.accounts().create()
-    expect(await set(account.username, 'new value 1')).toEqual({ change: 'applied' })
-    expect(await logIn(account.username, 'new value 1')).toEqual({ login: 'accepted' })
-    expect(await logIn(account.username, account.password)).toEqual({ login: 'rejected' })
-    expect(await ssh.sshd().logsIn(account.username, 'new value 1')).toBe(true)
-    expect(await ssh.sshd().logsIn(account.username, account.password)).toBe(false)
-  })
-
-  test('may set what is set already', async () => {
-    const account = ssh.accounts().create()
-    expect(await set(account.username, account.password)).toEqual({ change: 'applied' })
-    expect(await logIn(account.username, account.password)).toEqual({ login: 'accepted' })
-  })
-
   test.each(['ed25519', 'ecdsa', 'rsa'] as const)('is made by an admin with a private key (%s)', async (type) => {
     const [account, keyed] = [ssh.accounts().create(), ssh.accounts().create({ sudo: true })]
     const as = { username: keyed.username, password: ssh.sshd().makeKey(keyed.username, type) }
@@ -41,19 +48,6 @@ describe('a change', () => {
     expect(await set(account.username, 'set by root', { as })).toEqual({ change: 'applied' })
     expect(await set('lht-nobody', 'x', { as })).toEqual({ change: 'unchanged', reasonClass: 'refused' })
     expect(await ssh.sshd().logsIn(account.username, 'set by root')).toBe(true)
-  })
-
-  test('takes every printable character for itself', async () => {
-    const account = ssh.accounts().create()
-    const all = String.fromCharCode(...Array.from({ length: 95 }, (_, index) => index + 32))
-    for (const password of [all, '  two blanks around  ', `-e $(id) \`id\` ';"\\n %s #!`, ':::']) {
-      expect(await set(account.username, password)).toEqual({ change: 'applied' })
-      expect([password, await logIn(account.username, password), await ssh.sshd().logsIn(account.username, password)]).toEqual([
-        password,
-        { login: 'accepted' },
-        true,
-      ])
-    }
   })
 
   test('never shows the value to other processes, not even while chpasswd works', async () => {
@@ -76,12 +70,10 @@ describe('a change', () => {
     expect(told).toEqual([])
   })
 
-  test('that the target refuses is definite, with a class and without its words', async () => {
+  test('by an account that may not run chpasswd is denied', async () => {
     const [account, powerless] = [ssh.accounts().create(), ssh.accounts().create()]
     const refused = (reasonClass: string) => ({ change: 'unchanged', reasonClass })
-    expect(await set(account.username, 'x', { as: { ...ssh.admin(), password: 'wrong' } })).toEqual(refused('denied'))
     expect(await set(account.username, 'x', { as: powerless })).toEqual(refused('denied'))
-    expect(await set('lht-nobody', 'x')).toEqual(refused('refused'))
     expect(await ssh.sshd().logsIn(account.username, account.password)).toBe(true)
   })
 
@@ -90,7 +82,7 @@ describe('a change', () => {
     context.skip(modules.length === 0, 'pam_pwhistory is not installed')
     const account = ssh.accounts().create()
     const stack = 'password requisite pam_pwhistory.so remember=5 enforce_for_root\npassword required pam_unix.so use_authtok yescrypt\n'
-    const at = targetOf(await sshdWith({}, '', stack))
+    const at = targetOf(await sshdWith({}, '', { chpasswd: stack }))
     for (const password of ['first value 1', 'second value 2']) expect(await set(account.username, password, {}, at)).toEqual({ change: 'applied' })
     const refused = { change: 'unchanged', reasonClass: 'policy-refused' }
     for (let again = 0; again < 2; again += 1) expect(await set(account.username, 'first value 1', {}, at)).toEqual(refused)
@@ -105,7 +97,7 @@ describe('a change', () => {
     expect(outcome).toEqual({ change: 'unchanged', reasonClass: 'denied' })
   })
 
-  test('is not asked for with a name or value that is more than one line, or by the account itself', async () => {
+  test('is not asked for with a name or value that is more than one line, or by a key that is none', async () => {
     const account = ssh.accounts().create()
     const { proxy, target } = await proxied()
     await proxy.set('closed')
@@ -116,58 +108,17 @@ describe('a change', () => {
       ['a\u0085', 'x'],
       ['', 'x'],
       [account.username, 'x\nroot:y'],
-      [account.username, 'x\u0000'],
-      [account.username, 'x\r'],
-      [account.username, 'pässword'],
-      [account.username, ''],
     ]
     const unsupported = { change: 'unchanged', reasonClass: 'unsupported' }
     for (const [username, password] of attempts)
       expect([username, password, await set(username, password, {}, target)]).toEqual([username, password, unsupported])
-    expect(await set(account.username, 'x', { as: account }, target)).toEqual(unsupported)
     expect(await set(account.username, 'x', { as: { ...ssh.admin(), password: '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n' } }, target)).toEqual(unsupported)
     // What is supported gets further than that.
     expect(await set(account.username, 'x', {}, target)).toEqual({ change: 'unchanged', reasonClass: 'unreachable' })
   })
 })
 
-describe('when the connection fails', () => {
-  test('an unreachable host has changed nothing, and no login was judged', async () => {
-    const target = { ...ssh.at(), port: await freePort() }
-    expect(await set('lht-nobody', 'x', {}, target)).toEqual({ change: 'unchanged', reasonClass: 'unreachable' })
-    expect(await logIn(ssh.admin().username, ssh.admin().password, target)).toEqual({ login: 'unclear', reasonClass: 'unreachable' })
-  })
-
-  test('a change that was sent into a dying connection is unknown', async () => {
-    const account = ssh.accounts().create()
-    const { proxy, target } = await proxied()
-    const beforeSend = (): number => {
-      void proxy.set('closed')
-      return inTime()
-    }
-    expect(await set(account.username, 'never arrived', { beforeSend }, target)).toEqual({ change: 'unknown', reasonClass: 'interrupted' })
-    expect(await ssh.sshd().logsIn(account.username, account.password)).toBe(true)
-  })
-
-  test('a change whose answer was lost is unknown, and the job proves that it was made', async () => {
-    const account = ssh.accounts().create()
-    const { proxy, target } = await proxied()
-    const steps: string[] = []
-    const working = runJob(jobFor(account, 'made, unheard'), {
-      adapters: { ssh: { ...sshAdapter, change: (_, change) => sshAdapter.change(target, change) } },
-      allowList: { allows: () => true },
-      remaining: inTime,
-      step: (state) => {
-        steps.push(state)
-        void proxy.set('mute')
-      },
-    })
-    while (!(await ssh.sshd().logsIn(account.username, 'made, unheard'))) await sleep(50)
-    await proxy.set('closed')
-    expect(await working).toEqual({ outcome: 'confirmed', reasonClass: null, stagedLogsIn: true, knownLogsIn: null })
-    expect(steps).toEqual(['applying'])
-  })
-
+describe('when time runs out', () => {
   test('what arrives long after it was sent finds nobody', { timeout: 40_000 }, async () => {
     const account = ssh.accounts().create()
     const { proxy, target } = await proxied()
@@ -183,11 +134,9 @@ describe('when the connection fails', () => {
     expect(await ssh.sshd().logsIn(account.username, account.password)).toBe(true)
   })
 
-  test('nothing is sent after the deadline, nor so close to it that it might be read after it', async () => {
+  test('nothing is sent so close to the deadline that it might be read after it', async () => {
     const account = ssh.accounts().create()
-    for (const left of [0, -1, 1_000]) {
-      expect(await set(account.username, 'late', { beforeSend: () => left })).toEqual({ change: 'unchanged', reasonClass: 'late' })
-    }
+    expect(await set(account.username, 'late', { beforeSend: () => 1_000 })).toEqual({ change: 'unchanged', reasonClass: 'late' })
     expect(await ssh.sshd().logsIn(account.username, account.password)).toBe(true)
   })
 })
@@ -225,22 +174,6 @@ describe('the host key', () => {
 
 const ecdsaLine =
   'ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg='
-
-const jobFor = (account: Login, staged: string): SealedJob => ({
-  v: 1,
-  jobId: '0198c0de-0000-7000-8000-000000000001' as SealedJob['jobId'],
-  epoch: 1,
-  connectorId: '0198c0de-0000-7000-8000-000000000002' as SealedJob['connectorId'],
-  kind: 'reset',
-  deadlineMs: 30_000,
-  target: { ...ssh.at(), adapter: 'ssh' },
-  account: { username: account.username },
-  staged,
-  known: account.password,
-  admin: ssh.admin(),
-  macKey: 'A'.repeat(43),
-  macKeyId: 'o1',
-})
 
 /** Everything that any user of this machine can see of its processes, and the environments that root can see. */
 function processes(): { command: string; environment: string }[] {

@@ -9,14 +9,18 @@ export type ProxyMode = 'pass' | 'freeze' | 'stall' | 'mute' | 'closed'
 /** A TCP proxy between us and a server, that can be made as bad as a network gets. */
 export interface CutProxy {
   readonly port: number
+  /** How many came so far. */
+  readonly connections: () => number
   set(mode: ProxyMode): Promise<void>
   end(): Promise<void>
 }
 
 export async function startCutProxy(target: { readonly host: string; readonly port: number }): Promise<CutProxy> {
   let mode: ProxyMode = 'pass'
+  let connections = 0
   const sockets = new Set<Socket>()
   const server = createServer((downstream) => {
+    connections++
     if (mode === 'closed') return void downstream.destroy()
     const upstream = connect(target)
     for (const [from, to] of [
@@ -40,6 +44,7 @@ export async function startCutProxy(target: { readonly host: string; readonly po
   }
   return {
     port: (server.address() as AddressInfo).port,
+    connections: () => connections,
     set: async (next) => {
       mode = next
       if (next === 'closed') cut()
