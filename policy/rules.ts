@@ -53,7 +53,7 @@ export const rules = {
   'grant.revoke': { ...manage, stepUp: 'checkout' },
   'principal.search': { anyOf: ['pam_vaults.manage', 'organizations.manage', 'pam_audit.view'], collection: true },
 
-  'user.list': { anyOf: ['organizations.manage', 'pam_audit.view'], collection: true },
+  'user.list': { anyOf: ['organizations.manage', 'pam_audit.view'] },
   'user.read': { anyOf: ['organizations.manage', 'pam_audit.view'] },
   'user.create': { anyOf: ['organizations.manage'], stepUp: 'admin' },
   'user.update': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'user.read' },
