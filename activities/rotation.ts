@@ -1,9 +1,10 @@
-import { defaultPolicies, generatePassword } from '#secrets/password-generator.ts'
 import { passwordHash, seal } from '#secrets/envelope.ts'
-import type { VaultKey, VaultKeys } from '#secrets/vault-keys.ts'
+import { freshValue } from '#secrets/fresh-value.ts'
+import { generatePassword, rulesFor } from '#secrets/password-generator.ts'
+import { generateSshKey } from '#secrets/ssh-key-pair.ts'
+import type { VaultKeys } from '#secrets/vault-keys.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { AccountId, JobId, RotationId } from '#schemas/ids.ts'
-import { PasswordPolicy } from '#schemas/password-policy.ts'
 import type { RotationFacts } from '#schemas/rotation-facts.ts'
 import type { Secret } from '#schemas/secret.ts'
 import { inAccount, type Db, type Transaction } from '#store/connection.ts'
@@ -43,10 +44,10 @@ export function createRotationActivities({ db, vaultKeys }: { readonly db: Db; r
       const material = await inTransaction(subject, rotationMaterial)
       if (material.stagedVersion !== null) return
       const key = await vaultKeys.get(material.vaultKey)
-      const older = await Promise.all(material.history.map(async (old) => ({ key: await vaultKeys.get(old.key), hash: old.hash })))
-      const value = freshValue(material, older)
+      const old = await Promise.all(material.history.map(async ({ key: made, hash }) => ({ key: await vaultKeys.get(made), hash })))
+      const { value, publicKey } = freshValue(generatorFor(material), old)
       const sealed = seal(key, { identityId: material.identityId, version: material.nextVersion, purpose: 'credential' }, value)
-      const staged = { version: material.nextVersion, sealed, hash: passwordHash(key, value) }
+      const staged = { version: material.nextVersion, sealed, hash: passwordHash(key, value), ...(publicKey === undefined ? {} : { publicKey }) }
       await inTransaction(subject, (trx, id) => stageVersion(trx, id, staged, actorOf(subject)))
       // crash point: value staged
     },
@@ -66,14 +67,8 @@ export function createRotationActivities({ db, vaultKeys }: { readonly db: Db; r
   }
 }
 
-/** @param older every value of the history, with the key of its hash: one of an older key or another vault must not come back either */
-function freshValue(
-  { credentialType, passwordPolicy }: RotationMaterial,
-  older: readonly { readonly key: VaultKey; readonly hash: Uint8Array }[],
-): Secret<string> {
-  const policy = passwordPolicy === null ? defaultPolicies[credentialType === 'ssh_key' ? 'other' : credentialType] : PasswordPolicy.parse(passwordPolicy)
-  for (;;) {
-    const value = generatePassword(policy)
-    if (!older.some(({ key, hash }) => passwordHash(key, value).equals(hash))) return value
-  }
+function generatorFor({ credentialType, passwordPolicy, adapters }: RotationMaterial): () => { readonly value: Secret<string>; readonly publicKey?: string } {
+  if (credentialType === 'ssh_key') return generateSshKey
+  const rules = rulesFor(credentialType, passwordPolicy, adapters)
+  return () => ({ value: generatePassword(rules) })
 }

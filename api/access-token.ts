@@ -107,7 +107,7 @@ function accessToken(payload: JWTPayload): AccessToken {
     binding: bindingOf(payload),
     expiresAt: new Date(exp * 1_000),
     issuedAt: new Date(iat * 1_000),
-    email: payload['email_verified'] === true ? shortText(payload['email']) : undefined,
+    email: payload['email_verified'] === true ? plainAddress(payload['email']) : undefined,
     name: shortText(payload['name']),
     groups: groupsOf(payload['groups']),
     acr: typeof acr === 'string' ? acr : undefined,
@@ -120,9 +120,13 @@ const mostGroups = 1_000
 const shortText = (value: unknown): string | undefined =>
   typeof value === 'string' && value.length >= 1 && value.length <= longestName && value.isWellFormed() && !value.includes('\0') ? value : undefined
 
+/** ASCII only: other letters may fold to the same lower case as somebody else's address. */
+const plainAddress = (value: unknown): string | undefined => (typeof value === 'string' && /^[\x21-\x7e]{3,254}$/.test(value) ? value : undefined)
+
 /** Names that are none are left out: whoever is in such a group is not in one of ours. */
 function groupsOf(claim: unknown): readonly string[] | undefined {
-  if (!Array.isArray(claim) || claim.length > mostGroups) return undefined
+  if (claim === undefined) return undefined
+  if (!Array.isArray(claim) || claim.length > mostGroups) return []
   return [...new Set(claim.flatMap((name: unknown) => shortText(name) ?? []))].sort()
 }
 

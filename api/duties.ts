@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Uuid } from '#schemas/ids.ts'
 import { Duty, DutyAnswer, DutyKind, DutyQuery, ReconcileAnswer } from '#schemas/duty.ts'
 import { pageOf } from '#schemas/page.ts'
 import { listDuties, reconcileDuties, retryDuty } from '#store/duty-view.ts'
@@ -19,7 +20,7 @@ export function dutyRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       path: '/v1/duties/:kind/:subjectId/retry',
       action: 'duty.retry',
       summary: 'Try a duty again at once; ends its quarantine',
-      params: z.object({ kind: DutyKind, subjectId: z.uuid() }),
+      params: z.object({ kind: DutyKind, subjectId: Uuid }),
       answers: { 200: DutyAnswer },
     },
     async ({ params: { kind, subjectId }, actor, inAccount }) => {

@@ -22,6 +22,8 @@ type Place = Resource & { readonly identityId?: IdentityId }
  * @throws LeaseholdError `forbidden` with the policies that it follows from
  */
 export async function askPolicies({ decisionPoint, config, log }: Parts, principal: Principal, question: AccessQuestion): Promise<Obligations> {
+  // No policy locks owners out of the policies: somebody must be able to put others in force.
+  if (principal.owner && question.action.name.startsWith('policy.')) return { login: { acr: null, maxAgeSeconds: null } }
   const decision = await decisionPoint
     .decide(question, { accountId: principal.accountId, version: principal.policyVersion })
     .catch((error: unknown): AccessDecision => {
@@ -90,11 +92,11 @@ const longestDecision = 900
 export async function counting<T>(
   parts: Parts,
   { accountId, userId, token, actor }: Caller,
-  { action, resource }: { readonly action: Action; readonly resource: AccessResource },
+  { action, resource, policyVersion }: { readonly action: Action; readonly resource: AccessResource; readonly policyVersion: number | null },
   { ttlSeconds, maxUses }: Obligations,
-  act: (reserved: ReservedUse | undefined) => Promise<T>,
+  act: (reserved: ReservedUse | undefined, endsAt: Date | null) => Promise<T>,
 ): Promise<T> {
-  if (ttlSeconds === undefined && maxUses === undefined) return act(undefined)
+  if (ttlSeconds === undefined && maxUses === undefined) return act(undefined, null)
   const request: UseRequest = {
     userId,
     action,
@@ -105,6 +107,8 @@ export async function counting<T>(
       .digest(),
     tokensCountOnce: parts.config.tokensCountOnce && maxUses !== undefined && token.binding === undefined,
     decisionId: actor.decisionId,
+    policyVersion,
+    loggedInAt: token.authTime === undefined ? null : new Date(token.authTime * 1_000),
     maxUses: maxUses ?? null,
     ttlSeconds: ttlSeconds ?? longestDecision,
   }
@@ -112,7 +116,7 @@ export async function counting<T>(
   const reserved = await run((trx) => reserveUse(trx, request))
   // crash point: use counted
   try {
-    return await act(reserved)
+    return await act(reserved, ttlSeconds === undefined ? null : reserved.expiresAt)
   } catch (error) {
     if (isRefusal(error)) await run((trx) => refundUse(trx, reserved, request)).catch(() => {})
     throw error

@@ -15,8 +15,11 @@ export async function followClaims(db: Db, { accountId, userId, token, actor }: 
   const { email, groups, issuedAt } = token
   const { idpUserId } = principal
   if (idpUserId === null) return email !== undefined && (await inAccount(db, accountId, (trx) => linkByEmail(trx, userId, email, actor)))
-  if (groups === undefined || (principal.groupsIssuedAt !== null && principal.groupsIssuedAt >= issuedAt)) return false
+  const { groupsIssuedAt } = principal
+  // Who has shown groups once and shows none any more is in none: a right must not outlast its end because the claim was left out.
+  const names = groups ?? (groupsIssuedAt === null ? undefined : [])
+  if (names === undefined || (groupsIssuedAt !== null && groupsIssuedAt >= issuedAt)) return false
   const run = <T>(decide: Parameters<typeof inAccount<T>>[2]): Promise<T> => inAccount(db, accountId, decide)
-  await reviewUsers(run, await run((trx) => followGroupsClaim(trx, idpUserId, userId, { names: groups, issuedAt }, actor)), actor)
+  await reviewUsers(run, await run((trx) => followGroupsClaim(trx, idpUserId, userId, { names, issuedAt }, actor)), actor)
   return true
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { CreateGrant, Grant } from '#schemas/grant.ts'
-import { VaultId } from '#schemas/ids.ts'
+import { Uuid, VaultId } from '#schemas/ids.ts'
 import { PageQuery, pageOf } from '#schemas/page.ts'
 import { createGrant, listGrants, readGrant, revokeGrant } from '#store/grant.ts'
 import { reviewLeases } from '#store/access-review.ts'
@@ -11,7 +11,7 @@ import type { Parts } from './parts.ts'
 import { reply, type DefineRoute } from './route.ts'
 
 const params = z.object({ id: VaultId })
-const itemParams = z.object({ id: VaultId, grantId: z.uuid() })
+const itemParams = z.object({ id: VaultId, grantId: Uuid })
 
 /** Access to one vault for users and groups of the identity provider (S2 "Granting vault access"). */
 export function grantRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
@@ -20,6 +20,7 @@ export function grantRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       method: 'post',
       path: '/v1/identity-groups/:id/grants',
       action: 'grant.create',
+      gives: true,
       summary: 'Give a user or group access to a vault',
       params,
       body: CreateGrant,

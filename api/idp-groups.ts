@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Uuid } from '#schemas/ids.ts'
 import { ChangeIdpGroup, CreateIdpGroup, IdpGroup, Member } from '#schemas/directory.ts'
 import { PageQuery, pageOf } from '#schemas/page.ts'
 import type { Transaction } from '#store/connection.ts'
@@ -11,8 +12,8 @@ import type { Parts } from './parts.ts'
 import { reviewUsers } from './review-users.ts'
 import { reply, type DefineRoute } from './route.ts'
 
-const params = z.object({ id: z.uuid() })
-const memberParams = z.object({ id: z.uuid(), idpUserId: z.uuid() })
+const params = z.object({ id: Uuid })
+const memberParams = z.object({ id: Uuid, idpUserId: Uuid })
 const find = async (trx: Transaction, { params: { id } }: { readonly params: z.infer<typeof params> }) => ({ group: await readGroup(trx, id) })
 
 /** Groups of the directory: what is granted to one holds for all its members (S2 "Access levels"). */
@@ -22,6 +23,7 @@ export function idpGroupRoutes(route: DefineRoute, parts: Parts): void {
       method: 'post',
       path: '/v1/idp-groups',
       action: 'idp-group.create',
+      gives: true,
       summary: 'Create a group',
       body: CreateIdpGroup,
       answers: { 201: IdpGroup },
@@ -31,7 +33,7 @@ export function idpGroupRoutes(route: DefineRoute, parts: Parts): void {
     },
     async (context) => {
       const group = await createOnce(context, {
-        make: (trx, id) => createGroup(trx, id, context.body, context.actor),
+        make: (trx, id) => createGroup(trx, { id, caller: context.principal, actor: context.actor }, context.body),
         read: readGroup,
       })
       return reply(201, group, { ...etag(group), location: `/v1/idp-groups/${group.id}` })
@@ -50,6 +52,7 @@ export function idpGroupRoutes(route: DefineRoute, parts: Parts): void {
       method: 'patch',
       path: '/v1/idp-groups/:id',
       action: 'idp-group.update',
+      gives: true,
       summary: 'Rename a group',
       params,
       body: ChangeIdpGroup,
@@ -103,6 +106,7 @@ function memberRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       method: 'put',
       path: '/v1/idp-groups/:id/members/:idpUserId',
       action: 'idp-group.add-member',
+      gives: true,
       summary: 'Put somebody into a group',
       params: memberParams,
       answers: { 204: null },

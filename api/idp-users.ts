@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Uuid } from '#schemas/ids.ts'
 import { ChangeIdpUser, CreateIdpUser, IdpUser } from '#schemas/directory.ts'
 import { PageQuery, pageOf } from '#schemas/page.ts'
 import type { Transaction } from '#store/connection.ts'
@@ -10,7 +11,7 @@ import type { Parts } from './parts.ts'
 import { reviewUsers } from './review-users.ts'
 import { reply, type DefineRoute } from './route.ts'
 
-const params = z.object({ id: z.uuid() })
+const params = z.object({ id: Uuid })
 const find = async (trx: Transaction, { params: { id } }: { readonly params: z.infer<typeof params> }) => ({ idpUser: await readIdpUser(trx, id) })
 
 /** Directory records of people: what vault access is granted to (S2 "No IDP user mapping"). */
@@ -20,6 +21,7 @@ export function idpUserRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       method: 'post',
       path: '/v1/idp-users',
       action: 'idp-user.create',
+      gives: true,
       summary: 'Create a directory record; the first login with this verified email is linked to it',
       body: CreateIdpUser,
       answers: { 201: IdpUser },
@@ -65,8 +67,8 @@ export function idpUserRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       refuses: ['last-owner'],
       find,
     },
-    async ({ params: { id }, body, actor, request, inAccount }) => {
-      const { idpUser, review } = await inAccount((trx) => changeIdpUser(trx, id, body, actor, ifMatch(request)))
+    async ({ params: { id }, body, principal: caller, actor, request, inAccount }) => {
+      const { idpUser, review } = await inAccount((trx) => changeIdpUser(trx, { id, caller, actor, expectedVersion: ifMatch(request) }, body))
       await reviewUsers(inAccount, review, actor)
       wakeLoops()
       return reply(200, idpUser, etag(idpUser))

@@ -157,7 +157,6 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
       answers: { 200: LeaseAnswer },
       refuses: [...ofReasons, 'lease-not-active', 'identity-draining'],
       find: findLease,
-      findAtOnce: true,
       asked: ({ minutes }) => ({ minutes }),
     },
     async ({ principal, actor, decisionEndsAt, params: { id }, body, inAccount }) => {

@@ -1,17 +1,19 @@
 import { z } from 'zod'
-import { decide } from '#policy/decide.ts'
-import { LeaseholdError } from '#schemas/errors.ts'
 import { Identity, MoveIdentity } from '#schemas/identity.ts'
 import { IdentityId, type OrganizationId, type VaultId } from '#schemas/ids.ts'
 import { seal } from '#secrets/envelope.ts'
 import { readCheckoutFacts } from '#store/checkout-facts.ts'
 import { readIdentityPlace } from '#store/identity-place.ts'
 import { moveIdentity } from '#store/move-identity.ts'
+import type { VaultPlace } from '#store/principal.ts'
 import { readVault, readVaultKeyRef } from '#store/vault.ts'
+import { authorize } from './authorize.ts'
+import { askPolicies, questionOf } from './enforce.ts'
 import { etag, ifMatch } from './etag.ts'
 import { fetchKeyRing } from './key-ring.ts'
 import type { Parts } from './parts.ts'
 import { reply, type DefineRoute, type RouteContext } from './route.ts'
+import { requireLogin, stepUpRuleFor } from './step-up.ts'
 
 export const moveRefusals = [
   'already-exists',
@@ -29,6 +31,7 @@ export function moveRoutes(route: DefineRoute, parts: Parts): void {
       method: 'post',
       path: '/v1/identities/:id/move',
       action: 'identity.move',
+      gives: true,
       summary: 'Move an identity to another vault; its values are encrypted anew',
       params: z.object({ id: IdentityId }),
       body: MoveIdentity,
@@ -46,7 +49,7 @@ export function moveRoutes(route: DefineRoute, parts: Parts): void {
 
 type Moving = Pick<
   RouteContext<unknown, unknown, unknown, { readonly organizationId: OrganizationId; readonly vaultId: VaultId; readonly identityId: IdentityId }>,
-  'principal' | 'actor' | 'request' | 'found' | 'inAccount'
+  'principal' | 'actor' | 'token' | 'request' | 'found' | 'inAccount'
 >
 
 /**
@@ -54,11 +57,12 @@ type Moving = Pick<
  *
  * @throws LeaseholdError as `moveIdentity`, and `organization-secret-not-found`, `dependency-unavailable`
  */
-export async function moveTo({ vaultKeys }: Parts, { principal, actor, request, found, inAccount }: Moving, to: VaultId): Promise<Identity> {
+export async function moveTo(parts: Parts, moving: Moving, to: VaultId): Promise<Identity> {
+  const { principal, actor, request, found, inAccount } = moving
+  const { vaultKeys } = parts
   const { identityId, organizationId, vaultId } = found
   const target = await inAccount((trx) => readVault(trx, to))
-  const decision = decide(principal, 'identity.move', { organizationId: target.organizationId, vaultId: to })
-  if (!decision.permit) throw new LeaseholdError(decision.code, decision.code === 'forbidden' ? { missing: 'pam_vaults.manage' } : {})
+  await requireBothSides(parts, moving, { organizationId: target.organizationId, vaultId: to })
   const [facts, ref] = await inAccount((trx) => Promise.all([readCheckoutFacts(trx, identityId, null), readVaultKeyRef(trx, to)]))
   const [ring, key] = await Promise.all([fetchKeyRing(vaultKeys, facts), vaultKeys.get(ref)])
   return inAccount((trx) =>
@@ -73,4 +77,23 @@ export async function moveTo({ vaultKeys }: Parts, { principal, actor, request, 
       expectedVersion: ifMatch(request),
     }),
   )
+}
+
+/**
+ * A move is decided on both sides, however it was asked for: permission and policies for either vault, and a login that is good
+ * enough for what the organization that gives the value away asks for.
+ *
+ * @throws LeaseholdError `forbidden`, `not-found`, `insufficient-user-authentication`
+ */
+async function requireBothSides(parts: Parts, { principal, actor, token, found, inAccount }: Moving, target: VaultPlace): Promise<void> {
+  const caller = { accountId: principal.accountId, userId: principal.userId, token, actor, principal }
+  const { identityId, organizationId, vaultId } = found
+  await authorize(parts.db, caller, 'identity.move', { ...target, identityId })
+  for (const place of [{ organizationId, vaultId }, target]) {
+    const { login } = await askPolicies(parts, principal, questionOf({ token, actor }, principal, 'identity.move', { ...place, identityId }))
+    requireLogin(login, token, parts.config)
+  }
+  const given = ['identity.move', 'identity.reveal', 'identity.checkout'] as const
+  const rules = await inAccount((trx) => Promise.all(given.map((action) => stepUpRuleFor(trx, parts.config, action, { organizationId }))))
+  for (const rule of rules) requireLogin(rule, token, parts.config)
 }

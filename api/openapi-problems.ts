@@ -1,8 +1,25 @@
-import { errors, type ErrorCode } from '#schemas/errors.ts'
+import { errors, type ErrorCode, type ErrorFacts } from '#schemas/errors.ts'
 
 type Json = Record<string, unknown>
 
 const text = { type: 'string' }
+const texts = { type: 'array', items: text }
+
+/** What a problem may tell besides (schemas/errors.ts): a fact that is missing here does not compile. */
+const facts: Readonly<Record<Exclude<keyof ErrorFacts, 'detail' | 'retryAfterSeconds' | 'allow'>, Json>> = {
+  role: text,
+  holder: text,
+  until: text,
+  since: text,
+  rotationId: text,
+  missing: text,
+  ask: texts,
+  policies: texts,
+  acrValues: text,
+  maxAgeSeconds: { type: 'integer' },
+  hostIds: texts,
+  errors: { type: 'array', items: { type: 'object', required: ['path', 'message'], properties: { path: text, message: text } } },
+}
 
 /** RFC 9457 with our own fields. */
 export const problemSchema: Json = {
@@ -17,18 +34,7 @@ export const problemSchema: Json = {
     hint: text,
     traceId: { type: 'string', pattern: '^[0-9a-f]{32}$' },
     correlationId: text,
-    role: text,
-    holder: text,
-    until: text,
-    since: text,
-    rotationId: text,
-    missing: text,
-    ask: { type: 'array', items: text },
-    policies: { type: 'array', items: text },
-    acrValues: text,
-    maxAgeSeconds: { type: 'integer' },
-    hostIds: { type: 'array', items: text },
-    errors: { type: 'array', items: { type: 'object', required: ['path', 'message'], properties: { path: text, message: text } } },
+    ...facts,
   },
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Uuid } from '#schemas/ids.ts'
 import { decideOnce } from '#policy/cedar.ts'
 import { readPolicies as parsePolicies, type Policies } from '#policy/cedar-policies.ts'
 import { baselinePolicies } from '#policy/cedar-schema.ts'
@@ -22,7 +23,7 @@ import { purposeOf, questionOf, resourceOf, subjectOf } from './enforce.ts'
 import type { Parts } from './parts.ts'
 import { reply, type DefineRoute } from './route.ts'
 
-const params = z.object({ id: z.uuid() })
+const params = z.object({ id: Uuid })
 const find = async (trx: Transaction, { params: { id } }: { readonly params: z.infer<typeof params> }) => ({ set: await readPolicySet(trx, id) })
 
 /** Policies of an account (Cedar), in versions: written, tried, put in force. */
@@ -32,6 +33,7 @@ export function policyRoutes(route: DefineRoute, { config }: Parts): void {
       method: 'post',
       path: '/v1/policy-sets',
       action: 'policy.create',
+      gives: true,
       summary: 'Keep a new version of the policies; it decides nothing until it is activated',
       body: CreatePolicySet,
       answers: { 201: PolicySet },
@@ -66,6 +68,7 @@ export function policyRoutes(route: DefineRoute, { config }: Parts): void {
       method: 'post',
       path: '/v1/policy-sets/:id/activate',
       action: 'policy.activate',
+      gives: true,
       summary: 'Put a version in force, from the next request on',
       params,
       body: z.strictObject({}),

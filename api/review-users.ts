@@ -1,4 +1,5 @@
 import type { Actor } from '#schemas/audit-event.ts'
+import { LeaseholdError } from '#schemas/errors.ts'
 import type { UserId } from '#schemas/ids.ts'
 import { reviewLeases } from '#store/access-review.ts'
 import type { RouteContext } from './route.ts'
@@ -9,5 +10,9 @@ export async function reviewUsers(
   userIds: readonly UserId[],
   actor: Actor,
 ): Promise<void> {
-  for (const userId of userIds) await reviewLeases(inAccount, { userId }, actor)
+  for (const userId of userIds) {
+    await reviewLeases(inAccount, { userId }, actor).catch((error: unknown) => {
+      if (!(error instanceof LeaseholdError) || error.code !== 'busy') throw error
+    })
+  }
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Uuid } from '#schemas/ids.ts'
 import { PageQuery, pageOf } from '#schemas/page.ts'
 import { ChangeRole, CreateRole, CreateRoleAssignment, Role, RoleAssignment } from '#schemas/role.ts'
 import type { Transaction } from '#store/connection.ts'
@@ -12,8 +13,8 @@ import type { Parts } from './parts.ts'
 import { reviewUsers } from './review-users.ts'
 import { reply, type DefineRoute } from './route.ts'
 
-const params = z.object({ id: z.uuid() })
-const itemParams = z.object({ id: z.uuid(), assignmentId: z.uuid() })
+const params = z.object({ id: Uuid })
+const itemParams = z.object({ id: Uuid, assignmentId: Uuid })
 const find = async (trx: Transaction, { params: { id } }: { readonly params: z.infer<typeof params> }) => ({ role: await readRole(trx, id) })
 
 /** Roles: sets of permissions (S2 "Prerequisites and permission model"). */
@@ -23,6 +24,7 @@ export function roleRoutes(route: DefineRoute, parts: Parts): void {
       method: 'post',
       path: '/v1/roles',
       action: 'role.create',
+      gives: true,
       summary: 'Create a role',
       body: CreateRole,
       answers: { 201: Role },
@@ -51,6 +53,7 @@ export function roleRoutes(route: DefineRoute, parts: Parts): void {
       method: 'patch',
       path: '/v1/roles/:id',
       action: 'role.update',
+      gives: true,
       summary: 'Change a role',
       params,
       body: ChangeRole,
@@ -92,6 +95,7 @@ function assignmentRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       method: 'post',
       path: '/v1/roles/:id/assignments',
       action: 'role.assign',
+      gives: true,
       summary: 'Give a role to a user or group',
       params,
       body: CreateRoleAssignment,

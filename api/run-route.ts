@@ -5,7 +5,7 @@ import { askInAccount, inAccount, type Transaction } from '#store/connection.ts'
 import { readPrincipal } from '#store/principal.ts'
 import { recordTampering } from '#store/tampering.ts'
 import type { Authenticate, Caller, Login, PeerCertificate } from './authenticate.ts'
-import { authorize, recordDenial, type Named } from './authorize.ts'
+import { authorize, confirmRight, recordDenial, type Named } from './authorize.ts'
 import { parseJson, readBody, validate } from './body.ts'
 import { askPolicies, counting, questionOf } from './enforce.ts'
 import { followClaims } from './follow-claims.ts'
@@ -69,20 +69,32 @@ export async function runRoute<P, Q, B, F>(
     const obligations = await askPolicies(tools.parts, principal, question)
     requireLogin(stepUp, caller.token, tools.parts.config)
     requireLogin(obligations.login, caller.token, tools.parts.config)
-    const act = (reserved: ReservedUse | undefined) =>
+    const act = (reserved: ReservedUse | undefined, decisionEndsAt: Date | null) =>
       handler({
         principal,
         actor: { ...caller.actor, decisionId: reserved?.decisionId ?? caller.actor.decisionId },
-        decisionEndsAt: reserved?.expiresAt ?? null,
+        decisionEndsAt,
         ...input,
         found,
         idempotency: idempotency as Idempotency,
         trace,
         token: caller.token,
         request,
-        inAccount: inLane(tools.lanes, spec, found, (decide) => inAccount(db, caller.accountId, decide)),
+        inAccount: inLane(tools.lanes, spec, found, (decide) =>
+          inAccount(db, caller.accountId, async (trx) => {
+            const decided = await decide(trx)
+            if (spec.gives) await confirmRight(trx, principal, spec.action, found)
+            return decided
+          }),
+        ),
       })
-    const answer = await counting(tools.parts, caller, { action: spec.action, resource: question.resource }, obligations, async (reserved) => act(reserved))
+    const answer = await counting(
+      tools.parts,
+      caller,
+      { action: spec.action, resource: question.resource, policyVersion: principal.policyVersion },
+      obligations,
+      async (...use) => act(...use),
+    )
     return cursors.seal(input, answer)
   } catch (error) {
     if (error instanceof LeaseholdError && error.code === 'decryption-failed') await alarmTampering(tools.parts, caller, found)

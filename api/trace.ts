@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { isIP } from 'node:net'
 
 /** What ties a request to its audit events, its log lines and its answer. */
 export interface Trace {
@@ -21,5 +22,11 @@ export function traceOf(headers: Headers, ip: string | undefined): Trace {
     .get('user-agent')
     ?.replace(/[^\x20-\x7e]/g, '?')
     .slice(0, 256)
-  return { traceId, correlationId: correlation.test(asked) ? asked : traceId, ip, userAgent }
+  return { traceId, correlationId: correlation.test(asked) ? asked : traceId, ip: plainAddress(ip), userAgent }
+}
+
+/** An address in the one spelling that the log and policies know; what cannot be one is not known. */
+function plainAddress(ip: string | undefined): string | undefined {
+  const plain = ip?.replace(/^::ffff:(?=[\d.]+$)/i, '').replace(/%.*$/, '')
+  return plain !== undefined && isIP(plain) !== 0 ? plain : undefined
 }

@@ -21,6 +21,7 @@ export function userRoutes(route: DefineRoute, { config, wakeLoops }: Parts): vo
       method: 'post',
       path: '/v1/users',
       action: 'user.create',
+      gives: true,
       summary: 'Let in a person or client before their first login, by sub',
       body: CreateUser,
       answers: { 201: User },
@@ -57,8 +58,8 @@ export function userRoutes(route: DefineRoute, { config, wakeLoops }: Parts): vo
       versioned: true,
       find,
     },
-    async ({ params: { id }, body, actor, request, inAccount }) => {
-      const user = await inAccount((trx) => changeUser(trx, id, body, actor, ifMatch(request)))
+    async ({ params: { id }, body, principal: caller, actor, request, inAccount }) => {
+      const user = await inAccount((trx) => changeUser(trx, { id, caller, actor, expectedVersion: ifMatch(request) }, body))
       if (user.state === 'disabled') await reviewLeases(inAccount, { userId: id }, actor)
       wakeLoops()
       return reply(200, user, etag(user))

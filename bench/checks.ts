@@ -11,7 +11,7 @@ import { credentialsFile } from '#stack/role-credentials.ts'
 import { lockIdentity, readCheckoutFacts } from '#store/checkout-facts.ts'
 import { askInAccount, connect, inAccount, type Db } from '#store/connection.ts'
 import { readCredentials } from '#store/credential.ts'
-import { lockAuthority, readPrincipal, requireVaultAccess } from '#store/principal.ts'
+import { judgeVaultAccess, lockAuthority, readPrincipal } from '#store/principal.ts'
 import { summaryOf } from './aims.ts'
 import { figuresOf, runLanes, type Figures, type Run } from './figures.ts'
 import { createWorld, type World } from './world.ts'
@@ -61,14 +61,13 @@ async function compare(world: World, db: Db): Promise<[Figures, Figures]> {
     const decision = await point.decide(questionOf({ token, actor }, principal, 'identity.checkout', place, { minutes: 30 }), { accountId, version: 1 })
     if (!permit || !decision.permit || decision.policies.length !== 1) throw new Error('the measured checkout is not permitted by its one policy')
     await inAccount(db, accountId, async (trx) => {
-      const [, , now] = await Promise.all([
+      const [unchanged] = await Promise.all([
         lockAuthority(trx, principal, vault),
         lockIdentity(trx, id),
-        readPrincipal(trx, userId),
         readCheckoutFacts(trx, id, null),
         readCredentials(trx, id),
       ])
-      requireVaultAccess(now, vault, 'checkout')
+      await judgeVaultAccess(trx, principal, vault, 'checkout', unchanged)
     })
   }
   await runLanes(identityIds, 1, bare)

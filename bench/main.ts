@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { checkoutBench } from './checkout.ts'
 import { checksBench } from './checks.ts'
 import { notFoundBench } from './not-found.ts'
+import { rotationsBench } from './rotations.ts'
 
 /**
  * `npm run bench NAME [-- --profile FOLDER]`: measures one claim on a stack of its own; FOLDER gets a CPU profile of each role
@@ -13,6 +14,7 @@ const benches: Readonly<Record<string, (say: (line: string) => void, profiles?: 
   checkout: checkoutBench,
   checks: checksBench,
   'not-found': notFoundBench,
+  rotations: rotationsBench,
 }
 
 const { values, positionals } = parseArgs({ options: { profile: { type: 'string' } }, allowPositionals: true })

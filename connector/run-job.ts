@@ -33,7 +33,7 @@ export async function runJob(job: SealedJob, tools: JobTools): Promise<JobOutcom
     job.kind === 'probe' ? { outcome: 'unknown', reasonClass, stagedLogsIn: null, knownLogsIn: null } : unchanged(reasonClass)
   if (adapter === undefined) return untried('unsupported')
   if (!tools.allowList.allows(job.target.address, job.target.port)) return untried('not-allowed')
-  if (job.kind === 'probe') return prove(job, adapter, 'unverified')
+  if (job.kind === 'probe') return clearUp(job, adapter, tools, await prove(job, adapter, 'unverified'))
   const as = job.admin ?? (job.known === null ? null : { username: job.account.username, password: job.known })
   if (as === null) return unchanged('unsupported')
   const beforeSend = (): number => {
@@ -43,15 +43,34 @@ export async function runJob(job: SealedJob, tools: JobTools): Promise<JobOutcom
     // Writing that down took time too.
     return tools.remaining()
   }
-  const change = await adapter.change(job.target, { as, username: job.account.username, password: job.staged, beforeSend })
+  const change = await adapter.change(job.target, { as, username: job.account.username, password: job.staged, known: job.known, beforeSend })
   if (change.change === 'unchanged') return unchanged(change.reasonClass)
   // crash point: job changed
   if (change.change === 'applied') tools.step('applied')
   // crash point: job applied
-  if (change.change === 'applied') return prove(job, adapter, 'verify-failed')
-  const outcome = await prove(job, adapter, change.reasonClass)
+  const outcome = await prove(job, adapter, change.change === 'applied' ? 'verify-failed' : change.reasonClass)
+  // crash point: job proven
   // What was sent may still arrive: that the known value logs in now does not mean that it will in a second.
-  return outcome.outcome === 'unchanged' ? { ...outcome, outcome: 'unknown' } : outcome
+  if (change.change === 'unknown' && outcome.outcome === 'unchanged') return { ...outcome, outcome: 'unknown' }
+  return clearUp(job, adapter, tools, outcome)
+}
+
+/**
+ * Where a change only adds a value, the account has two until one is taken away: the old one once the new one is proven and, by a
+ * login, does not log in any more; the new one when it does not log in. Until that is done nobody can tell, and a probe goes on.
+ */
+async function clearUp(job: SealedJob, adapter: Adapter, { remaining }: JobTools, proven: JobOutcome): Promise<JobOutcome> {
+  if (adapter.remove === undefined || job.known === null || proven.outcome === 'unknown') return proven
+  const [kept, gone] = proven.outcome === 'confirmed' ? [job.staged, job.known] : [job.known, job.staged]
+  const { username } = job.account
+  const removal = await adapter.remove(job.target, { as: job.admin ?? { username, password: kept }, username, password: gone, remaining })
+  if (removal.change !== 'applied') return { ...proven, outcome: 'unknown', reasonClass: removal.reasonClass }
+  // crash point: job cleared up
+  if (proven.outcome === 'unchanged') return proven
+  const old = await tryValue(job.target, adapter, username, gone)
+  if (old.login === 'rejected') return { ...proven, knownLogsIn: false }
+  const isAlive = old.login === 'accepted'
+  return { ...proven, outcome: 'unknown', reasonClass: old.login === 'unclear' ? old.reasonClass : 'verify-failed', knownLogsIn: isAlive ? true : null }
 }
 
 /** Which of the two values logs in: the staged one first, because that is the one to be proven. */

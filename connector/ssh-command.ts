@@ -4,7 +4,7 @@ import type { SshConnection } from './ssh-login.ts'
 /** A running command on a target. */
 export interface SshCommand {
   /** Sends the whole input and ends it. */
-  readonly feed: (input: string) => void
+  readonly feed: (input: string | Buffer) => void
   /** @returns undefined: the connection or `limitMs` ended first */
   readonly exit: (limitMs: number) => Promise<SshExit | undefined>
 }
@@ -14,6 +14,8 @@ export interface SshExit {
   readonly code: number | null
   /** The beginning of what it said on stderr: to be judged, never to be repeated. */
   readonly words: string
+  /** What it said on stdout, as far as it was to be kept. */
+  readonly output: Buffer
 }
 
 const remembered = 2_000
@@ -21,9 +23,10 @@ const remembered = 2_000
 /**
  * Starts a command without a terminal: what is fed to it is never echoed.
  *
+ * @param keep bytes of its stdout to be kept; the rest is read and forgotten
  * @returns why not: `refused` by the server, or `gone`
  */
-export async function startCommand({ client }: SshConnection, text: string, limitMs: number): Promise<SshCommand | 'refused' | 'gone'> {
+export async function startCommand({ client }: SshConnection, text: string, limitMs: number, keep = 0): Promise<SshCommand | 'refused' | 'gone'> {
   return new Promise((resolve) => {
     const limit = setTimeout(() => resolve('gone'), limitMs)
     const settle = (result: SshCommand | 'refused' | 'gone'): void => {
@@ -32,7 +35,7 @@ export async function startCommand({ client }: SshConnection, text: string, limi
     }
     client.once('close', () => settle('gone'))
     try {
-      client.exec(text, (error, channel) => settle(error === undefined ? follow(channel, client) : 'refused'))
+      client.exec(text, (error, channel) => settle(error === undefined ? follow(channel, client, keep) : 'refused'))
     } catch {
       // The connection ended between its login and now.
       settle('gone')
@@ -40,8 +43,10 @@ export async function startCommand({ client }: SshConnection, text: string, limi
   })
 }
 
-function follow(channel: ClientChannel, client: SshConnection['client']): SshCommand {
+function follow(channel: ClientChannel, client: SshConnection['client'], keep: number): SshCommand {
   let words = ''
+  const parts: Buffer[] = []
+  let kept = 0
   let code: number | null | undefined
   const ended = new Promise<void>((resolve) => {
     channel.once('exit', (status: number | null) => {
@@ -53,7 +58,10 @@ function follow(channel: ClientChannel, client: SshConnection['client']): SshCom
     client.once('close', resolve)
   })
   channel.on('error', () => {})
-  channel.resume()
+  channel.on('data', (bytes: Buffer) => {
+    if (kept < keep) parts.push(bytes.subarray(0, keep - kept))
+    kept += bytes.length
+  })
   channel.stderr.on('data', (bytes: Buffer) => {
     words = (words + bytes.toString('latin1')).slice(0, remembered)
   })
@@ -66,7 +74,7 @@ function follow(channel: ClientChannel, client: SshConnection['client']): SshCom
       })
       await Promise.race([ended, tooLong])
       clearTimeout(limit)
-      return code === undefined ? undefined : { code, words }
+      return code === undefined ? undefined : { code, words, output: Buffer.concat(parts) }
     },
   }
 }

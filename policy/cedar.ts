@@ -1,5 +1,5 @@
-import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
 import type { AccessDecision, AccessQuestion, DecisionPoint, PolicyRef } from '#schemas/decision.ts'
+import { askEngine, engineGeneration } from './cedar-engine.ts'
 import { readPolicies, type Policies } from './cedar-policies.ts'
 import { baselinePolicies, groupOf } from './cedar-schema.ts'
 
@@ -17,7 +17,7 @@ export function createCedarDecisionPoint(
 ): DecisionPoint {
   // In both the one that was used last is the last one.
   const known = new Map<string, { readonly version: number | null; readonly policies: Promise<Policies> }>()
-  const held = new Map<string, { readonly version: number | null; readonly slot: string }>()
+  const held = new Map<string, { readonly version: number | null; readonly generation: number; readonly slot: string }>()
 
   function policiesOf(ref: PolicyRef): Promise<Policies> {
     const before = known.get(ref.accountId)
@@ -42,9 +42,9 @@ export function createCedarDecisionPoint(
   function slotOf({ accountId, version }: PolicyRef, policies: Policies): string {
     const before = held.get(accountId)
     const slot = before?.slot ?? takeSlot()
-    if (before?.version !== version || before === undefined) parse(slot, policies)
+    if (before?.version !== version || before.generation !== engineGeneration()) parse(slot, policies)
     held.delete(accountId)
-    held.set(accountId, { version, slot })
+    held.set(accountId, { version, generation: engineGeneration(), slot })
     return slot
   }
 
@@ -73,12 +73,12 @@ export function decideOnce(policies: Policies, question: AccessQuestion): Access
 }
 
 function parse(slot: string, { byId }: Policies): void {
-  const answer = cedar.preparsePolicySet(slot, { staticPolicies: { ...byId } })
+  const answer = askEngine((cedar) => cedar.preparsePolicySet(slot, { staticPolicies: { ...byId } }))
   if (answer.type === 'failure') throw new Error('stored policies cannot be parsed')
 }
 
 function ask(slot: string, policies: Policies, question: AccessQuestion): AccessDecision {
-  const answer = cedar.statefulIsAuthorized({ ...callOf(question), preparsedPolicySetId: slot })
+  const answer = askEngine((cedar) => cedar.statefulIsAuthorized({ ...callOf(question), preparsedPolicySetId: slot }))
   if (answer.type === 'failure') throw new Error(`Cedar cannot decide: ${answer.errors.map(({ message }) => message).join('; ')}`)
   const { decision, diagnostics } = answer.response
   // A forbid that fails is skipped by Cedar; for us nobody passes what could not be judged.

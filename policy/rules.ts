@@ -48,8 +48,9 @@ export const rules = {
   'vault.delete': manage,
 
   'grant.list': { anyOf: ['pam_vaults.manage', 'pam_audit.view'], visible: 'vault.read' },
-  'grant.create': manage,
-  'grant.revoke': manage,
+  // Who gives a value away is held to the login that having it asks for.
+  'grant.create': { ...manage, stepUp: 'checkout' },
+  'grant.revoke': { ...manage, stepUp: 'checkout' },
   'principal.search': { anyOf: ['pam_vaults.manage', 'organizations.manage', 'pam_audit.view'], collection: true },
 
   'user.list': { anyOf: ['organizations.manage', 'pam_audit.view'], collection: true },
@@ -80,7 +81,7 @@ export const rules = {
   'identity.create': manage,
   'identity.update': manage,
   'identity.delete': manage,
-  'identity.move': manage,
+  'identity.move': { ...manage, stepUp: 'checkout' },
   'identity.reveal': { anyOf: ['pam_vaults.view'], andGrant: 'view_credentials', mapping: true, stepUp: 'reveal', visible: 'vault.read' },
   'identity.checkout': { anyOf: ['pam_vaults.view'], andGrant: 'checkout', mapping: true, stepUp: 'checkout', visible: 'vault.read' },
   'identity.rotate': manage,
@@ -89,12 +90,14 @@ export const rules = {
   'lease.read': { anyOf: ['pam_vaults.view', 'pam_vaults.manage'], holder: 'instead' },
   'lease.read-credential': { anyOf: ['pam_vaults.view'], andGrant: 'checkout', mapping: true, holder: 'only', stepUp: 'checkout', visible: 'lease.read' },
   'lease.checkin': { holder: 'only', visible: 'lease.read' },
-  'lease.extend': { holder: 'only', visible: 'lease.read' },
+  'lease.extend': { holder: 'only', stepUp: 'checkout', visible: 'lease.read' },
   'lease.force-checkin': { anyOf: ['pam_vaults.manage'], visible: 'lease.read' },
   'lease.read-reason': { anyOf: ['pam_vaults.manage', 'pam_audit.view'], holder: 'instead' },
 
   'rotation.list': { ...view, collection: true },
   'rotation.read': view,
+  'rotation.resolve': { anyOf: ['pam_vaults.manage'], visible: 'rotation.read' },
+  'rotation.read-credentials': { anyOf: ['pam_vaults.manage'], andGrant: 'view_credentials', stepUp: 'reveal', visible: 'rotation.read' },
   'job.list': { ...view, collection: true },
   'job.read': view,
 

@@ -1,15 +1,15 @@
 import { z } from 'zod'
-import { UserId, VaultId } from './ids.ts'
+import { UserId, Uuid, VaultId } from './ids.ts'
 import { permissions } from './principal.ts'
 import { moment } from './text.ts'
 
-const named = z.object({ id: z.uuid(), name: z.string() })
+const named = z.object({ id: Uuid, name: z.string() })
 
 /** One reason why somebody has access. */
 const through = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('role'),
-    assignmentId: z.uuid(),
+    assignmentId: Uuid,
     role: named,
     owner: z.boolean(),
     permissions: z.array(z.enum(permissions)),
@@ -17,7 +17,7 @@ const through = z.discriminatedUnion('type', [
   }),
   z.object({
     type: z.literal('grant'),
-    grantId: z.uuid(),
+    grantId: Uuid,
     level: z.enum(['view_vault', 'view_credentials', 'checkout']),
     group: named.nullable(),
     endsAt: moment.nullable(),

@@ -1,14 +1,14 @@
 import { z } from 'zod'
-import { AccountId, ConnectorId, HostId, IdentityId, LeaseId, OrganizationId, RotationId, VaultId } from './ids.ts'
+import { AccountId, ConnectorId, HostId, IdentityId, LeaseId, OrganizationId, RotationId, Uuid, VaultId } from './ids.ts'
 import { PageQuery } from './page.ts'
 import { moment, text } from './text.ts'
 
-const id = z.uuid().nullable()
+const id = Uuid.nullable()
 const word = z.string().nullable()
 
 /** One event of the audit log, as auditors read it. */
 export const AuditEvent = z.strictObject({
-  id: z.uuid(),
+  id: Uuid,
   time: z.iso.datetime(),
   account: AccountId,
   actor: z.strictObject({ kind: z.enum(['user', 'client', 'connector', 'workflow', 'system']), id: word, iss: word, sub: word }),

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ConnectorId, JobId, OrganizationId } from './ids.ts'
+import { ConnectorId, JobId, OrganizationId, Uuid } from './ids.ts'
 
 /**
  * Everything that control plane and connector say to each other over NATS, and the secret of one job, which travels
@@ -7,7 +7,7 @@ import { ConnectorId, JobId, OrganizationId } from './ids.ts'
  */
 
 const v = z.literal(1)
-const instance = z.uuid()
+const instance = Uuid
 const epoch = z.number().int().min(1).max(2_147_483_647)
 const port = z.number().int().min(1).max(65_535)
 const shortText = z.string().min(1).max(200)
@@ -85,12 +85,14 @@ export type ClaimRequest = z.infer<typeof ClaimRequest>
 
 /** `later`: a lease holds the account; `gone`: not this job, epoch or instance any more. */
 export const ClaimAnswer = z.union([
-  z.strictObject({ v, jwe: z.string().max(60_000) }),
+  z.strictObject({ v, jwe: z.string().max(120_000) }),
   z.strictObject({ v, refused: z.enum(['later', 'gone', 'unavailable']) }),
 ])
 export type ClaimAnswer = z.infer<typeof ClaimAnswer>
 
-const login = z.strictObject({ username: z.string().min(1).max(255), password: z.string().min(1).max(4_096) })
+/** A password, or a private key in one of the forms that a person may store (credential-form.ts). */
+const value = z.string().min(1).max(32_768)
+const login = z.strictObject({ username: z.string().min(1).max(255), password: value })
 
 /** Plaintext of the JWE (RFC 7516; ECDH-ES+A256KW, A256GCM) in a claim's answer. Kept in memory only, for one job. */
 export const SealedJob = z.strictObject({
@@ -103,9 +105,9 @@ export const SealedJob = z.strictObject({
   deadlineMs: z.number().int().min(0),
   target: z.strictObject({ address: z.string().min(1).max(253), port, adapter: shortText, parameters: z.record(z.string(), z.unknown()) }),
   account: z.strictObject({ username: z.string().min(1).max(255) }),
-  staged: z.string().min(1).max(4_096),
+  staged: value,
   /** What the target is known to have had before; null: nobody knows. */
-  known: z.string().min(1).max(4_096).nullable(),
+  known: value.nullable(),
   /** Who changes the account; null: the account itself. */
   admin: login.nullable(),
   /** base64url, 32 bytes: authenticates the result. */

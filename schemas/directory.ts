@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { UserId } from './ids.ts'
+import { UserId, Uuid } from './ids.ts'
 import { moment, name } from './text.ts'
 
 /** A person of the identity provider, known by email until the first login and by (iss, sub) from then on. */
@@ -14,7 +14,7 @@ export const ChangeIdpUser = z.strictObject({ name: name.nullable(), state: z.en
 export type ChangeIdpUser = z.infer<typeof ChangeIdpUser>
 
 export const IdpUser = z.object({
-  id: z.uuid(),
+  id: Uuid,
   email: z.string(),
   name: z.string().nullable(),
   state: z.enum(['active', 'disabled']),
@@ -36,7 +36,7 @@ export const ChangeIdpGroup = z.strictObject({ name }).partial()
 export type ChangeIdpGroup = z.infer<typeof ChangeIdpGroup>
 
 export const IdpGroup = z.object({
-  id: z.uuid(),
+  id: Uuid,
   name: z.string(),
   source,
   members: z.number().int(),
@@ -45,5 +45,5 @@ export const IdpGroup = z.object({
 })
 export type IdpGroup = z.infer<typeof IdpGroup>
 
-export const Member = z.object({ id: z.uuid(), idpUserId: z.uuid(), email: z.string(), name: z.string().nullable(), since: moment })
+export const Member = z.object({ id: Uuid, idpUserId: Uuid, email: z.string(), name: z.string().nullable(), since: moment })
 export type Member = z.infer<typeof Member>

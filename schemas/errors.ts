@@ -78,6 +78,7 @@ export const errors = {
     'This organization is not open for legacy rows',
     'An administrator opens it with POST /v1/organizations/{id}/legacy-import/open; once it was closed, that is final.',
   ),
+  'nothing-to-resolve': row(409, 'This rotation waits for no person', 'Only a rotation with needsAttention can be resolved; read it again.'),
   'reencryption-running': row(
     409,
     'Values are still being sealed under the newest organization secret',
@@ -97,6 +98,11 @@ export const errors = {
   'validation-failed': row(422, 'The request has invalid values', 'Correct the fields named in errors.'),
   'idempotency-key-reused': row(422, 'This Idempotency-Key was used for another request', 'Use a fresh Idempotency-Key for a new request.'),
   'identity-has-no-hosts': row(422, 'This identity has no hosts', 'Add a host, or rotate with vaultOnly and set the password on the target yourself.'),
+  'credential-not-rotatable': row(
+    422,
+    'A host of this identity cannot change this type of credential',
+    'Change it on the target yourself and store the new value with PATCH /v1/identities/{id}.',
+  ),
   'rate-limited': row(429, 'Too many requests', 'Wait for the time in Retry-After.', true),
   internal: row(500, 'Something went wrong on our side', 'Report the traceId to the operators of this installation.', true),
   'decryption-failed': row(

@@ -1,9 +1,9 @@
 import { z } from 'zod'
-import { UserId, VaultId } from './ids.ts'
+import { UserId, Uuid, VaultId } from './ids.ts'
 import { moment } from './text.ts'
 
 /** Whom something is given to: a record of the directory, or the user that is linked to it. */
-export const PrincipalRef = z.strictObject({ type: z.enum(['user', 'group']), id: z.uuid() })
+export const PrincipalRef = z.strictObject({ type: z.enum(['user', 'group']), id: Uuid })
 export type PrincipalRef = z.infer<typeof PrincipalRef>
 
 const level = z.enum(['view_vault', 'view_credentials', 'checkout'])
@@ -19,7 +19,7 @@ export const CreateGrant = z
 export type CreateGrant = z.infer<typeof CreateGrant>
 
 export const Grant = z.object({
-  id: z.uuid(),
+  id: Uuid,
   identityGroupId: VaultId,
   principal: z.object({ ...PrincipalRef.shape, name: z.string() }),
   level,
@@ -32,5 +32,5 @@ export const Grant = z.object({
 export type Grant = z.infer<typeof Grant>
 
 /** A user or group that vault access can be given to. */
-export const PrincipalEntry = z.object({ type: z.enum(['user', 'group']), id: z.uuid(), name: z.string(), email: z.string().nullable() })
+export const PrincipalEntry = z.object({ type: z.enum(['user', 'group']), id: Uuid, name: z.string(), email: z.string().nullable() })
 export type PrincipalEntry = z.infer<typeof PrincipalEntry>

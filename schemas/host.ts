@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { ConnectorId, HostId, IdentityId, OrganizationId } from './ids.ts'
 import { HostKeys } from './ssh-host-key.ts'
+import { AuthorizedKeysFile } from './authorized-keys-file.ts'
 import { moment, name, text } from './text.ts'
 
 /** A host name (RFC 1123) or an IP address; the connector resolves and dials it from its own network. */
@@ -34,13 +35,14 @@ export const HostParameters = z.strictObject({
     .optional()
     .meta({ description: 'ldap: where accounts are, as uid={username},ou=people,dc=example,dc=org; default: a username is a DN itself' }),
   startTls: z.boolean().optional().meta({ description: 'ldap: begins in the clear and turns to TLS before anything is said; default: TLS from the start' }),
+  authorizedKeysFile: AuthorizedKeysFile.optional(),
 })
 type HostParameters = z.infer<typeof HostParameters>
 
 /** Which parameters belong to which adapter, and which it cannot do without. */
 const parametersOf: Readonly<Record<(typeof adapters)[number], { readonly [Name in keyof HostParameters]?: 'required' | 'optional' }>> = {
   postgres: { database: 'optional', ca: 'optional' },
-  ssh: { hostKey: 'required' },
+  ssh: { hostKey: 'required', authorizedKeysFile: 'optional' },
   mysql: { ca: 'optional', accountHost: 'optional' },
   ldap: { ca: 'optional', accountDn: 'optional', startTls: 'optional' },
 }

@@ -32,7 +32,7 @@ const fields = {
     .max(1440)
     .nullable()
     .meta({ description: 'An owed rotation blocks new checkouts at most so long; null: until it is confirmed. Set by account owners' }),
-  passwordPolicy: PasswordPolicy.nullable().meta({ description: 'For generated values; null: the default of the credential type' }),
+  passwordPolicy: PasswordPolicy.nullable().meta({ description: 'For generated values; null: what the target of its hosts takes' }),
 }
 
 const { name: _name, username, credentialType, ...rest } = fields

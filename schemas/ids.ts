@@ -1,7 +1,13 @@
 import { z } from 'zod'
 
-/** All ids are UUIDs (RFC 9562); the brand keeps one kind from being passed for another. */
-const id = <Brand extends string>() => z.uuid().brand<Brand>()
+/**
+ * A UUID (RFC 9562) in its one spelling: to PostgreSQL upper and lower case are the same id, and whatever we compare, look up in a
+ * policy or bind a ciphertext to must agree with it.
+ */
+export const Uuid = z.uuid().toLowerCase()
+
+/** All ids are UUIDs; the brand keeps one kind from being passed for another. */
+const id = <Brand extends string>() => Uuid.brand<Brand>()
 
 export const AccountId = id<'AccountId'>()
 export const OrganizationId = id<'OrganizationId'>()

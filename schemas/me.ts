@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { AccountId, OrganizationId, UserId, VaultId } from './ids.ts'
+import { AccountId, OrganizationId, UserId, Uuid, VaultId } from './ids.ts'
 import { permissions } from './principal.ts'
 
 /** Who the caller is and what follows from it. */
@@ -10,7 +10,7 @@ export const Me = z.strictObject({
     email: z.string().nullable(),
     iss: z.string(),
     sub: z.string(),
-    idpUserId: z.uuid().nullable(),
+    idpUserId: Uuid.nullable(),
   }),
   account: z.strictObject({ id: AccountId, name: z.string() }),
   owner: z.boolean(),
@@ -19,7 +19,7 @@ export const Me = z.strictObject({
   roles: z.array(z.strictObject({ permission: z.enum(permissions), organizationId: OrganizationId.nullable() })),
   grants: z.array(
     z.strictObject({
-      id: z.uuid(),
+      id: Uuid,
       identityGroupId: VaultId,
       level: z.enum(['view_vault', 'view_credentials', 'checkout']),
       expiresAt: z.iso.datetime().nullable(),

@@ -1,11 +1,11 @@
 import { z } from 'zod'
-import { IdentityId, OrganizationId, UserId, VaultId } from './ids.ts'
+import { IdentityId, OrganizationId, UserId, Uuid, VaultId } from './ids.ts'
 import { moment, text } from './text.ts'
 
 const policies = z
   .string()
   .min(1)
-  .max(200_000)
+  .max(65_536)
   .refine((value) => value.isWellFormed() && !value.includes('\u0000'), { error: 'must be text' })
   .meta({ description: 'Cedar policies. `@id("…")` names one; `@obligation_ttl_seconds`, `_max_uses`, `_step_up`, `_max_age` of a permit oblige' })
 
@@ -14,7 +14,7 @@ export const CreatePolicySet = z.strictObject({ policies, comment: text(0, 500).
 export type CreatePolicySet = z.infer<typeof CreatePolicySet>
 
 export const PolicySet = z.object({
-  id: z.uuid(),
+  id: Uuid,
   version: z.number().int(),
   policies: z.string(),
   comment: z.string().nullable(),

@@ -28,8 +28,15 @@ export interface Principal {
   readonly owner: boolean
   /** `organizationId` null: in the whole account. */
   readonly permissions: readonly { readonly name: Permission; readonly organizationId: OrganizationId | null }[]
-  /** Roles that the permissions follow from, and groups that the user is in. */
-  readonly roleIds: readonly string[]
+  /** Rows that all of this follows from, besides the grants: they are compared with what they have become where it counts. */
+  readonly basis: {
+    /** Roles and their versions, in the same order. */
+    readonly roleIds: readonly string[]
+    readonly roleVersions: readonly number[]
+    readonly assignmentIds: readonly string[]
+    readonly membershipIds: readonly string[]
+  }
+  /** Groups that the user is in. */
   readonly groupIds: readonly string[]
   /** The directory record that is linked to this user; grants are given to it or to its groups. */
   readonly idpUserId: string | null

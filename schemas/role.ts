@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { PrincipalRef } from './grant.ts'
-import { OrganizationId, UserId } from './ids.ts'
+import { OrganizationId, UserId, Uuid } from './ids.ts'
 import { permissions } from './principal.ts'
 import { moment, name, text } from './text.ts'
 
@@ -18,7 +18,7 @@ export const ChangeRole = CreateRole.partial()
 export type ChangeRole = z.infer<typeof ChangeRole>
 
 export const Role = z.object({
-  id: z.uuid(),
+  id: Uuid,
   name: z.string(),
   description: z.string().nullable(),
   owner: z.boolean().meta({ description: 'The role of account owners: every permission; it cannot be changed or deleted' }),
@@ -36,8 +36,8 @@ export const CreateRoleAssignment = z.strictObject({
 export type CreateRoleAssignment = z.infer<typeof CreateRoleAssignment>
 
 export const RoleAssignment = z.object({
-  id: z.uuid(),
-  roleId: z.uuid(),
+  id: Uuid,
+  roleId: Uuid,
   principal: z.object({ ...PrincipalRef.shape, name: z.string() }),
   organizationId: OrganizationId.nullable(),
   state: z.enum(['active', 'ended']),

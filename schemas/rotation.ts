@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { HostId, IdentityId, JobId, OrganizationId, RotationId, UserId, VaultId } from './ids.ts'
 import { PageQuery } from './page.ts'
+import { text } from './text.ts'
 
 const RotationState = z.enum(['pending', 'confirmed', 'failed', 'cancelled'])
 const JobState = z.enum(['waiting', 'claimed', 'doubt', 'confirmed', 'failed', 'cancelled'])
@@ -36,6 +37,17 @@ export const Rotation = z.strictObject({
   ),
 })
 export type Rotation = z.infer<typeof Rotation>
+
+/** What a person found out about a rotation that needs attention. */
+export const ResolveBody = z.strictObject({
+  outcome: z.enum(['applied', 'not_applied']).meta({ description: 'Whether the new value is the one that works on the target' }),
+  hostId: HostId.optional().meta({ description: 'The host that was looked at; absent: every host in doubt' }),
+  reason: text(1, 500),
+})
+
+const value = z.strictObject({ version: z.int(), value: z.string().meta({ format: 'password' }) })
+/** Every value that may be the one that works: the present one of each host, and the new one. */
+export const RotationCredentials = z.strictObject({ username: z.string(), current: z.array(value), staged: value })
 
 export const RotationAnswer = z.strictObject({ rotation: Rotation })
 /** A rotation as an item, and once more as the verb answers it: what reads the one answer reads the other. */

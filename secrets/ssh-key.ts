@@ -1,6 +1,7 @@
 import { createPrivateKey, createPublicKey, sign, verify, type JsonWebKey, type KeyObject } from 'node:crypto'
 import ssh2 from 'ssh2'
 import type { Secret } from '#schemas/secret.ts'
+import { magic, withLength } from './ssh-wire.ts'
 
 /** The public half as a line of a `.pub` file without a comment: type and base64 (RFC 4253 6.6, RFC 5656, RFC 8709). */
 export type PublicKeyLine = string
@@ -45,8 +46,6 @@ function privateKeyOf(text: string): KeyObject | string {
   }
 }
 
-const magic = 'openssh-key-v1\0'
-
 /** Name of the cipher in OpenSSH's own format (PROTOCOL.key): the string behind a magic word. */
 function cipherOf(base64: string): string {
   const file = Buffer.from(base64, 'base64')
@@ -69,13 +68,6 @@ function lineOf(key: KeyObject): PublicKeyLine | undefined {
 
 const line = (type: string, fields: readonly Buffer[]): PublicKeyLine =>
   `${type} ${Buffer.concat([Buffer.from(type), ...fields].map(withLength)).toString('base64')}`
-
-/** A string of RFC 4251 section 5. */
-function withLength(bytes: Buffer): Buffer {
-  const length = Buffer.alloc(4)
-  length.writeUInt32BE(bytes.length)
-  return Buffer.concat([length, bytes])
-}
 
 /** An mpint of RFC 4251 section 5: a first bit that is set would make it negative. */
 const positive = (bytes: Buffer): Buffer => ((bytes[0] ?? 0) >= 128 ? Buffer.concat([Buffer.of(0), bytes]) : bytes)

@@ -14,7 +14,7 @@ import { readCredentials } from './credential.ts'
 import { dutyUpsert } from './duties.ts'
 import { exposureInsert } from './exposure.ts'
 import { readLease } from './lease.ts'
-import { lockAuthority, readPrincipal, requireVaultAccess } from './principal.ts'
+import { judgeVaultAccess, lockAuthority } from './principal.ts'
 import { refuseReusedKey } from './refusals.ts'
 import type { OpenValue, ShownCredential } from './reveal.ts'
 
@@ -55,14 +55,13 @@ export interface Checkout {
 export async function acquireLease(trx: Transaction, request: LeaseRequest): Promise<Checkout> {
   const { identityId, principal, vault } = request
   // One journey: both locks, each by a statement of its own, and behind them all that is decided on.
-  const [, , now, facts, sealed] = await Promise.all([
+  const [unchanged, , facts, sealed] = await Promise.all([
     lockAuthority(trx, principal, vault),
     lockIdentity(trx, identityId),
-    readPrincipal(trx, principal.userId),
     readCheckoutFacts(trx, identityId, request.leaseId),
     readCredentials(trx, identityId),
   ])
-  const access = requireVaultAccess(now, vault, 'checkout')
+  const access = await judgeVaultAccess(trx, principal, vault, 'checkout', unchanged)
   // Moved to another vault since the caller looked: the authority that was confirmed is not the one that counts.
   if (facts.vaultId !== vault.vaultId) throw new LeaseholdError('busy', { retryAfterSeconds: 1 })
   if (facts.replayOf !== null) return replay(trx, request, facts, sealed, facts.replayOf)

@@ -4,6 +4,7 @@ import { readCheckoutFacts } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
 import { insertRotation, type NewRotation } from './insert-rotation.ts'
 import { endOverdueLeases } from './release-lease.ts'
+import { canRotate } from './rotatable.ts'
 
 export interface RotationRequest extends NewRotation {
   readonly identityId: IdentityId
@@ -15,7 +16,7 @@ export interface RotationRequest extends NewRotation {
  * Decides that an identity gets a new value. A manual one is refused while the identity is checked out (S2); a scheduled
  * one may be open meanwhile and takes the identity when the last holder leaves.
  *
- * @throws LeaseholdError `not-found`, `identity-currently-checked-out`, `rotation-open`, `identity-has-no-hosts`, `idempotency-key-reused`, `busy`
+ * @throws LeaseholdError `not-found`, `identity-currently-checked-out`, `rotation-open`, `identity-has-no-hosts`, `credential-not-rotatable`, `idempotency-key-reused`, `busy`
  */
 export async function beginRotation(trx: Transaction, request: RotationRequest): Promise<{ readonly rotationId: RotationId; readonly replayed: boolean }> {
   await endOverdueLeases(trx, request.identityId, { kind: 'system', id: 'overdue' })
@@ -31,6 +32,7 @@ export async function beginRotation(trx: Transaction, request: RotationRequest):
     })
   }
   if (facts.hosts.length === 0 && request.vaultOnly !== true) throw new LeaseholdError('identity-has-no-hosts')
+  if (!(await canRotate(trx, request.identityId))) throw new LeaseholdError('credential-not-rotatable')
   return { rotationId: await insertRotation(trx, request.identityId, request), replayed: false }
 }
 

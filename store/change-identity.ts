@@ -13,6 +13,7 @@ import { readIdentity } from './identity.ts'
 import { fieldsOf, merged } from './merged.ts'
 import { expectVersion, refuseDuplicates, refuseFaults } from './refusals.ts'
 import { refuseInUse } from './refuse-in-use.ts'
+import { refuseUnkeepable } from './rotatable.ts'
 
 export interface IdentityChange {
   readonly id: IdentityId
@@ -46,6 +47,7 @@ export async function changeIdentity(trx: Transaction, { id, change, seal, actor
   if (moves || seal !== undefined) await refuseInUse(trx, id, actor, seal !== undefined)
   await writeSettings(trx, id, after, change.rotationIntervalDays !== undefined && change.rotationIntervalDays !== before.rotationIntervalDays)
   if (change.hostIds !== undefined) await setIdentityHosts(trx, after, change.hostIds)
+  if (promises.some((field) => change[field] !== undefined)) await refuseUnkeepable(trx, id, after)
   const version = seal === undefined ? undefined : await replaceCredential(trx, id, seal)
   await appendAudit(trx, {
     actor,
@@ -59,6 +61,9 @@ export async function changeIdentity(trx: Transaction, { id, change, seal, actor
   })
   return readIdentity(trx, id)
 }
+
+/** What decides whether a promise to rotate can be kept; other changes leave an old one as it is. */
+const promises = ['credentialType', 'hostIds', 'rotateAfterUse', 'rotationIntervalDays'] as const
 
 /** The stored value was never held against the form of another type. */
 const formFaults = (before: Identity, after: Identity) =>

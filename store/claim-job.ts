@@ -6,8 +6,9 @@ import type { JobKind, JobState } from '#schemas/states.ts'
 import type { Transaction } from './connection.ts'
 import { readCredential } from './credential.ts'
 import { owe } from './duties.ts'
-import { auditJob } from './job.ts'
+import { auditJob, isAcceptable } from './job.ts'
 import { endOverdueLeases } from './release-lease.ts'
+import { jobAdapter } from './rotatable.ts'
 import { isLegacyOpen, readVaultKeyRef } from './vault.ts'
 
 export interface Claim {
@@ -50,6 +51,7 @@ interface JobRow {
   encryption_jwk: ClaimFacts['encryptionJwk']
   crowded: boolean
   patience_over: boolean
+  acceptable: boolean
 }
 
 /**
@@ -70,6 +72,7 @@ export async function claimJob(trx: Transaction, claim: Claim): Promise<ClaimFac
   if (job.state === 'claimed' && job.epoch === claim.epoch && job.instance === claim.instance && job.hold_ms > 0) return answer(trx, job)
   if ((job.state !== 'waiting' && job.state !== 'doubt') || job.epoch + 1 !== claim.epoch) return { refused: 'gone' }
   if (!job.due || job.crowded) return { refused: 'later' }
+  if (job.kind === 'reset' && !job.acceptable) return { refused: 'later' }
   if (job.kind === 'reset' && (await isHeld(trx, job))) return defer(trx, job)
   await sql`
     with fenced as (update identity set epoch = epoch + 1, draining_since = null where id = ${job.identity_id}::uuid),
@@ -96,8 +99,8 @@ async function readJob(trx: Transaction, { jobId, connectorId }: Claim): Promise
   const { rows } = await sql<JobRow>`
     select j.id, j.account_id, j.organization_id, j.identity_id, j.rotation_id, j.host_id, j.connector_id, j.kind, j.state, j.epoch, j.instance,
       coalesce(extract(epoch from j.lease_until - app_clock()) * 1000, 0)::float8 as hold_ms, j.next_at <= app_clock() as due,
-      h.address, h.port, h.adapter, h.parameters, h.admin_identity_id, i.username, i.vault_id, r.staged_version, ih.known_version, c.encryption_jwk,
-      r.started_at <= app_clock() - ${drainAfter}::interval as patience_over,
+      h.address, h.port, coalesce(${jobAdapter(sql`i.credential_type`, sql`h.adapter`)}, 'none') as adapter, h.parameters, h.admin_identity_id, i.username, i.vault_id, r.staged_version, ih.known_version, c.encryption_jwk,
+      r.started_at <= app_clock() - ${drainAfter}::interval as patience_over, ${isAcceptable} as acceptable,
       (select count(*) from job o where o.connector_id = j.connector_id and o.state = 'claimed' and o.id <> j.id) >= ${maximumPerConnector}::int
         or exists (select from job o join identity oi on oi.id = o.identity_id
           where o.host_id = j.host_id and o.state = 'claimed' and o.id <> j.id and oi.username = i.username) as crowded

@@ -34,8 +34,9 @@ export async function listGroups(trx: Transaction, page: PageRequest): Promise<P
   return toPage(rows.map(fromRow), page.limit)
 }
 
-/** @throws LeaseholdError `already-exists` (the name is taken) */
-export async function createGroup(trx: Transaction, id: string, { name, source }: CreateIdpGroup, actor: Actor): Promise<IdpGroup> {
+/** @throws LeaseholdError `already-exists` (the name is taken), `forbidden` (a group by claims) */
+export async function createGroup(trx: Transaction, { id, caller, actor }: GroupChange, { name, source }: CreateIdpGroup): Promise<IdpGroup> {
+  refuseClaimsGroup(caller, source)
   await refuseDuplicates(sql`insert into idp_group (id, name, source) values (${id}::uuid, ${name}::text, ${source}::text)`.execute(trx))
   await record(trx, actor, 'idp_group.created', { groupId: id, source })
   return readGroup(trx, id)
@@ -53,6 +54,7 @@ export interface GroupChange {
 /** @throws LeaseholdError `not-found`, `precondition-failed`, `already-exists`, `forbidden` */
 export async function changeGroup(trx: Transaction, { id, caller, actor, expectedVersion }: GroupChange, change: ChangeIdpGroup): Promise<IdpGroup> {
   const before = await lockGroup(trx, id)
+  refuseClaimsGroup(caller, before.source)
   await refuseOwnersGroup(trx, id, caller)
   expectVersion(before.version, expectedVersion)
   const { name } = merged(before, change)
@@ -70,6 +72,7 @@ export async function changeGroup(trx: Transaction, { id, caller, actor, expecte
 export async function deleteGroup(trx: Transaction, { id, caller, actor, expectedVersion }: GroupChange): Promise<readonly UserId[]> {
   return keepingAnOwner(trx, async () => {
     const group = await lockGroup(trx, id)
+    refuseClaimsGroup(caller, group.source)
     await refuseOwnersGroup(trx, id, caller)
     expectVersion(group.version, expectedVersion)
     const { rows } = await sql<{ user_id: UserId | null }>`
@@ -136,6 +139,11 @@ export async function removeMember(trx: Transaction, { id, caller, actor }: Grou
 async function lockGroup(trx: Transaction, id: string): Promise<IdpGroup> {
   await sql`select from idp_group where id = ${id}::uuid and deleted_at is null for update`.execute(trx)
   return readGroup(trx, id)
+}
+
+/** Another name is other members, and whoever makes or names such a group may be in it by their next token. */
+function refuseClaimsGroup(caller: Principal, source: IdpGroup['source']): void {
+  if (source === 'claims' && !caller.owner) throw new LeaseholdError('forbidden', { missing: 'to be an owner of the account' })
 }
 
 function refuseClaims({ source }: IdpGroup): void {

@@ -3,12 +3,13 @@ import type { Actor } from '#schemas/audit-event.ts'
 import type { ChangeIdpUser, CreateIdpUser, IdpUser } from '#schemas/directory.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { UserId } from '#schemas/ids.ts'
+import type { Principal } from '#schemas/principal.ts'
 import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
 import { oweUserReviews } from './access-review.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
 import { fieldsOf, merged } from './merged.ts'
-import { keepingAnOwner } from './owners.ts'
+import { keepingAnOwner, refuseOwnersMatter } from './owners.ts'
 import { pageClause } from './page.ts'
 import { expectVersion, refuseDuplicates } from './refusals.ts'
 
@@ -37,24 +38,31 @@ export async function createIdpUser(trx: Transaction, id: string, { email, name 
   return readIdpUser(trx, id)
 }
 
+export interface IdpUserChange {
+  readonly id: string
+  readonly caller: Principal
+  readonly actor: Actor
+  /** From If-Match; absent: any. */
+  readonly expectedVersion?: number | undefined
+}
+
 /**
  * Renames a record, or disables it: what was granted to it or to its groups no longer counts, from the next request on.
  *
  * @returns the record, and the users whose leases must be looked at
- * @throws LeaseholdError `not-found`, `precondition-failed`, `last-owner`
+ * @throws LeaseholdError `not-found`, `forbidden` (one's own, or an owner's unless by an owner), `precondition-failed`, `last-owner`
  */
 export async function changeIdpUser(
   trx: Transaction,
-  id: string,
+  { id, caller, actor, expectedVersion }: IdpUserChange,
   change: ChangeIdpUser,
-  actor: Actor,
-  expectedVersion?: number,
 ): Promise<{ idpUser: IdpUser; review: readonly UserId[] }> {
   return keepingAnOwner(trx, async () => {
     await sql`select from idp_user where id = ${id}::uuid for update`.execute(trx)
     const before = await readIdpUser(trx, id)
     expectVersion(before.version, expectedVersion)
     const { name, state } = merged(before, change)
+    if (state !== before.state) await refuseOwnersMatter(trx, caller, before.userId)
     await sql`update idp_user set name = ${name}::text, state = ${state}::text, version = version + 1 where id = ${id}::uuid`.execute(trx)
     await appendAudit(trx, {
       actor,

@@ -8,8 +8,8 @@ import { pageClause } from './page.ts'
 
 /** Directory records, users and groups alike. */
 const entries = sql`(
-  select 'user' as type, id, coalesce(name, email) as name, email, user_id from idp_user where state = 'active'
-  union all select 'group', id, name, null, null from idp_group where deleted_at is null
+  select 'user' as type, id, coalesce(name, email) as name, email, user_id, false as by_claims from idp_user where state = 'active'
+  union all select 'group', id, name, null, null, source = 'claims' from idp_group where deleted_at is null
 )`
 
 /**
@@ -31,6 +31,8 @@ export interface DirectoryRecord {
   readonly id: string
   /** Whether the record is the caller's, or could become theirs (it waits for its person, and they have none), or is a group that they are in. */
   readonly includes: boolean
+  /** Whether the provider decides who is in the group: whoever asks may be in it by their next token. */
+  readonly byClaims: boolean
 }
 
 /**
@@ -40,7 +42,7 @@ export interface DirectoryRecord {
  */
 export async function findDirectoryRecord(trx: Transaction, principal: PrincipalRef, caller: Principal): Promise<DirectoryRecord> {
   const { rows } = await sql<DirectoryRecord>`
-    select e.type, e.id, (e.user_id is not distinct from ${caller.userId}::uuid or (e.type = 'user' and e.user_id is null and ${caller.idpUserId}::uuid is null) or exists (
+    select e.type, e.id, e.by_claims as "byClaims", (e.user_id is not distinct from ${caller.userId}::uuid or (e.type = 'user' and e.user_id is null and ${caller.idpUserId}::uuid is null) or exists (
       select from idp_group_member m join idp_user u on u.id = m.idp_user_id
       where m.group_id = e.id and m.valid_to is null and u.user_id = ${caller.userId}::uuid)) is true as includes
     from ${entries} e where e.type = ${principal.type}::text and (e.id = ${principal.id}::uuid or e.user_id = ${principal.id}::uuid)`.execute(trx)
@@ -49,10 +51,13 @@ export async function findDirectoryRecord(trx: Transaction, principal: Principal
 }
 
 /**
- * Nobody gives rights to themselves, directly or through a group, unless owner.
+ * Nobody gives rights to themselves, directly or through a group, unless owner. Who is in a group by claims follows from tokens that
+ * nobody has seen yet, so only owners give such a group anything.
  *
  * @throws LeaseholdError `forbidden`
  */
-export function refuseSelf(caller: Principal, { includes }: Pick<DirectoryRecord, 'includes'>): void {
+export function refuseSelf(caller: Principal, { includes, byClaims }: Pick<DirectoryRecord, 'includes' | 'byClaims'>): void {
+  if (byClaims && !caller.owner)
+    throw new LeaseholdError('forbidden', { missing: 'to be an owner of the account: the members of this group follow from claims' })
   if (includes && !caller.owner) throw new LeaseholdError('forbidden', { missing: 'another person: nobody grants access to themselves' })
 }

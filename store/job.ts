@@ -12,6 +12,9 @@ import { readRotation } from './rotation.ts'
 /** Without an answer an offer is repeated after this time, ms. */
 const offerAgain = 10_000
 
+/** Whether no host of rotation `r` has refused its present value by policy: until there is another one, nobody else gets it either. */
+export const isAcceptable = sql<boolean>`not exists (select from job n where n.rotation_id = r.id and n.refused_version = r.staged_version)`
+
 /** Makes one job per host of the identity and owes their offers; running it twice adds nothing. */
 export async function openJobs(trx: Transaction, rotationId: RotationId): Promise<void> {
   const { identityId } = await readRotation(trx, rotationId)
@@ -23,7 +26,8 @@ export async function openJobs(trx: Transaction, rotationId: RotationId): Promis
     select h.organization_id, ih.identity_id, ${rotationId}::uuid, h.id, h.connector_id
     from identity_host ih join host h on h.id = ih.host_id where ih.identity_id = ${identityId}::uuid and h.deleted_at is null
     on conflict (account_id, rotation_id, host_id) do nothing returning id`.execute(trx)
-  for (const { id } of rows) await owe(trx, 'offer', id)
+  const again = rotation.phase === 'staged' ? rotation.jobs.filter((job) => job.state === 'waiting').map((job) => ({ id: job.jobId })) : []
+  for (const { id } of [...rows, ...again]) await owe(trx, 'offer', id)
   // A value without a host waits for a person who sets it on the target and confirms.
   const needsAttention = rows.length === 0 && rotation.jobs.length === 0
   await sql`update rotation set phase = 'waiting', needs_attention = needs_attention or ${needsAttention}::boolean, version = version + 1
@@ -43,8 +47,9 @@ export async function readOffer(trx: Transaction, jobId: JobId): Promise<OfferFa
   const { rows } = await sql<OfferFacts>`
     select j.id as "jobId", j.rotation_id as "rotationId", j.organization_id as "organizationId", j.connector_id as "connectorId", j.host_id as "hostId",
       j.identity_id as "identityId", j.kind, j.epoch + 1 as epoch
-    from job j join connector c on c.id = j.connector_id
-    where j.id = ${jobId}::uuid and j.state in ('waiting', 'doubt') and j.next_at <= app_clock() and c.state = 'active'`.execute(trx)
+    from job j join connector c on c.id = j.connector_id join rotation r on r.id = j.rotation_id
+    where j.id = ${jobId}::uuid and j.state in ('waiting', 'doubt') and j.next_at <= app_clock() and c.state = 'active'
+      and r.staged_version is not null and (j.kind = 'probe' or ${isAcceptable})`.execute(trx)
   return rows[0]
 }
 

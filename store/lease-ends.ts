@@ -5,6 +5,7 @@ import type { Transaction } from './connection.ts'
 import { oweEach } from './duties.ts'
 import type { LeaseEndCause } from '#schemas/states.ts'
 import type { OwedRotation } from './owed-rotations.ts'
+import { isUnchangeable } from './rotatable.ts'
 import type { Release } from './release-lease.ts'
 
 /** The statements that end leases, many at once. The caller holds the locks of their identities. */
@@ -58,14 +59,15 @@ export interface Restless extends OwedRotation {
   readonly openRotationId: RotationId | null
   /** Since when what was shown must be rotated away. */
   readonly owedSince: Date | null
-  readonly hasHosts: boolean
+  /** It has hosts, and each can change its type of credential; otherwise a person has to. */
+  readonly rotatable: boolean
 }
 
 /** Those of the identities that nobody holds any more and that have an open, an owed or a due rotation. */
 export async function listRestless(trx: Transaction, identityIds: readonly IdentityId[]): Promise<Restless[]> {
   const { rows } = await sql<Omit<Restless, 'trigger'> & { readonly breakGlass: boolean }>`
     select i.id as "identityId", i.organization_id as "organizationId", i.vault_id as "vaultId", r.id as "openRotationId",
-      owed.since as "owedSince", coalesce(owed.break_glass, false) as "breakGlass", hosts.known is not null as "hasHosts",
+      owed.since as "owedSince", coalesce(owed.break_glass, false) as "breakGlass", hosts.known is not null and not ${isUnchangeable} as rotatable,
       case when i.next_rotation_at <= app_clock() then i.next_rotation_at end as "dueAt"
     from identity i
       left join rotation r on r.identity_id = i.id and r.state = 'pending'

@@ -86,7 +86,9 @@ function requireMove(now: Principal | undefined, from: VaultPlace, to: VaultPlac
 }
 
 /** Until when the principal has access at `level`, ms since 1970. */
-function lasts(principal: Principal, { vaultId }: VaultPlace, level: 'view_credentials' | 'checkout'): number {
+function lasts(principal: Principal, { vaultId, organizationId }: VaultPlace, level: 'view_credentials' | 'checkout'): number {
+  // A grant without the permission opens nothing.
+  if (!hasPermission(principal, 'pam_vaults.view', organizationId)) return 0
   const access = vaultAccess(principal, vaultId, level)
   return access === undefined ? 0 : (access.endsAt?.getTime() ?? Infinity)
 }

@@ -31,7 +31,7 @@ export async function readPrincipal(trx: Transaction, userId: UserId): Promise<P
       where m.idp_user_id = idp.id and m.valid_from <= clock.now and (m.valid_to is null or m.valid_to > clock.now)
     ),
     assigned as (
-      select a.id, a.role_id, a.organization_id, r.owner from role_assignment a join role r on r.id = a.role_id, clock
+      select a.id, a.role_id, r.version as role_version, a.organization_id, r.owner from role_assignment a join role r on r.id = a.role_id, clock
       where (a.user_id = ${userId}::uuid or a.idp_user_id in (select id from idp) or a.idp_group_id in (select group_id from member))
         and a.valid_from <= clock.now and (a.valid_to is null or a.valid_to > clock.now)
     ),
@@ -42,7 +42,10 @@ export async function readPrincipal(trx: Transaction, userId: UserId): Promise<P
     )
     select u.account_id as "accountId", u.id as "userId", u.iss, u.sub, u.name, u.email,
       (select id from idp) as "idpUserId",
-      array(select distinct role_id from assigned) as "roleIds", array(select distinct group_id from member) as "groupIds",
+      (select jsonb_build_object('roleIds', coalesce(jsonb_agg(r.id), '[]'), 'roleVersions', coalesce(jsonb_agg(r.version), '[]'),
+        'assignmentIds', (select coalesce(jsonb_agg(id), '[]') from assigned), 'membershipIds', (select coalesce(jsonb_agg(id), '[]') from member))
+        from (select distinct role_id as id, role_version as version from assigned) r) as basis,
+      array(select distinct group_id from member) as "groupIds",
       (select groups_issued_at from idp) as "groupsIssuedAt",
       (select p.version from policy_set p where p.in_force) as "policyVersion",
       exists (select from assigned where owner and organization_id is null) as owner,
@@ -63,29 +66,34 @@ export interface VaultPlace {
 
 /**
  * Takes the rows that a principal's right to use a vault rests on `FOR KEY SHARE`. A revocation takes the same rows
- * `FOR UPDATE` first: either it waits for us and then sees our lease, or whoever reads the principal behind this lock sees that
- * the right is gone.
+ * `FOR UPDATE` first: either it waits for us and then sees our lease, or we see here that the row is not what it was.
+ *
+ * @returns whether all of them are as they were when the principal was read; else it must be read again, behind this lock
  */
-export async function lockAuthority(trx: Transaction, principal: Principal, { vaultId }: VaultPlace): Promise<void> {
-  const grantIds = principal.grants.filter((grant) => grant.vaultId === vaultId).map((grant) => grant.id)
-  await sql`select
-      (select count(*) from (select from account_user where id = ${principal.userId}::uuid for key share) locked),
-      (select count(*) from (select from idp_user where id = ${principal.idpUserId}::uuid for key share) locked),
-      (select count(*) from (select from role where id = any(${principal.roleIds}::uuid[]) for key share) locked),
-      (select count(*) from (select from role_assignment where valid_to is null and (user_id = ${principal.userId}::uuid
-        or idp_user_id = ${principal.idpUserId}::uuid or idp_group_id = any(${principal.groupIds}::uuid[])) for key share) locked),
-      (select count(*) from (select from idp_group_member where idp_user_id = ${principal.idpUserId}::uuid and valid_to is null for key share) locked),
-      (select count(*) from (select from vault_grant where id = any(${grantIds}::uuid[]) for key share) locked),
-      (select count(*) from (select from vault where id = ${vaultId}::uuid for key share) locked)`.execute(trx)
+export async function lockAuthority(trx: Transaction, { userId, idpUserId, basis, grants }: Principal, { vaultId }: VaultPlace): Promise<boolean> {
+  const grantIds = grants.filter((grant) => grant.vaultId === vaultId).map((grant) => grant.id)
+  const { assignmentIds, membershipIds, roleIds, roleVersions } = basis
+  const { rows } = await sql<{ found: number }>`select
+      (select count(*) from (select from account_user where id = ${userId}::uuid and state = 'active' for key share) locked)
+      + (select count(*) from (select from idp_user where id = ${idpUserId}::uuid and user_id = ${userId}::uuid and state = 'active' for key share) locked)
+      + (select count(*) from (select from role r where r.id = any(${roleIds}::uuid[])
+          and r.version = (${roleVersions}::int[])[array_position(${roleIds}::uuid[], r.id)] for key share) locked)
+      + (select count(*) from (select from role_assignment where id = any(${assignmentIds}::uuid[]) and valid_to is null for key share) locked)
+      + (select count(*) from (select from idp_group_member where id = any(${membershipIds}::uuid[]) and valid_to is null for key share) locked)
+      + (select count(*) from (select from vault_grant where id = any(${grantIds}::uuid[]) and valid_to is null
+          and (expires_at is null or expires_at > app_clock()) for key share) locked)
+      + (select count(*) from (select from vault where id = ${vaultId}::uuid for key share) locked) as found`.execute(trx)
+  const expected = 2 + (idpUserId === null ? 0 : 1) + roleIds.length + assignmentIds.length + membershipIds.length + grantIds.length
+  return Number(rows[0]?.found) === expected
 }
 
 /**
- * Whether a principal that was read behind `lockAuthority` may use the vault at `level`.
+ * Whether a principal that holds behind `lockAuthority` may use the vault at `level`.
  *
  * @returns when the right ends by itself (null: it does not)
  * @throws LeaseholdError `forbidden`
  */
-export function requireVaultAccess(now: Principal | undefined, { vaultId, organizationId }: VaultPlace, level: GrantLevel): { readonly endsAt: Date | null } {
+function requireVaultAccess(now: Principal | undefined, { vaultId, organizationId }: VaultPlace, level: GrantLevel): { readonly endsAt: Date | null } {
   if (now === undefined || !hasPermission(now, 'pam_vaults.view', organizationId)) throw new LeaseholdError('forbidden', { missing: 'pam_vaults.view' })
   const access = vaultAccess(now, vaultId, level)
   if (access === undefined) throw new LeaseholdError('forbidden', { missing: `vault access: ${level}` })
@@ -93,7 +101,17 @@ export function requireVaultAccess(now: Principal | undefined, { vaultId, organi
 }
 
 /**
- * Locks what the principal's right to use a vault rests on, and reads it again.
+ * Judges the principal behind `lockAuthority`: as it was read, or read again where something has changed.
+ *
+ * @param unchanged what `lockAuthority` returned
+ * @returns when the right ends by itself (null: it does not)
+ * @throws LeaseholdError `forbidden`
+ */
+export const judgeVaultAccess = async (trx: Transaction, principal: Principal, vault: VaultPlace, level: GrantLevel, unchanged: boolean) =>
+  requireVaultAccess(unchanged ? principal : await readPrincipal(trx, principal.userId), vault, level)
+
+/**
+ * Locks what the principal's right to use a vault rests on, and judges it there.
  *
  * @returns when the right ends by itself (null: it does not)
  * @throws LeaseholdError `forbidden`
@@ -104,6 +122,5 @@ export async function confirmVaultAccess(
   vault: VaultPlace,
   level: GrantLevel,
 ): Promise<{ readonly endsAt: Date | null }> {
-  const [, now] = await Promise.all([lockAuthority(trx, principal, vault), readPrincipal(trx, principal.userId)])
-  return requireVaultAccess(now, vault, level)
+  return judgeVaultAccess(trx, principal, vault, level, await lockAuthority(trx, principal, vault))
 }

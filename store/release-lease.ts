@@ -86,7 +86,7 @@ async function rotateRestless(trx: Transaction, ended: readonly EndedLease[], ac
   for (const { openRotationId } of restless) if (openRotationId !== null) await wakeJobs(trx, openRotationId)
   const begun = await insertRotations(
     trx,
-    restless.filter((identity) => identity.openRotationId === null && identity.hasHosts && (identity.owedSince !== null || identity.dueAt !== null)),
+    restless.filter((identity) => identity.openRotationId === null && identity.rotatable && (identity.owedSince !== null || identity.dueAt !== null)),
     actor,
   )
   const owed = restless.flatMap(({ identityId, owedSince, openRotationId }) => {

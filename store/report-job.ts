@@ -8,6 +8,7 @@ import { lockIdentity } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
 import { owe } from './duties.ts'
 import { auditJob } from './job.ts'
+import { replaceRefused } from './replace-refused.ts'
 import { settleRotation } from './settle-rotation.ts'
 
 interface JobRow {
@@ -52,6 +53,7 @@ export async function reportJob(trx: Transaction, report: JobReport): Promise<Ta
     ...(verdict.reasonClass === null ? {} : { reasonClass: verdict.reasonClass }),
   })
   if (verdict.state === 'waiting' || verdict.state === 'doubt') await owe(trx, 'offer', job.id, { delayMs: verdict.delayMs })
+  await replaceRefused(trx, job.rotation_id, actor)
   await settleRotation(trx, job.rotation_id, actor)
   return { stale: false, repeated: false }
 }
@@ -75,6 +77,7 @@ async function readJob(trx: Transaction, report: JobReport): Promise<JobRow | un
 
 async function writeVerdict(trx: Transaction, job: JobRow, verdict: JobVerdict): Promise<void> {
   await sql`update job set state = ${verdict.state}::text, kind = ${verdict.kind}::text, attempts = ${verdict.attempts}::int, reason_class = ${verdict.reasonClass}::text,
+      refused_version = case when ${verdict.refusesValue}::boolean then ${job.staged_version}::int else refused_version end,
       next_at = app_clock() + make_interval(secs => ${verdict.delayMs}::float8 / 1000),
       doubt_since = case when ${verdict.state}::text = 'doubt' then coalesce(doubt_since, app_clock()) end,
       finished_at = case when ${verdict.state}::text in ('confirmed', 'failed') then app_clock() end

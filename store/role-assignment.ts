@@ -95,7 +95,6 @@ interface Holder {
   readonly idpUserId?: string
   readonly groupId?: string
   readonly includes: boolean
-  /** Whether somebody else than this API decides who is in the group. */
   readonly byClaims: boolean
 }
 
@@ -106,10 +105,10 @@ async function findHolder(trx: Transaction, principal: PrincipalRef, caller: Pri
       select from account_user u where u.id = ${principal.id}::uuid and not exists (select from idp_user d where d.user_id = u.id)`.execute(trx)
     if (rows.length > 0) return { userId: principal.id, includes: principal.id === caller.userId, byClaims: false }
   }
-  const { type, id, includes } = await findDirectoryRecord(trx, principal, caller)
+  const { type, id, includes, byClaims } = await findDirectoryRecord(trx, principal, caller)
   if (type === 'user') return { idpUserId: id, includes, byClaims: false }
-  const { rows } = await sql<{ source: string }>`select source from idp_group where id = ${id}::uuid for key share`.execute(trx)
-  return { groupId: id, includes, byClaims: rows[0]?.source === 'claims' }
+  await sql`select from idp_group where id = ${id}::uuid for key share`.execute(trx)
+  return { groupId: id, includes, byClaims }
 }
 
 /** Owners are made by owners, for the whole account, and never by what a token says. */

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { AccountId, IdentityId, OrganizationId, RotationId, VaultId } from '#schemas/ids.ts'
+import type { PasswordPolicy } from '#schemas/password-policy.ts'
 import type { JobFacts, RotationFacts } from '#schemas/rotation-facts.ts'
 import type { RotationPhase, RotationState, RotationTrigger } from '#schemas/states.ts'
 import type { VaultKeyRef } from '#schemas/vault-key-ref.ts'
@@ -69,8 +70,10 @@ export interface RotationMaterial {
   readonly identityId: IdentityId
   readonly vaultKey: VaultKeyRef
   readonly credentialType: 'password' | 'ssh_key' | 'api_key' | 'other'
-  /** The identity's own policy; null: the default of its type. */
-  readonly passwordPolicy: unknown
+  /** The identity's own policy; null: what the target of its hosts takes. */
+  readonly passwordPolicy: PasswordPolicy | null
+  /** Of its hosts, each once. */
+  readonly adapters: readonly string[]
   /** The version that the new value will have. */
   readonly nextVersion: number
   /** The value that this rotation has staged already; null: none yet. */
@@ -89,12 +92,14 @@ export async function rotationMaterial(trx: Transaction, rotationId: RotationId)
     salt: Buffer
     secret_version: number | null
     credential_type: RotationMaterial['credentialType']
-    password_policy: unknown
+    password_policy: PasswordPolicy | null
+    adapters: string[]
     next_version: number
     staged_version: number | null
     history: { vaultId: VaultId; organizationId: OrganizationId; salt: string; keyId: string; hash: string }[]
   }>`
     select r.account_id, i.id as identity_id, i.organization_id, i.vault_id, v.salt, o.secret_version, i.credential_type, i.password_policy,
+      array(select distinct h.adapter from identity_host ih join host h on h.id = ih.host_id where ih.identity_id = i.id order by 1) as adapters,
       (select coalesce(max(c.version), 0) + 1 from credential_version c where c.identity_id = i.id) as next_version, r.staged_version,
       coalesce((select jsonb_agg(jsonb_build_object('vaultId', pv.id, 'organizationId', pv.organization_id, 'salt', encode(pv.salt, 'hex'), 'keyId', p.key_id,
         'hash', encode(p.hash, 'hex'))) from password_history p join vault pv on pv.id = p.vault_id where p.identity_id = i.id), '[]') as history
@@ -108,6 +113,7 @@ export async function rotationMaterial(trx: Transaction, rotationId: RotationId)
     vaultKey: { accountId: row.account_id, organizationId: row.organization_id, vaultId: row.vault_id, vaultSalt: row.salt, keyVersion: row.secret_version },
     credentialType: row.credential_type,
     passwordPolicy: row.password_policy,
+    adapters: row.adapters,
     nextVersion: row.next_version,
     stagedVersion: row.staged_version,
     history: row.history.map(({ vaultId, organizationId, salt, keyId, hash }) => ({

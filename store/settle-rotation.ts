@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
 import type { IdentityId, LeaseId, RotationId } from '#schemas/ids.ts'
 import type { RotationFacts } from '#schemas/rotation-facts.ts'
+import type { RotationPhase } from '#schemas/states.ts'
 import { nextRotationAt, retryAfterFailure, verdictOf } from '#schemas/rules/rotation.ts'
 import { appendAudit } from './audit.ts'
 import { lockIdentity } from './checkout-facts.ts'
@@ -13,19 +14,17 @@ import { readRotation } from './rotation.ts'
 /**
  * Writes what the jobs of a rotation say about it, and tells its workflow to look. Confirmed: the new version is the
  * present one and the next date is set. Failed: what was exposed stays owed, and the scheduler tries again later.
+ *
+ * @param decided what a person says of one without jobs
  */
-export async function settleRotation(trx: Transaction, rotationId: RotationId, actor: Actor): Promise<RotationFacts> {
+export async function settleRotation(trx: Transaction, rotationId: RotationId, actor: Actor, decided?: 'confirmed' | 'failed'): Promise<RotationFacts> {
   const { identityId } = await readRotation(trx, rotationId)
   await lockIdentity(trx, identityId)
   const rotation = await readRotation(trx, rotationId)
   if (rotation.state !== 'pending') return rotation
-  const verdict = rotation.jobs.length === 0 ? 'pending' : verdictOf(rotation.jobs)
+  const verdict = decided ?? (rotation.jobs.length === 0 ? 'pending' : verdictOf(rotation.jobs))
   if (verdict === 'pending') {
-    const phase = rotation.jobs.some((job) => job.state === 'doubt')
-      ? 'in_doubt'
-      : rotation.jobs.some((job) => job.state === 'claimed')
-        ? 'applying'
-        : 'waiting'
+    const phase = phaseOf(rotation)
     await trx
       .updateTable('rotation')
       .set((e) => ({ phase, version: e('version', '+', 1) }))
@@ -52,6 +51,12 @@ export async function settleRotation(trx: Transaction, rotationId: RotationId, a
   await owe(trx, 'rotation', rotationId, { closed: true })
   await tellLeases(trx, rotationId)
   return readRotation(trx, rotationId)
+}
+
+function phaseOf({ stagedVersion, jobs }: RotationFacts): RotationPhase {
+  if (jobs.some((job) => job.state === 'doubt')) return 'in_doubt'
+  if (jobs.some((job) => job.state === 'claimed')) return 'applying'
+  return stagedVersion === null ? 'queued' : 'waiting'
 }
 
 async function promote(trx: Transaction, identityId: IdentityId, rotation: RotationFacts): Promise<void> {

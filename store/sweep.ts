@@ -7,6 +7,7 @@ import { beginRotation } from './begin-rotation.ts'
 import { lockIdentity, readCheckoutFacts } from './checkout-facts.ts'
 import type { Db, Transaction } from './connection.ts'
 import { translateError } from './postgres-error.ts'
+import { canRotate } from './rotatable.ts'
 
 /** `now()` lets the index find them; shifts exist in tests only. */
 const bound = sql`now() + (select coalesce(max(shift), interval '0') from clock_shift)`
@@ -79,8 +80,8 @@ export async function listDueIdentities(db: Db, limit: number, after?: Pick<DueI
 }
 
 /**
- * Begins the rotation of a due identity. One that is rotating already, or is no longer due, is left alone; one without hosts is
- * skipped, which its audit log shows, and its next date is set.
+ * Begins the rotation of a due identity. One that is rotating already, or is no longer due, is left alone; one without hosts, or
+ * whose hosts cannot change its type of credential, is skipped, which its audit log shows, and its next date is set.
  */
 export async function beginDueRotation(trx: Transaction, identityId: IdentityId): Promise<RotationId | undefined> {
   await lockIdentity(trx, identityId)
@@ -89,14 +90,16 @@ export async function beginDueRotation(trx: Transaction, identityId: IdentityId)
   const facts = await readCheckoutFacts(trx, identityId, null)
   if (facts.openRotation !== null || facts.draining) return undefined
   const actor = { kind: 'system', id: 'rotation-sweep' } as const
-  if (facts.hosts.length === 0) {
+  const hindrance: ErrorCode | undefined =
+    facts.hosts.length === 0 ? 'identity-has-no-hosts' : (await canRotate(trx, identityId)) ? undefined : 'credential-not-rotatable'
+  if (hindrance !== undefined) {
     const next = nextRotationAt(due.interval, facts.now, due.dueAt)
     await trx.updateTable('identity').set({ next_rotation_at: next }).where('id', '=', identityId).execute()
     await appendAudit(trx, {
       actor,
       action: 'rotation.skipped',
       effect: 'permit',
-      outcome: 'identity-has-no-hosts' satisfies ErrorCode,
+      outcome: hindrance,
       organizationId: facts.organizationId,
       vaultId: facts.vaultId,
       identityId,

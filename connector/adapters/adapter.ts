@@ -24,6 +24,8 @@ export interface Change {
   readonly username: string
   /** The value to set. */
   readonly password: string
+  /** What the account is known to have; null or absent: nobody knows. */
+  readonly known?: string | null
   /**
    * Called directly before the change is sent, nothing waits after it.
    *
@@ -32,9 +34,20 @@ export interface Change {
   readonly beforeSend: () => number
 }
 
+/** Takes one of several values away. `unchanged` or `unknown`: it may still be there, and may be taken away again. */
+export interface Removal {
+  readonly as: Login
+  readonly username: string
+  readonly password: string
+  /** ms that are left for it; 0: too late, it must not be sent. */
+  readonly remaining: () => number
+}
+
 /** How one kind of target is spoken to. Never throws for what a target does, and never repeats a target's words. */
 export interface Adapter {
   readonly change: (target: Target, change: Change) => Promise<ChangeOutcome>
+  /** Of targets where an account may have several values at a time, so that a change only adds one. */
+  readonly remove?: (target: Target, removal: Removal) => Promise<ChangeOutcome>
   /** One fresh login. */
   readonly logIn: (target: Target, login: Login) => Promise<LoginOutcome>
 }

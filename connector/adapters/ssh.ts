@@ -60,8 +60,8 @@ async function setPassword(connection: SshConnection, { as, username, password, 
   return verdictOf(exit, { admin: as.username, isFed: performance.now() < feedEnds })
 }
 
-/** What pam_pwquality and pam_pwhistory say of a value, where every language is C. */
-const policyWords = /^(BAD PASSWORD|Password has been already used)/m
+/** What pam_pwquality, pam_cracklib and pam_unix, and pam_pwhistory say of a value that they do not take (LC_ALL=C). */
+const policyWords = /(^|\n)(BAD PASSWORD: |Password has been already used|You must choose a longer password|Bad: new password)/
 
 /** @param isFed whether the target was still reading when it ended: after that, success may mean that it had nothing to do */
 function verdictOf(exit: SshExit | undefined, { admin, isFed }: { admin: string; isFed: boolean }): ChangeOutcome {
@@ -83,7 +83,7 @@ async function logIn(target: Target, { username, password }: Login): Promise<Log
 const isLineName = (username: string): boolean => /^[^:\p{Cc}\p{Zl}\p{Zp}]+$/u.test(username) && username.isWellFormed()
 
 /** @returns undefined for a private key that is encrypted, damaged, or of a kind (DSA) that only signs with SHA-1 */
-function credentialOf({ password }: Login): SshCredential | undefined {
+export function credentialOf({ password }: Login): SshCredential | undefined {
   if (!/^\s*(-----BEGIN |PuTTY-User-Key-File-)/.test(password)) return { password }
   const parsed = ssh2.utils.parseKey(password)
   const key = Array.isArray(parsed) ? parsed[0] : parsed

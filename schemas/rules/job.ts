@@ -12,20 +12,25 @@ export interface JobVerdict {
   readonly delayMs: number
   /** What is known of the host now; null: nothing new. */
   readonly host: HostState | null
+  /** The target's own policy refuses this very value: it must not be applied again. */
+  readonly refusesValue: boolean
 }
 
 /** What a result makes of its job: proven, not done (again later, or failed for good), or unknown (probe before anything else). */
 export function verdictOfReport(job: { readonly kind: JobKind; readonly attempts: number }, report: JobReport): JobVerdict {
   const attempts = job.attempts + 1
-  const reasonClass = report.reasonClass
-  if (report.outcome === 'confirmed') return { state: 'confirmed', kind: job.kind, attempts, reasonClass: null, delayMs: 0, host: 'in_sync' }
+  const base = { kind: job.kind, attempts, reasonClass: report.reasonClass, delayMs: 0, refusesValue: false } as const
+  if (report.outcome === 'confirmed') return { ...base, state: 'confirmed', reasonClass: null, host: 'in_sync' }
   if (report.outcome === 'unknown') {
     // Neither value logs in: somebody changed the account behind our back, and only a person knows the value.
     const drifted = report.stagedLogsIn === false && report.knownLogsIn === false
-    return { state: 'doubt', kind: 'probe', attempts, reasonClass, delayMs: retryDelay(attempts), host: drifted ? 'drifted' : 'unknown' }
+    return { ...base, state: 'doubt', kind: 'probe', delayMs: retryDelay(attempts), host: drifted ? 'drifted' : 'unknown' }
   }
+  const waiting = { ...base, state: 'waiting', kind: 'reset', host: 'in_sync' } as const
   // A probe that finds the known value proves the host unchanged; that is not a failed attempt to change it.
-  if (job.kind === 'probe') return { state: 'waiting', kind: 'reset', attempts: job.attempts, reasonClass, delayMs: 0, host: 'in_sync' }
-  if (attempts >= maximumAttempts) return { state: 'failed', kind: job.kind, attempts, reasonClass, delayMs: 0, host: 'in_sync' }
-  return { state: 'waiting', kind: 'reset', attempts, reasonClass, delayMs: retryDelay(attempts), host: 'in_sync' }
+  if (job.kind === 'probe') return { ...waiting, attempts: job.attempts }
+  // How often that may happen is the rotation's business, which makes another value.
+  if (report.reasonClass === 'policy-refused') return { ...waiting, refusesValue: true }
+  if (attempts >= maximumAttempts) return { ...base, state: 'failed', host: 'in_sync' }
+  return { ...waiting, delayMs: retryDelay(attempts) }
 }

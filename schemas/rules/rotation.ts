@@ -26,6 +26,25 @@ export function verdictOf(jobs: readonly { readonly state: JobState }[]): 'pendi
   return jobs.length > 0 && jobs.every((job) => job.state === 'confirmed') ? 'confirmed' : 'failed'
 }
 
+/** A rotation makes so many values at most; each is applied alone, and the next only after a definite refusal of the last. */
+export const maximumCandidates = 3
+
+/**
+ * What becomes of a value that the policy of some host refused.
+ *
+ * @param jobs of the rotation; `refuses`: this host's policy does not take the present value
+ * @param candidates values made so far
+ * @returns wait: another host may be just taking it; give-up: some host has it already, or enough was tried; another: a new one
+ */
+export function afterRefusal(
+  jobs: readonly { readonly state: JobState; readonly refuses: boolean }[],
+  candidates: number,
+): 'no-refusal' | 'wait' | 'give-up' | 'another' {
+  if (!jobs.some((job) => job.refuses && job.state === 'waiting')) return 'no-refusal'
+  if (jobs.some((job) => job.state === 'claimed' || job.state === 'doubt')) return 'wait'
+  return candidates >= maximumCandidates || jobs.some((job) => job.state === 'confirmed') ? 'give-up' : 'another'
+}
+
 /** Pause before attempt `attempts + 1`, in ms: 2 s doubled up to 5 min. */
 export const retryDelay = (attempts: number): number => Math.min(2_000 * 2 ** Math.max(0, attempts - 1), 300_000)
 

@@ -16,7 +16,7 @@ export const rotationTransitions: Transitions<RotationState> = {
 export const jobTransitions: Transitions<JobState> = {
   waiting: ['claimed', 'failed', 'cancelled'],
   claimed: ['confirmed', 'failed', 'doubt', 'waiting'],
-  doubt: ['claimed', 'confirmed', 'failed'],
+  doubt: ['claimed', 'confirmed', 'failed', 'waiting'],
   confirmed: [],
   failed: [],
   cancelled: [],

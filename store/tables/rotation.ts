@@ -41,6 +41,7 @@ export interface JobTable {
   attempts: Generated<number>
   next_at: Generated<Date>
   reason_class: string | null
+  refused_version: number | null
   offered_at: Moment
   claimed_at: Moment
   finished_at: Moment

@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import ssh2 from 'ssh2'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ed25519Key } from '../support/ed25519-key.ts'
 import { createApiWorld, type ApiWorld } from './world.ts'
 
 let world: ApiWorld
@@ -17,7 +18,7 @@ const reveal = async (id: string) => (await world.post('mia', `/v1/identities/${
 const faults = (answer: { status: number; body: any }) => [answer.status, answer.body.errors]
 const fault = (message: unknown) => [422, [{ path: 'credential', message }]]
 
-const key = ssh2.utils.generateKeyPairSync('ed25519')
+const key = ed25519Key()
 const another = ssh2.utils.generateKeyPairSync('ecdsa', { bits: 256 })
 
 describe('an SSH key', () => {

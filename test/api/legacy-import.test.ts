@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import ssh2 from 'ssh2'
 import type { AccountId, OrganizationId } from '#schemas/ids.ts'
 import { acme } from '#stack/people.ts'
 import { legacyVersion0, legacyVersion1 } from '../support/legacy-row.ts'
 import { createApiWorld, type ApiWorld } from './world.ts'
+import { ed25519Key } from '../support/ed25519-key.ts'
 
 /** Rows from before vault keys: taken and read while the organization is open for them, sealed anew by whoever reads them first. */
 
@@ -125,7 +125,7 @@ describe('a legacy row', () => {
   })
 
   test('of an SSH key shows its public half; what is no key by the rules of today is kept all the same', async () => {
-    const key = ssh2.utils.generateKeyPairSync('ed25519')
+    const key = ed25519Key()
     const [id, old] = (await imported(
       row(1, await version1(key.private), { credentialType: 'ssh_key' }),
       row(0, legacyVersion0('some old key'), { credentialType: 'ssh_key' }),

@@ -1,43 +1,20 @@
 import { randomUUID } from 'node:crypto'
-import type { Permission } from '#schemas/principal.ts'
+import {
+  administers,
+  anyRole,
+  holder,
+  manages,
+  people,
+  seesAdministration,
+  seesConnectors,
+  seesDirectory,
+  seesHosts,
+  seesLeases,
+  seesVault,
+  type Person,
+} from './matrix-people.ts'
 
 /** Who may do what, by hand: beside the rules of the code, so that a mistake there is seen here. */
-
-/** A person with this one permission for the whole account, and no grant. */
-const byPermission = {
-  view: 'pam_vaults.view',
-  manage: 'pam_vaults.manage',
-  break_glass: 'pam_vaults.break_glass',
-  manage_users: 'hosts.manage_users',
-  approve: 'pam_requests.approve',
-  sessions: 'pam_sessions.manage',
-  audit: 'pam_audit.view',
-  connectors: 'connectors.manage',
-  support: 'support_access.manage',
-  organizations: 'organizations.manage',
-} as const satisfies Record<string, Permission>
-/** A grant on the vault without any permission, and with pam_vaults.view. `view+checkout` holds the lease. */
-export const grantLevels = ['view_vault', 'view_credentials', 'checkout'] as const
-
-export type Person = keyof typeof byPermission | `${'grant' | 'view'}+${(typeof grantLevels)[number]}` | 'owner'
-export const permissionOf: Readonly<Partial<Record<Person, Permission>>> = byPermission
-
-const single = Object.keys(byPermission) as Person[]
-const grants: Person[] = grantLevels.map((level) => `grant+${level}` as const)
-const withView: Person[] = grantLevels.map((level) => `view+${level}` as const)
-const everybody: readonly Person[] = ['owner', ...single, ...withView, ...grants]
-const anyRole = everybody.filter((person) => !grants.includes(person))
-const seesVault: readonly Person[] = ['owner', 'view', 'manage', ...withView, ...grants]
-const seesHosts: readonly Person[] = ['owner', 'view', 'manage', 'manage_users', ...withView]
-const seesConnectors: readonly Person[] = ['owner', 'view', 'manage', 'connectors', ...withView]
-const seesLeases: readonly Person[] = ['owner', 'view', 'manage', ...withView]
-const manages: readonly Person[] = ['owner', 'manage']
-const administers: readonly Person[] = ['owner', 'organizations']
-const seesAdministration: readonly Person[] = ['owner', 'organizations', 'audit']
-const seesDirectory: readonly Person[] = [...seesAdministration, 'manage']
-const holder: readonly Person[] = ['view+checkout']
-
-export const people = everybody
 
 /** Ids of what there is to act on. */
 export interface Things {
@@ -117,8 +94,8 @@ const lease =
 
 /** Method and path template of the OpenAPI document -> row. */
 export const rows: Readonly<Record<string, Row>> = {
-  'GET /v1/me': collection('/v1/me', everybody),
-  'GET /v1/me/access': collection('/v1/me/access', everybody),
+  'GET /v1/me': collection('/v1/me', people),
+  'GET /v1/me/access': collection('/v1/me/access', people),
 
   'GET /v1/organizations': collection('/v1/organizations', anyRole),
   'POST /v1/organizations': create('/v1/organizations', administers, fresh),
@@ -226,6 +203,20 @@ export const rows: Readonly<Record<string, Row>> = {
   'GET /v1/rotations': collection('/v1/rotations', seesVault),
   'GET /v1/rotations/{id}': item(({ rotation }) => `/v1/rotations/${rotation}`, seesVault),
   'GET /v1/rotations/{id}/events': { ...item(({ rotation }) => `/v1/rotations/${rotation}/events`, seesVault), stream: true },
+  'POST /v1/rotations/{id}/resolve': {
+    path: ({ rotation }) => `/v1/rotations/${rotation}/resolve`,
+    may: manages,
+    sees: seesVault,
+    answer: 409,
+    body: () => ({ outcome: 'applied', reason: 'x' }),
+  },
+  'POST /v1/rotations/{id}/credentials': {
+    path: ({ rotation }) => `/v1/rotations/${rotation}/credentials`,
+    may: ['owner'],
+    sees: seesVault,
+    answer: 409,
+    body: () => ({}),
+  },
   'GET /v1/jobs': collection('/v1/jobs', seesVault),
   'GET /v1/jobs/{id}': item(({ job }) => `/v1/jobs/${job}`, seesVault),
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { grantLevels, people, permissionOf, rows, type Person, type Row, type Things } from './matrix-rows.ts'
+import { grantLevels, people, permissionOf, type Person } from './matrix-people.ts'
+import { rows, type Row, type Things } from './matrix-rows.ts'
 import { createApiWorld, type ApiWorld } from './world.ts'
 
 /** Every route of the OpenAPI document, asked by every kind of caller. */

@@ -31,9 +31,9 @@ interface Bound {
   readonly token: string
   readonly key: ProofKey
 }
-async function bind(sub: string, key?: ProofKey): Promise<Bound> {
+async function bind(sub: string, key?: ProofKey, claims: Record<string, unknown> = {}): Promise<Bound> {
   const own = key ?? (await createProofKey())
-  return { key: own, token: await world.issuer.token(sub, { cnf: { jkt: own.jkt } }) }
+  return { key: own, token: await world.issuer.token(sub, { cnf: { jkt: own.jkt }, ...claims }) }
 }
 async function reveal({ token, key }: Bound, api: Pick<TestApi, 'call'> = world): Promise<Answer> {
   const path = `/v1/identities/${identity}/reveal`
@@ -68,6 +68,51 @@ describe('policies of an account', () => {
     const { body } = await create(`permit (principal, action in [Action::"read"], resource);`)
     const refused = await world.post('ola', `/v1/policy-sets/${body.id}/activate`)
     expect([refused.status, refused.body.errors[0].path]).toEqual([422, 'policies'])
+  })
+
+  test('lock owners out of nothing that they could not undo', async () => {
+    const ola = acme.users.find((user) => user.sub === 'ola')?.id
+    const { body } = await create(`permit (principal == User::"${ola}", action, resource);`)
+    expect((await world.post('ola', `/v1/policy-sets/${body.id}/activate`)).status).toBe(200)
+    expect((await world.call('mia', 'GET', '/v1/me')).status).toBe(403)
+    const { status, body: mended } = await world.post('mia', '/v1/policy-sets', { policies: allowAll })
+    expect([status, (await world.post('mia', `/v1/policy-sets/${mended.id}/activate`)).status]).toEqual([201, 200])
+    expect((await world.call('mia', 'GET', '/v1/me')).status).toBe(200)
+  })
+
+  test('judge a move on both sides, however it is asked for, and what is refused is on record', async () => {
+    const target = (await world.post('mia', '/v1/identity-groups', { organizationId: world.organizationId, name: `target ${randomUUID()}` })).body.id
+    const ways = [
+      () => world.post('mia', `/v1/identities/${identity}/move`, { identityGroupId: target }),
+      () => world.call('mia', 'PATCH', `/v1/identities/${identity}`, { body: { identityGroupId: target } }),
+    ]
+    for (const side of [world.vaultId, target]) {
+      await enforce(`${allowAll} @id("stay") forbid (principal, action == Action::"identity.move", resource in Vault::"${side}");`)
+      for (const way of ways) expect([side, (await way()).body.policies]).toEqual([side, ['stay']])
+    }
+    await enforce(allowAll)
+    const { items } = (await world.call('axe', 'GET', `/v1/audit/events?identityId=${identity}`)).body
+    expect(items.filter((item: { effect: string }) => item.effect === 'deny')).toHaveLength(4)
+    expect((await ways[0]?.())?.status).toBe(200)
+  })
+
+  test('judge an address whatever way it is written, and one that is none is not known', async () => {
+    await enforce(`@id("inside") permit (principal, action, resource) unless { context has ip && !context.ip.isInRange(ip("10.0.0.0/8")) };`)
+    const from = async (address: string) => {
+      const authorization = `Bearer ${await world.issuer.token('sam')}`
+      const answer = await world.app.request('/v1/me', { headers: { authorization } }, {
+        incoming: { rawHeaders: [], socket: { remoteAddress: address } },
+      } as never)
+      return answer.status
+    }
+    expect([
+      await from('10.1.2.3'),
+      await from('::ffff:10.1.2.3'),
+      await from('192.0.2.1'),
+      await from('::ffff:192.0.2.1'),
+      await from('fe80::1%eth0'),
+    ]).toEqual([200, 200, 403, 403, 403])
+    await enforce(allowAll)
   })
 
   test('do not give what permissions and grants do not, and owners are held to them', async () => {
@@ -123,7 +168,8 @@ describe('an obligation', () => {
       world,
       ...(await Promise.all([1, 2, 3].map(() => startApi(world.database, { ...world.parts, db: world.database.as('leasehold_api', 8) })))),
     ]
-    const sam = await bind('sam')
+    const loggedInAt = Math.floor(Date.now() / 1_000) - 10
+    const sam = await bind('sam', undefined, { auth_time: loggedInAt })
     const use = async (bound: Bound, count: number) => {
       const answers = await Promise.all(Array.from({ length: count }, (_, index) => reveal(bound, replicas[index % replicas.length])))
       return Object.fromEntries([...Map.groupBy(answers.map(outcome), (name) => name)].map(([name, all]) => [name, all.length]))
@@ -131,7 +177,9 @@ describe('an obligation', () => {
     const crowd = await use(sam, 1_000)
     // On a busy machine a few are turned away at the lock.
     expect([crowd['200'], (crowd['403 uses-exhausted'] ?? 0) + (crowd['503 busy'] ?? 0)]).toEqual([5, 995])
-    expect((await use(await bind('sam', sam.key), 20))['200']).toBe(5)
+    // A fresh token of the same login is no login.
+    expect((await use(await bind('sam', sam.key, { auth_time: loggedInAt }), 20))['200']).toBeUndefined()
+    expect((await use(await bind('sam', sam.key, { auth_time: loggedInAt + 1 }), 20))['200']).toBe(5)
     const { rows } = await world.database.superuser(`select count(*)::int as shown from exposure where identity_id = $1`, [identity])
     expect(rows).toEqual([{ shown: 10 }])
     await Promise.all(replicas.slice(1).map((replica) => replica.stop()))

@@ -1,8 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createAuthenticate } from '#api/authenticate.ts'
+import { createCursors } from '#api/cursor.ts'
+import { createLanes } from '#api/lanes.ts'
+import { createLimits } from '#api/limits.ts'
 import { addressKey, createRateLimit } from '#api/rate-limit.ts'
+import { reply } from '#api/route.ts'
+import { runRoute } from '#api/run-route.ts'
+import { traceOf } from '#api/trace.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
-import { startApi, type TestApi } from './support.ts'
+import { apiUrl, startApi, type TestApi } from './support.ts'
 
 describe('a rate limit', () => {
   let time = 0
@@ -115,6 +122,33 @@ describe('the API', () => {
     const { rows } = await database.superuser(`select count(*)::int as records from audit_event where action = 'authentication.refused' and actor_sub = 'axe'`)
     expect(rows).toEqual([{ records: 20 }])
     expect((await api.call('axe', 'GET', '/v1/me')).status).toBe(200)
+  })
+
+  test('does not count what has a limit of its own: break-glass is refused by that one alone', async () => {
+    const { parts } = api
+    const limits = createLimits({ rates: { perSecond: 0.01, burst: 1, failuresPerMinute: 1 } })
+    const tools = { parts, limits, authenticate: createAuthenticate(parts, limits), cursors: createCursors(parts.cursorKey), lanes: createLanes(1, 1_000) }
+    const authorization = `Bearer ${await api.issuer.token('mia')}`
+    const ask = async (more: { ownLimit?: true }) => {
+      const spec = { method: 'get', path: '/v1/me', action: 'me.read', summary: 'none', answers: { 200: null }, ...more } as const
+      const incoming = {
+        request: new Request(`${apiUrl}/v1/me`, { headers: { authorization } }),
+        params: {},
+        trace: traceOf(new Headers(), undefined),
+        certificate: () => undefined,
+      }
+      return runRoute(tools, spec, () => reply(200, null), incoming).then(
+        ({ status }) => status,
+        (error: LeaseholdError) => error.code,
+      )
+    }
+    expect([await ask({}), await ask({}), await ask({ ownLimit: true }), await ask({ ownLimit: true }), await ask({})]).toEqual([
+      200,
+      'rate-limited',
+      200,
+      200,
+      'rate-limited',
+    ])
   })
 
   test('counts somebody of the issuer who is nobody of ours as a failure too', async () => {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createApp } from '#api/app.ts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { acme } from '#stack/people.ts'
 import { AccountId, RotationId } from '#schemas/ids.ts'
@@ -47,6 +48,35 @@ describe('a manual rotation', () => {
     expect((await rotate('ola', id, {}, headers)).body.rotation.id).toBe(first.body.rotation.id)
     const { status, body } = await rotate('ola', id)
     expect([status, body.code, body.rotationId]).toEqual([409, 'rotation-open', first.body.rotation.id])
+  })
+
+  test('started through two replicas at once is one: the other answer is 409 with its id', async () => {
+    const replica = createApp({ ...world.parts, db: world.database.as('leasehold_api', 4) })
+    const authorization = `Bearer ${await world.issuer.token('ola')}`
+    for (let round = 0; round < 10; round += 1) {
+      const id = await world.addIdentity(`rotated by two ${round}`, { hostIds: [world.hostId] })
+      const path = `/v1/identities/${id}/rotate`
+      const headers = () => ({ authorization, 'content-type': 'application/json', 'idempotency-key': randomUUID() })
+      const answers = await Promise.all(
+        [world.app, replica].map(async (app) => {
+          const response = await app.request(path, { method: 'POST', headers: headers(), body: '{}' })
+          return { status: response.status, body: (await response.json()) as any }
+        }),
+      )
+      const [won, lost] = answers.sort((one, other) => one.status - other.status)
+      expect([won?.status, lost?.status, lost?.body.code]).toEqual([202, 409, 'rotation-open'])
+      expect(lost?.body.rotationId).toBe(won?.body.rotation.id)
+      expect((await world.call('vic', 'GET', `/v1/rotations?identityId=${id}`)).body.items).toHaveLength(1)
+    }
+  })
+
+  test('of an API key answers 422: no host can change it', async () => {
+    const id = await world.addIdentity('rotated key', { hostIds: [world.hostId], credentialType: 'api_key' })
+    const { status, body } = await rotate('ola', id)
+    expect([status, body.code, body.hint]).toEqual([422, 'credential-not-rotatable', expect.stringContaining('PATCH')])
+    const settings = { rotateAfterUse: true, rotationIntervalDays: 30 }
+    const promised = await world.call('ola', 'PATCH', `/v1/identities/${id}`, { body: settings })
+    expect([promised.status, promised.body.errors?.map((error: { path: string }) => error.path)]).toEqual([422, Object.keys(settings)])
   })
 
   test('of a checked-out identity answers 409, of one without hosts 422', async () => {

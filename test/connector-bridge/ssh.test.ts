@@ -1,6 +1,12 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { sshKeyAdapter } from '#connector/adapters/ssh-key.ts'
 import type { RunningConnector } from '#connector/connector.ts'
 import { IdentityId } from '#schemas/ids.ts'
+import { Secret } from '#schemas/secret.ts'
+import { readSshKey } from '#secrets/ssh-key.ts'
+import { targetOf } from '../connector/ssh-world.ts'
 import { openLinuxAccounts, type LinuxAccount, type LinuxAccounts } from '../support/linux-accounts.ts'
 import { sshdMissing, startSshd, type TestSshd } from '../support/sshd.ts'
 import { runConnector } from './support.ts'
@@ -26,8 +32,8 @@ beforeAll(async () => {
     port: sshd.port,
     adapter: 'ssh',
     connectorId: connector.id,
-    adminIdentityId: await addIdentity(accounts.create({ sudo: true })),
-    parameters: { hostKey: sshd.hostKeys[0]?.publicKey },
+    adminIdentityId: await addIdentity(accounts.create({ sudo: 'anything' })),
+    parameters: { hostKey: sshd.hostKeys[0]?.publicKey, authorizedKeysFile: sshd.keysFile },
   })
 }, 60_000)
 afterAll(async () => {
@@ -47,6 +53,14 @@ async function make(route: string, body: object): Promise<string> {
 const addIdentity = ({ username, password }: LinuxAccount, hostIds: readonly string[] = []): Promise<string> =>
   make('/v1/identities', { identityGroupId: world.vaultId, name: username, username, credentialType: 'password', credential: password, hostIds })
 
+const addKey = ({ username }: LinuxAccount, credential: string): Promise<string> =>
+  make('/v1/identities', { identityGroupId: world.vaultId, name: `key of ${username}`, username, credentialType: 'ssh_key', credential, hostIds: [hostId] })
+
+function publicHalf(privateKey: string): string {
+  const read = readSshKey(Secret.of(privateKey))
+  return 'fault' in read ? read.fault : read.publicKey
+}
+
 test('a Linux account is rotated over SSH: the vaulted value logs in and the old one is refused', async () => {
   const account = accounts.create()
   const identityId = IdentityId.parse(await addIdentity(account, [hostId]))
@@ -57,6 +71,31 @@ test('a Linux account is rotated over SSH: the vaulted value logs in and the old
   expect(await sshd.logsIn(account.username, value)).toBe(true)
   expect(await sshd.logsIn(account.username, account.password)).toBe(false)
 })
+
+test('the key of a Linux account is rotated: the vaulted one logs in, its public half is shown, and the old one is refused', async () => {
+  const account = accounts.create()
+  const old = sshd.makeKey(account.username, 'ecdsa')
+  const identityId = IdentityId.parse(await addKey(account, old))
+  const before = (await world.call('GET', `/v1/identities/${identityId}`)).body
+  await world.untilRotation(await world.rotate(identityId), 'confirmed')
+  const after = (await world.call('GET', `/v1/identities/${identityId}`)).body
+  const value = await world.vaulted(identityId)
+  expect([before.publicKey, after.publicKey]).toEqual([publicHalf(old), publicHalf(value)])
+  expect(after).toMatchObject({ credentialVersion: 2, hosts: [{ hostId, credentialVersion: 2, sync: 'in_sync' }] })
+  const logIn = (password: string) => sshKeyAdapter.logIn(targetOf(sshd), { username: account.username, password })
+  expect([await logIn(value), await logIn(old)]).toEqual([{ login: 'accepted' }, { login: 'rejected' }])
+  expect(value).toMatch(/^-----BEGIN OPENSSH PRIVATE KEY-----\n/)
+})
+
+test('the largest keys that may be stored reach the connector and are swapped for a new one', async () => {
+  const account = accounts.create()
+  sshd.makeKey(account.username, 'ed25519')
+  const large = generateKeyPairSync('rsa', { modulusLength: 8_192 }).privateKey.export({ type: 'pkcs1', format: 'pem' }) as string
+  writeFileSync(sshd.keysFile.replace('%u', account.username), `${publicHalf(large)}\n`)
+  const identityId = IdentityId.parse(await addKey(account, large))
+  await world.untilRotation(await world.rotate(identityId), 'confirmed')
+  expect(readFileSync(sshd.keysFile.replace('%u', account.username), 'utf8')).toBe(`${publicHalf(await world.vaulted(identityId))}\n`)
+}, 60_000)
 
 test('a host that shows another key than the pinned one is told nothing, and the job says so', async () => {
   const account = accounts.create()

@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -7,6 +7,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import { pino } from 'pino'
+import { createRotationActivities } from '#activities/rotation.ts'
 import { join } from '#connector/join.ts'
 import { operatorConfiguration } from '#connector-bridge/identity/operator.ts'
 import { ConnectorId, IdentityId, VaultId, type AccountId, type RotationId } from '#schemas/ids.ts'
@@ -25,10 +26,10 @@ import { acme } from '#stack/people.ts'
 import { beginRotation } from '#store/begin-rotation.ts'
 import { inAccount, type Transaction } from '#store/connection.ts'
 import { readCredential } from '#store/credential.ts'
-import { openJobs } from '#store/job.ts'
 import { readRotationFacts, rotationMaterial } from '#store/rotation.ts'
 import { stageVersion } from '#store/stage-version.ts'
 import { readVaultKeyRef } from '#store/vault.ts'
+import { nextRotationStep } from '#workflows/rotation-step.ts'
 import { startApi } from '../api/support.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { startNats, type TestNats } from '../support/nats.ts'
@@ -54,7 +55,10 @@ export interface BridgeWorld {
   readonly joinHome: (joinToken: string, home?: string, allow?: readonly string[]) => Promise<string>
   /** A role on the target and its identity in the vault, changed through this connector. */
   readonly addAccount: (connectorId: ConnectorId) => Promise<{ readonly role: TargetRole; readonly identityId: IdentityId }>
-  readonly rotate: (identityId: IdentityId) => Promise<RotationId>
+  /** @param value the first candidate; absent: as the worker makes it */
+  readonly rotate: (identityId: IdentityId, value?: string) => Promise<RotationId>
+  /** Does what the workflow of the rotation would do, until it is final. */
+  readonly drive: (id: RotationId, limitMs?: number) => Promise<RotationFacts>
   readonly rotation: (id: RotationId) => Promise<RotationFacts>
   readonly untilRotation: (id: RotationId, state: RotationFacts['state'], limitMs?: number) => Promise<RotationFacts>
   /** The value that the vault gives for this identity now. */
@@ -112,6 +116,14 @@ export async function createBridgeWorld(): Promise<BridgeWorld> {
   const homes: string[] = []
   const hosts = new Map<string, string>()
   const actor = { kind: 'system', id: 'test' } as const
+  const activities = createRotationActivities({ db: worker, vaultKeys })
+  const subjectOf = (subjectId: RotationId) => ({ accountId, subjectId })
+  const stage = async (identityId: IdentityId, rotationId: RotationId, value: Secret<string>): Promise<void> => {
+    const { nextVersion: version } = await run((trx) => rotationMaterial(trx, rotationId))
+    const key = await vaultKeys.get(await run((trx) => readVaultKeyRef(trx, vaultId)))
+    const sealed = seal(key, { identityId, version, purpose: 'credential' }, value)
+    await run((trx) => stageVersion(trx, rotationId, { version, sealed, hash: passwordHash(key, value) }, actor))
+  }
 
   const world: BridgeWorld = {
     database,
@@ -164,21 +176,23 @@ export async function createBridgeWorld(): Promise<BridgeWorld> {
       })
       return { role, identityId: IdentityId.parse(id) }
     },
-    rotate: async (identityId) => {
+    rotate: async (identityId, value) => {
       const { rotationId } = await run((trx) => beginRotation(trx, { identityId, trigger: 'manual', actor }))
-      const { nextVersion: version } = await run((trx) => rotationMaterial(trx, rotationId))
-      const key = await vaultKeys.get(await run((trx) => readVaultKeyRef(trx, vaultId)))
-      const value = Secret.of(randomBytes(15).toString('base64url'))
-      await run((trx) =>
-        stageVersion(
-          trx,
-          rotationId,
-          { version, sealed: seal(key, { identityId, version, purpose: 'credential' }, value), hash: passwordHash(key, value) },
-          actor,
-        ),
-      )
-      await run((trx) => openJobs(trx, rotationId))
+      await (value === undefined ? activities.stageRotation(subjectOf(rotationId)) : stage(identityId, rotationId, Secret.of(value)))
+      await activities.openRotationJobs(subjectOf(rotationId))
       return rotationId
+    },
+    drive: async (id, limitMs = 20_000) => {
+      for (const limit = Date.now() + limitMs; ; await sleep(30)) {
+        const facts = await world.rotation(id)
+        const step = nextRotationStep(facts)
+        if (step.do === 'finish') return facts
+        if (Date.now() > limit) throw new Error(`the rotation is still ${JSON.stringify(facts)}`)
+        if (step.do === 'stage') await activities.stageRotation(subjectOf(id))
+        if (step.do === 'open-jobs') await activities.openRotationJobs(subjectOf(id))
+        if (step.do === 'settle') await activities.settleRotation(subjectOf(id))
+        if (step.do === 'lapse') await activities.lapseClaim(subjectOf(id), step.jobId, step.epoch)
+      }
     },
     rotation: (id) => run((trx) => readRotationFacts(trx, id)) as Promise<RotationFacts>,
     untilRotation: async (id, state, limitMs = 15_000) => {

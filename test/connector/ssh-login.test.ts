@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { Target } from '#connector/adapters/adapter.ts'
 import { withoutSha1 } from '#connector/ssh-login.ts'
 import { targetOf, useSsh } from './ssh-world.ts'
+import { ed25519Key } from '../support/ed25519-key.ts'
 
 const ssh = useSsh()
 const { set, logIn, sshdWith } = ssh
@@ -100,7 +101,7 @@ describe('a login', () => {
 
 /** A server that asks what sshd would only ask with more PAM modules than there are here. */
 async function askingServer(questions: ssh2.Prompt[][]): Promise<{ target: Target; heard: string[][] }> {
-  const { private: key, public: hostKey } = ssh2.utils.generateKeyPairSync('ed25519')
+  const { private: key, public: hostKey } = ed25519Key()
   const heard: string[][] = []
   const server = new ssh2.Server({ hostKeys: [key] }, (client) => {
     client.on('error', () => {})

@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { readdirSync, readFileSync } from 'node:fs'
+import { globSync, readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { sshAdapter } from '#connector/adapters/ssh.ts'
-import { passwordHistory } from '../support/password-history.ts'
 import { sshdMissing } from '../support/sshd.ts'
 import { everyAdapter } from './conformance.ts'
 import { targetOf, useSsh } from './ssh-world.ts'
@@ -23,10 +22,10 @@ everyAdapter(
     impostorClass: 'host-key-mismatch',
     changesItself: false,
     refusedValue: async (account) => {
-      const history = passwordHistory()
-      if (typeof history === 'string') return history
-      ssh.later(history.end)
-      const strict = targetOf(await sshdWith({}, '', history.command))
+      const modules = globSync(['/lib', '/usr/lib', '/usr/lib64', '/lib/*', '/usr/lib/*'].map((place) => `${place}/security/pam_pwhistory.so`))
+      if (modules.length === 0) return 'pam_pwhistory is not installed'
+      const stack = 'password requisite pam_pwhistory.so remember=5 enforce_for_root\npassword required pam_unix.so use_authtok yescrypt\n'
+      const strict = targetOf(await sshdWith({}, '', stack))
       expect(await set(account.username, 'used once', {}, strict)).toEqual({ change: 'applied' })
       return { at: strict, as: ssh.admin(), password: account.password, current: 'used once' }
     },

@@ -42,6 +42,6 @@ function install(cache: string, folder: string): string | undefined {
 }
 
 function ask(...args: string[]): { status: number | null; stdout: string; stderr: string } {
-  const { status, stdout, stderr } = spawnSync('python3', args, { encoding: 'utf8' })
+  const { status, stdout, stderr } = spawnSync('python3', args, { encoding: 'utf8', timeout: 180_000 })
   return { status, stdout: stdout ?? '', stderr: stderr ?? '' }
 }

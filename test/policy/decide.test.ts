@@ -24,7 +24,7 @@ function principal(held: readonly Permission[] = [], more: Partial<Principal> = 
     owner: false,
     idpUserId: id(8),
     grants: [],
-    roleIds: [],
+    basis: { roleIds: [], roleVersions: [], assignmentIds: [], membershipIds: [] },
     groupIds: [],
     groupsIssuedAt: null,
     policyVersion: null,

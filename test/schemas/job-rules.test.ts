@@ -34,6 +34,13 @@ describe('a result', () => {
     expect(verdictOfReport({ kind: 'reset', attempts: 0 }, report('unchanged'))).toMatchObject({ state: 'waiting', attempts: 1, delayMs: 2_000 })
     expect(verdictOfReport({ kind: 'reset', attempts: maximumAttempts - 1 }, report('unchanged')).state).toBe('failed')
   })
+  test('that refuses the value by policy never fails the job by itself: the rotation makes another value', () => {
+    for (const attempts of [0, maximumAttempts, 10]) {
+      const verdict = verdictOfReport({ kind: 'reset', attempts }, report('unchanged', { reasonClass: 'policy-refused' }))
+      expect(verdict).toMatchObject({ state: 'waiting', attempts: attempts + 1, delayMs: 0, refusesValue: true })
+    }
+    expect(verdictOfReport({ kind: 'reset', attempts: 0 }, report('unchanged')).refusesValue).toBe(false)
+  })
   test('makes of a claimed job only what a claimed job may become', () => {
     fc.assert(
       fc.property(

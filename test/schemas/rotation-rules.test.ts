@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { JobState } from '#schemas/states.ts'
-import { day, nextRotationAt, retryAfterFailure, retryDelay, verdictOf } from '#schemas/rules/rotation.ts'
+import { afterRefusal, day, maximumCandidates, nextRotationAt, retryAfterFailure, retryDelay, verdictOf } from '#schemas/rules/rotation.ts'
 
 const due = new Date('2026-03-01T00:00:00Z')
 const days = (count: number) => new Date(due.getTime() + count * day)
@@ -42,4 +42,19 @@ test('retries wait longer and longer, up to five minutes', () => {
 
 test('failed rotations are tried again after an hour, then ever later, and not for ever', () => {
   expect([1, 2, 6, 7].map(retryAfterFailure)).toEqual([3_600_000, 7_200_000, day, null])
+})
+
+describe('a value that a host refuses by policy', () => {
+  const refused = { state: 'waiting', refuses: true } as const
+  const other = (state: JobState) => ({ state, refuses: false })
+
+  test('gives way to another one, three times at most', () => {
+    expect(afterRefusal([refused, other('waiting'), other('failed')], maximumCandidates - 1)).toBe('another')
+    expect(afterRefusal([refused], maximumCandidates)).toBe('give-up')
+  })
+  test('stays while some other host may have it', () => {
+    for (const state of ['claimed', 'doubt'] as const) expect(afterRefusal([refused, other(state), other('confirmed')], 1)).toBe('wait')
+  })
+  test('stays for good where some other host has it', () => expect(afterRefusal([refused, other('confirmed')], 1)).toBe('give-up'))
+  test('is none where nobody refused the present one', () => expect(afterRefusal([other('waiting'), other('doubt')], 9)).toBe('no-refusal'))
 })

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { judgeUse, type AskedUse, type OpenUse } from '#schemas/rules/use.ts'
 
 const end = new Date('2027-01-31T09:00:00.000Z')
-const open = (more: Partial<OpenUse> = {}): OpenUse => ({ binding: 'jkt:a', maxUses: 5, uses: 1, expiresAt: end, ...more })
-const asked = (more: Partial<AskedUse> = {}): AskedUse => ({ binding: 'jkt:a', tokenUsed: false, tokenDecided: true, ...more })
+const open = (more: Partial<OpenUse> = {}): OpenUse => ({ binding: 'jkt:a', maxUses: 5, uses: 1, expiresAt: end, policyVersion: 3, ...more })
+const asked = (more: Partial<AskedUse> = {}): AskedUse => ({ binding: 'jkt:a', maxUses: 5, policyVersion: 3, tokenUsed: false, loginDecided: true, ...more })
 const at = (ms: number): Date => new Date(end.getTime() + ms)
 const refused = (code: string) => ({ kind: 'refuse', code, until: end })
 
@@ -25,18 +25,25 @@ describe('the time of a decision', () => {
 
 describe('within it', () => {
   const now = at(-1_000)
-  test('uses are counted up to the maximum, then a token that was decided for is refused and another one gets a fresh decision', () => {
+  test('uses are counted up to the maximum, then a login that was decided for is refused and a later one gets a fresh decision', () => {
     expect(judgeUse(open({ uses: 4 }), asked(), now)).toEqual({ kind: 'count' })
     expect(judgeUse(open({ uses: 5 }), asked(), now)).toEqual(refused('uses-exhausted'))
-    expect(judgeUse(open({ uses: 5 }), asked({ tokenDecided: false }), now)).toEqual({ kind: 'renew' })
+    expect(judgeUse(open({ uses: 5 }), asked({ loginDecided: false }), now)).toEqual({ kind: 'renew' })
   })
   test('without a maximum all are counted', () => {
-    expect(judgeUse(open({ maxUses: null, uses: 1_000_000 }), asked(), now)).toEqual({ kind: 'count' })
+    expect(judgeUse(open({ maxUses: null, uses: 1_000_000 }), asked({ maxUses: null }), now)).toEqual({ kind: 'count' })
+  })
+  test('what this request would be allowed counts too: the stricter of both', () => {
+    expect(judgeUse(open({ maxUses: 1_000, uses: 1 }), asked({ maxUses: 1 }), now)).toEqual(refused('uses-exhausted'))
+    expect(judgeUse(open({ maxUses: null, uses: 4 }), asked({ maxUses: 5 }), now)).toEqual({ kind: 'count' })
+  })
+  test('another set of policies needs a decision of its own', () => {
+    for (const policyVersion of [null, 4]) expect(judgeUse(open({ uses: 5 }), asked({ policyVersion }), now)).toEqual({ kind: 'renew' })
   })
   test('another key is refused, whatever is left and whatever token it brings', () => {
     for (const uses of [1, 5])
-      for (const tokenDecided of [true, false]) {
-        expect(judgeUse(open({ uses }), asked({ binding: 'none', tokenDecided }), now)).toEqual(refused('binding-changed'))
+      for (const loginDecided of [true, false]) {
+        expect(judgeUse(open({ uses }), asked({ binding: 'none', loginDecided }), now)).toEqual(refused('binding-changed'))
       }
   })
   test('a token that counts once is refused the second time', () => {

@@ -32,7 +32,6 @@ describe('a private SSH key', () => {
   })
 
   test.each([
-    ['ed25519', {}],
     ['rsa', { bits: 2048 }],
     ['ecdsa', { bits: 256 }],
     ['ecdsa', { bits: 384 }],

@@ -164,7 +164,7 @@ describe('changing an identity', () => {
     }
     const { actor } = world.account.people.mia
     await expect(world.account.run((trx) => changeHost(trx, world.hostId, { port: 5433 }, actor))).rejects.toEqual(code('identity-rotating'))
-    await expect(world.account.run((trx) => deleteIdentity(trx, identity.id, actor))).rejects.toEqual(code('rotation-open'))
+    await expect(world.account.run((trx) => deleteIdentity(trx, identity.id, actor))).rejects.toEqual(code('identity-rotating'))
     await setJobs(rotationId, 'failed')
     await database.superuser(`update rotation set state = 'failed' where id = $1`, [rotationId])
   })

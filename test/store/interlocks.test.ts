@@ -134,7 +134,7 @@ describe('a checkout and a manual rotation at the same instant', () => {
 
 describe('a checkout and the disabling of its user at the same instant', () => {
   const disable = (trx: Parameters<typeof changeUser>[0]) =>
-    changeUser(trx, world.account.people.sam.userId, { state: 'disabled' }, world.account.people.mia.actor)
+    changeUser(trx, { id: world.account.people.sam.userId, caller: mia, actor: world.account.people.mia.actor }, { state: 'disabled' })
   let sam: Principal
   beforeEach(async () => {
     await database.superuser(`insert into vault_grant (account_id, vault_id, idp_user_id, level, created_by) values ($1, $2, $3, 'checkout', $4)`, [
@@ -190,6 +190,9 @@ test('two requests with one Idempotency-Key for two identities at once: one leas
     })
   const first = hold(world.account.run, acquire(identity.id, 1))
   await first.reached
+  // Its last write travels with the commit and may still be on its way to the barrier.
+  const written = `select from pg_locks l join pg_class c on c.oid = l.relation where c.relname = 'lease' and l.mode = 'RowExclusiveLock' and l.granted`
+  await expect.poll(async () => (await database.superuser(written)).rowCount, { interval: 5 }).toBeGreaterThan(0)
   const refused = expect(world.account.run(acquire(other.id, 2))).rejects.toEqual(code('idempotency-key-reused'))
   await untilWaiting(database)
   first.go()

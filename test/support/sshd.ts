@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -15,6 +15,8 @@ export interface TestSshd {
   readonly hostKeys: readonly { readonly fingerprint: string; readonly publicKey: string }[]
   /** Its log so far; each authentication request is in it. */
   readonly log: () => string
+  /** Where it reads keys, as its configuration says; %u: the account. */
+  readonly keysFile: string
   /** Makes a key that logs this account in. @returns the private half */
   readonly makeKey: (username: string, type: 'ed25519' | 'rsa' | 'ecdsa') => string
   /** Whether OpenSSH's own client logs in by this password. */
@@ -48,9 +50,9 @@ const settings = {
 
 /**
  * @param options settings of sshd_config that differ from ours; `Match` blocks come last, as a text
- * @param command what starts it, and becomes it
+ * @param chpasswd PAM's stack for chpasswd, for whoever logs in here: nothing else on this machine sees it
  */
-export async function startSshd(options: Partial<Record<string, string>> = {}, matches = '', command: readonly string[] = []): Promise<TestSshd> {
+export async function startSshd(options: Partial<Record<string, string>> = {}, matches = '', chpasswd?: string): Promise<TestSshd> {
   const folder = mkdtempSync(path.join(tmpdir(), 'leasehold-sshd-'))
   // sshd reads authorized keys as the user who logs in.
   chmodSync(folder, 0o755)
@@ -63,8 +65,8 @@ export async function startSshd(options: Partial<Record<string, string>> = {}, m
   const file = path.join(folder, 'sshd_config')
   const keys = hostKeys.map(({ type }) => `HostKey ${path.join(folder, `host_${type}`)}`)
   writeFileSync(file, `${[...keys, ...lines.map(([name, value]) => `${name} ${value}`), matches].join('\n')}\n`)
-  const [first = program, ...rest] = [...command, program, '-D', '-e', '-f', file]
-  const child = spawn(first, rest, { stdio: ['ignore', 'ignore', 'pipe'] })
+  const [start = program, ...args] = [...(chpasswd === undefined ? [] : withPam(folder, chpasswd)), program, '-D', '-e', '-f', file]
+  const child = spawn(start, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   let log = ''
   child.stderr.setEncoding('utf8').on('data', (part: string) => (log += part))
   const closed = once(child, 'close')
@@ -77,6 +79,7 @@ export async function startSshd(options: Partial<Record<string, string>> = {}, m
     port,
     hostKeys,
     log: () => log,
+    keysFile: path.join(folder, 'keys', '%u'),
     makeKey: (username, type) => {
       const key = path.join(folder, `${username}_${type}`)
       writeFileSync(path.join(folder, 'keys', username), generateKey(key, type).publicKey, { mode: 0o644 })
@@ -105,6 +108,14 @@ function generateKey(file: string, type: string): { fingerprint: string; publicK
   if (made.status !== 0) throw new Error(`ssh-keygen: ${made.stderr}`)
   const { stdout } = spawnSync('/usr/bin/ssh-keygen', ['-l', '-f', `${file}.pub`], { encoding: 'utf8' })
   return { fingerprint: stdout.split(' ')[1] ?? '', publicKey: readFileSync(`${file}.pub`, 'utf8').trim() }
+}
+
+/** Starts a program that sees another stack of PAM, and a copy of what PAM remembers; its mounts end with it. */
+function withPam(folder: string, stack: string): string[] {
+  writeFileSync(path.join(folder, 'pam'), stack)
+  cpSync('/etc/security', path.join(folder, 'security'), { recursive: true })
+  const mounts = `mount --bind '${folder}/pam' /etc/pam.d/chpasswd && mount --bind '${folder}/security' /etc/security && exec "$@"`
+  return ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', mounts, 'sh']
 }
 
 /** Since 9.8 it shuts out an address that fails often; before, it does not know the word. */

@@ -1,0 +1,35 @@
+import { sql, type RawBuilder } from 'kysely'
+import type { IdentityId } from '#schemas/ids.ts'
+import type { Transaction } from './connection.ts'
+import { refuseFaults } from './refusals.ts'
+
+/**
+ * Name of the connector's adapter that changes such a credential on such a host; null: none does. Every kind of host changes
+ * passwords; keys are swapped where sshd reads them; API keys and others are changed by people.
+ */
+export const jobAdapter = (credentialType: RawBuilder<unknown>, hostAdapter: RawBuilder<unknown>): RawBuilder<string | null> =>
+  sql`case when ${credentialType} = 'password' then ${hostAdapter} when ${credentialType} = 'ssh_key' and ${hostAdapter} = 'ssh' then 'ssh-key' end`
+
+/** Whether some host of identity `i` cannot change its type of credential; without hosts there is none that cannot. */
+export const isUnchangeable = sql<boolean>`exists (select from identity_host uh join host ut on ut.id = uh.host_id
+  where uh.identity_id = i.id and ${jobAdapter(sql`i.credential_type`, sql`ut.adapter`)} is null)`
+
+export async function canRotate(trx: Transaction, identityId: IdentityId): Promise<boolean> {
+  const { rows } = await sql<{ unchangeable: boolean }>`select ${isUnchangeable} as unchangeable from identity i where i.id = ${identityId}::uuid`.execute(trx)
+  return rows[0]?.unchangeable === false
+}
+
+/**
+ * A promise to rotate that nobody could keep is refused when it is made.
+ *
+ * @throws LeaseholdError `validation-failed`
+ */
+export async function refuseUnkeepable(
+  trx: Transaction,
+  id: IdentityId,
+  settings: { readonly rotateAfterUse?: boolean | undefined; readonly rotationIntervalDays?: number | null | undefined },
+): Promise<void> {
+  const promised = [...(settings.rotateAfterUse === true ? ['rotateAfterUse'] : []), ...(settings.rotationIntervalDays == null ? [] : ['rotationIntervalDays'])]
+  if (promised.length === 0 || (await canRotate(trx, id))) return
+  refuseFaults(promised.map((path) => ({ path, message: 'needs hosts that can change this credentialType' })))
+}
