@@ -28,6 +28,7 @@ const certificates = text(1, 20_000).refine((value) => /^\s*(-----BEGIN CERTIFIC
 export const HostParameters = z.strictObject({
   database: text(1, 63).optional().meta({ description: 'postgres: database to log in to; default: postgres' }),
   hostKey: HostKeys.optional(),
+  authorizedKeysFile: AuthorizedKeysFile.optional(),
   ca: certificates.optional().meta({ description: 'postgres, mysql, ldap: authorities that may vouch for the host; default: those that come with Node' }),
   accountHost: text(1, 255).optional().meta({ description: 'mysql: the host part of the accounts that are changed here; default: %' }),
   accountDn: text(1, 1_000)
@@ -35,7 +36,6 @@ export const HostParameters = z.strictObject({
     .optional()
     .meta({ description: 'ldap: where accounts are, as uid={username},ou=people,dc=example,dc=org; default: a username is a DN itself' }),
   startTls: z.boolean().optional().meta({ description: 'ldap: begins in the clear and turns to TLS before anything is said; default: TLS from the start' }),
-  authorizedKeysFile: AuthorizedKeysFile.optional(),
 })
 type HostParameters = z.infer<typeof HostParameters>
 

@@ -6,6 +6,9 @@ import type { Adapter, Change, ChangeOutcome, Login, LoginOutcome, Target } from
 
 const connectLimit = 5_000
 
+/** Modules that check passwords raise invalid_parameter_value (passwordcheck) or invalid_password; the statement has no other cause for them. */
+const refusals: Readonly<Record<string, ReasonClass>> = { '42501': 'denied', '22023': 'policy-refused', '28P01': 'policy-refused' }
+
 /** What of a login's dialogue decides what it proves. */
 interface Dialogue {
   proved: boolean
@@ -44,15 +47,11 @@ async function sent(query: Promise<unknown>): Promise<ChangeOutcome> {
     return { change: 'applied' }
   } catch (error) {
     // An ERROR rolled the one statement back; anything else (the connection or the server ended) proves nothing.
-    if (error instanceof pg.DatabaseError && error.severity === 'ERROR') return { change: 'unchanged', reasonClass: reasonOf(error.code) }
+    if (error instanceof pg.DatabaseError && error.severity === 'ERROR') {
+      return { change: 'unchanged', reasonClass: refusals[error.code ?? ''] ?? 'refused' }
+    }
     return { change: 'unknown', reasonClass: 'interrupted' }
   }
-}
-
-/** Modules that check passwords raise invalid_parameter_value (passwordcheck) or invalid_password; the statement has no other cause for them. */
-function reasonOf(code: string | undefined): ReasonClass {
-  if (code === '42501') return 'denied'
-  return code === '22023' || code === '28P01' ? 'policy-refused' : 'refused'
 }
 
 async function logIn(target: Target, login: Login): Promise<LoginOutcome> {
