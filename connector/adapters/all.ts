@@ -5,7 +5,7 @@ import { postgresAdapter } from './postgres.ts'
 import { sshKeyAdapter } from './ssh-key.ts'
 import { sshAdapter } from './ssh.ts'
 
-/** Every kind of target, by the name that a host gives it. */
+/** By the name that a job gives them. */
 export const adapters: Readonly<Record<string, Adapter>> = {
   postgres: postgresAdapter,
   ssh: sshAdapter,

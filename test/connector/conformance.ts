@@ -106,12 +106,14 @@ export function everyAdapter(name: string, open: () => ConformanceWorld, missing
       expect((await logIn(absent, absent.password)).login).not.toBe('accepted')
     })
 
-    test('a value that the rules of the target refuse is told apart from the rest, and the old one stays', async (context) => {
+    test('a value that the rules of the target refuse is told apart from the rest, the old one stays, and another one is taken', async (context) => {
       const account = await create()
       const refused = await open().refusedValue(account)
       if (typeof refused === 'string') return context.skip(refused)
-      expect(await set(account, refused.password, { as: refused.as }, refused.at)).toEqual(unchanged('policy-refused'))
+      const tried = (password: string): Promise<ChangeOutcome> => set(account, password, { as: refused.as }, refused.at)
+      for (let again = 0; again < 2; again++) expect(await tried(refused.password)).toEqual(unchanged('policy-refused'))
       await holds(account, refused.current ?? account.password)
+      expect(await tried('another value 3')).toEqual({ change: 'applied' })
     })
 
     test('every printable character is taken for itself', async () => {

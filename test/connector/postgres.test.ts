@@ -39,7 +39,7 @@ everyAdapter('postgres', () => ({
   },
   logsIn: ({ username, password }) => target.logsIn(username, password),
   // The last one is this machine too, but does not look like it: that must be TLS.
-  impostors: [secured('localhost', authority.cert), secured('127.0.0.1', foreign), secured('::ffff:127.0.0.1')],
+  impostors: [secured('localhost', authority.cert), secured('127.0.0.1', foreign), secured('0.0.0.0')],
   impostorClass: 'certificate-mismatch',
   changesItself: true,
   refusedValue: async ({ username }) => ({ password: username, as: strict }),

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { globSync, readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { sshAdapter } from '#connector/adapters/ssh.ts'
-import { passwordHistory } from '../support/password-history.ts'
 import { sshdMissing } from '../support/sshd.ts'
 import { everyAdapter } from './conformance.ts'
 import { targetOf, useSsh } from './ssh-world.ts'
@@ -23,10 +22,10 @@ everyAdapter(
     impostorClass: 'host-key-mismatch',
     changesItself: false,
     refusedValue: async (account) => {
-      const history = passwordHistory()
-      if (typeof history === 'string') return history
-      ssh.later(history.end)
-      const strict = targetOf(await sshdWith({}, '', { command: history.command }))
+      const modules = globSync(['/lib', '/usr/lib', '/usr/lib64', '/lib/*', '/usr/lib/*'].map((place) => `${place}/security/pam_pwhistory.so`))
+      if (modules.length === 0) return 'pam_pwhistory is not installed'
+      const stack = 'password requisite pam_pwhistory.so remember=5 enforce_for_root\npassword required pam_unix.so use_authtok yescrypt\n'
+      const strict = targetOf(await sshdWith({}, '', stack))
       expect(await set(account.username, 'used once', {}, strict)).toEqual({ change: 'applied' })
       return { at: strict, as: ssh.admin(), password: account.password, current: 'used once' }
     },
@@ -75,19 +74,6 @@ describe('a change', () => {
     const refused = (reasonClass: string) => ({ change: 'unchanged', reasonClass })
     expect(await set(account.username, 'x', { as: powerless })).toEqual(refused('denied'))
     expect(await ssh.sshd().logsIn(account.username, account.password)).toBe(true)
-  })
-
-  test("that PAM's memory of old passwords refuses is refused by policy, and the next value is taken", async (context) => {
-    const modules = globSync(['/lib', '/usr/lib', '/usr/lib64', '/lib/*', '/usr/lib/*'].map((place) => `${place}/security/pam_pwhistory.so`))
-    context.skip(modules.length === 0, 'pam_pwhistory is not installed')
-    const account = ssh.accounts().create()
-    const stack = 'password requisite pam_pwhistory.so remember=5 enforce_for_root\npassword required pam_unix.so use_authtok yescrypt\n'
-    const at = targetOf(await sshdWith({}, '', { chpasswd: stack }))
-    for (const password of ['first value 1', 'second value 2']) expect(await set(account.username, password, {}, at)).toEqual({ change: 'applied' })
-    const refused = { change: 'unchanged', reasonClass: 'policy-refused' }
-    for (let again = 0; again < 2; again += 1) expect(await set(account.username, 'first value 1', {}, at)).toEqual(refused)
-    expect(await logIn(account.username, 'second value 2')).toEqual({ login: 'accepted' })
-    expect(await set(account.username, 'third value 3', {}, at)).toEqual({ change: 'applied' })
   })
 
   test('repeats nothing that the target says', async () => {

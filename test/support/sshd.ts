@@ -51,13 +51,8 @@ const settings = {
 /**
  * @param options settings of sshd_config that differ from ours; `Match` blocks come last, as a text
  * @param chpasswd PAM's stack for chpasswd, for whoever logs in here: nothing else on this machine sees it
- * @param command what starts it, and becomes it
  */
-export async function startSshd(
-  options: Partial<Record<string, string>> = {},
-  matches = '',
-  { chpasswd, command = [] }: { readonly chpasswd?: string; readonly command?: readonly string[] } = {},
-): Promise<TestSshd> {
+export async function startSshd(options: Partial<Record<string, string>> = {}, matches = '', chpasswd?: string): Promise<TestSshd> {
   const folder = mkdtempSync(path.join(tmpdir(), 'leasehold-sshd-'))
   // sshd reads authorized keys as the user who logs in.
   chmodSync(folder, 0o755)
@@ -70,8 +65,8 @@ export async function startSshd(
   const file = path.join(folder, 'sshd_config')
   const keys = hostKeys.map(({ type }) => `HostKey ${path.join(folder, `host_${type}`)}`)
   writeFileSync(file, `${[...keys, ...lines.map(([name, value]) => `${name} ${value}`), matches].join('\n')}\n`)
-  const [first = program, ...rest] = [...(chpasswd === undefined ? command : withPam(folder, chpasswd)), program, '-D', '-e', '-f', file]
-  const child = spawn(first, rest, { stdio: ['ignore', 'ignore', 'pipe'] })
+  const [start = program, ...args] = [...(chpasswd === undefined ? [] : withPam(folder, chpasswd)), program, '-D', '-e', '-f', file]
+  const child = spawn(start, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   let log = ''
   child.stderr.setEncoding('utf8').on('data', (part: string) => (log += part))
   const closed = once(child, 'close')
