@@ -1,17 +1,18 @@
 import path from 'node:path'
 import { pino } from 'pino'
+import type { Adapter } from '#connector/adapters/adapter.ts'
 import { postgresAdapter } from '#connector/adapters/postgres.ts'
 import { sshKeyAdapter } from '#connector/adapters/ssh-key.ts'
 import { sshAdapter } from '#connector/adapters/ssh.ts'
 import { startConnector, type RunningConnector } from '#connector/connector.ts'
 import { openJournal } from '#connector/journal.ts'
 
-/** A connector in this process, as its main program would start it. */
-export const runConnector = (home: string): RunningConnector =>
+/** A connector in this process, as its main program would start it. @param other adapters that a test wants to see or to break */
+export const runConnector = (home: string, other: Readonly<Record<string, Adapter>> = {}): RunningConnector =>
   startConnector({
     home,
     build: 'test',
     journal: openJournal(path.join(home, 'journal.jsonl')),
-    adapters: { postgres: postgresAdapter, ssh: sshAdapter, 'ssh-key': sshKeyAdapter },
+    adapters: { postgres: postgresAdapter, ssh: sshAdapter, 'ssh-key': sshKeyAdapter, ...other },
     log: pino({ level: process.env['LEASEHOLD_TEST_DEBUG'] ? 'info' : 'silent' }),
   })
