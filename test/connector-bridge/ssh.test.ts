@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { generateKeyPairSync } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { ChangeOutcome, Target } from '#connector/adapters/adapter.ts'
 import { sshKeyAdapter } from '#connector/adapters/ssh-key.ts'
@@ -121,6 +122,16 @@ describe.each(['change', 'remove'] as const)('a connector that dies in the middl
     },
     90_000,
   )
+})
+
+test('a key that was stored as PKCS #8 is known to the connector, and swapped', async () => {
+  const account = accounts.create()
+  const old = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+  const file = sshd.keysFile.replace('%u', account.username)
+  writeFileSync(file, `${publicHalf(old)}\n`)
+  const identityId = IdentityId.parse(await addKey(account, old))
+  await world.untilRotation(await world.rotate(identityId), 'confirmed')
+  expect(readFileSync(file, 'utf8')).toBe(`${publicHalf(await world.vaulted(identityId))}\n`)
 })
 
 test('the longest value that may be stored as a key reaches the connector and is swapped for a new one', async () => {
