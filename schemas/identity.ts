@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { credentialTypes } from './credential-form.ts'
+import { credentialTypes, type CredentialType } from './credential-form.ts'
 import { HostId, IdentityId, OrganizationId, RotationId, VaultId } from './ids.ts'
 import { PasswordPolicy } from './password-policy.ts'
 import { moment, name, text } from './text.ts'
@@ -110,6 +110,8 @@ export interface IdentitySettings {
   readonly maxConcurrentSessions: number | null
   readonly rotateAfterUse: boolean
   readonly hostIds: readonly string[]
+  readonly credentialType: CredentialType
+  readonly passwordPolicy?: PasswordPolicy | null | undefined
 }
 
 /** What is wrong with the settings of an identity taken together; empty: nothing. */
@@ -122,5 +124,8 @@ export function settingFaults(settings: IdentitySettings): { path: string; messa
     faults.push({ path: 'maxConcurrentSessions', message: 'must be absent when allowConcurrentCheckout is off' })
   }
   if (settings.rotateAfterUse && settings.hostIds.length === 0) faults.push({ path: 'rotateAfterUse', message: 'needs at least one host in hostIds' })
+  if (settings.credentialType === 'ssh_key' && settings.passwordPolicy != null) {
+    faults.push({ path: 'passwordPolicy', message: 'must be absent with credentialType ssh_key' })
+  }
   return faults
 }

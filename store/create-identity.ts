@@ -32,7 +32,7 @@ export async function createIdentity(
     maxConcurrentSessions = null,
     rotationIntervalDays = null,
   } = body
-  refuseFaults(settingFaults({ hostIds, rotateAfterUse, allowConcurrentCheckout, maxConcurrentSessions }))
+  refuseFaults(settingFaults({ ...body, hostIds, rotateAfterUse, allowConcurrentCheckout, maxConcurrentSessions }))
   await lockVault(trx, identityGroupId, 'use')
   const { organizationId } = await readVault(trx, identityGroupId)
   await refuseDuplicates(

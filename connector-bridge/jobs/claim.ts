@@ -5,6 +5,7 @@ import type { ClaimFacts, SealedCredential } from '#schemas/job-facts.ts'
 import { Secret } from '#schemas/secret.ts'
 import { jobMacKey, seal } from '#secrets/envelope.ts'
 import { sealForConnector } from '#secrets/job-sealing.ts'
+import { readableBySsh } from '#secrets/ssh-key-form.ts'
 import { openStored } from '#secrets/stored-value.ts'
 import type { VaultKeys } from '#secrets/vault-keys.ts'
 import { claimJob } from '#store/claim-job.ts'
@@ -44,6 +45,9 @@ export async function answerClaim(
   }
 }
 
+/** Where a value may be a private key. */
+const sshAdapters: ReadonlySet<string> = new Set(['ssh', 'ssh-key'])
+
 /** @returns the sealed job, and what it holds of before vault keys, sealed anew */
 async function sealJob(vaultKeys: VaultKeys, facts: ClaimFacts, instance: string): Promise<{ readonly jwe: string; readonly upgrades: readonly Upgrade[] }> {
   const { jobId, epoch, connectorId, kind, holdMs, target, username, staged, known, admin } = facts
@@ -58,7 +62,8 @@ async function sealJob(vaultKeys: VaultKeys, facts: ClaimFacts, instance: string
     const belongsTo = { identityId, version, purpose: 'credential' } as const
     const opened = openStored({ vault, legacy }, belongsTo, sealed)
     if (isLegacy) upgrades.push({ organizationId, vaultId, identityId, version, old: sealed, next: seal(vault, belongsTo, opened) })
-    return opened.expose()
+    const text = opened.expose()
+    return sshAdapters.has(target.adapter) ? readableBySsh(text) : text
   }
   const key = await vaultKeys.get(staged.vaultKey)
   const job: SealedJob = {

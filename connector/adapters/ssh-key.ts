@@ -61,7 +61,7 @@ async function logIn(target: Target, login: Login): Promise<LoginOutcome> {
 
 /** @returns undefined for a private key that is encrypted, damaged or none */
 function publicHalf(privateKey: string): PublicKey | undefined {
-  const parsed = ssh2.utils.parseKey(privateKey)
+  const parsed = ssh2.utils.parseKey(privateKey.trim())
   const key = Array.isArray(parsed) ? parsed[0] : parsed
   if (key === undefined || key instanceof Error || !key.isPrivateKey()) return undefined
   return { type: key.type, blob: key.getPublicSSH().toString('base64') }

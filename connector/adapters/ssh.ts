@@ -85,7 +85,7 @@ const isLineName = (username: string): boolean => /^[^:\p{Cc}\p{Zl}\p{Zp}]+$/u.t
 /** @returns undefined for a private key that is encrypted, damaged, or of a kind (DSA) that only signs with SHA-1 */
 export function credentialOf({ password }: Login): SshCredential | undefined {
   if (!/^\s*(-----BEGIN |PuTTY-User-Key-File-)/.test(password)) return { password }
-  const parsed = ssh2.utils.parseKey(password)
+  const parsed = ssh2.utils.parseKey(password.trim())
   const key = Array.isArray(parsed) ? parsed[0] : parsed
   return key === undefined || key instanceof Error || !key.isPrivateKey() || key.type === 'ssh-dss' ? undefined : { key }
 }

@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { ChangeOutcome, Target } from '#connector/adapters/adapter.ts'
 import { sshKeyAdapter } from '#connector/adapters/ssh-key.ts'
 import type { RunningConnector } from '#connector/connector.ts'
 import { IdentityId } from '#schemas/ids.ts'
@@ -18,13 +19,15 @@ let accounts: LinuxAccounts
 let sshd: TestSshd
 let running: RunningConnector
 let hostId: string
+let home: string
 
 beforeAll(async () => {
   if (missing !== undefined) return
   accounts = openLinuxAccounts()
   ;[world, sshd] = await Promise.all([createBridgeWorld(), startSshd()])
   const connector = await world.joinConnector([`${sshd.address}:${sshd.port}`])
-  running = runConnector(connector.home)
+  home = connector.home
+  running = runConnector(home)
   hostId = await make('/v1/hosts', {
     organizationId: world.organizationId,
     name: 'linux',
@@ -87,15 +90,58 @@ test('the key of a Linux account is rotated: the vaulted one logs in, its public
   expect(value).toMatch(/^-----BEGIN OPENSSH PRIVATE KEY-----\n/)
 })
 
-test('the largest keys that may be stored reach the connector and are swapped for a new one', async () => {
+describe.each(['change', 'remove'] as const)('a connector that dies in the middle of a swap of keys (%s)', (step) => {
+  test.each(['before', 'after'] as const)(
+    '%s it was made: the next one finds out at the next epoch and brings it to its end',
+    async (when) => {
+      const account = accounts.create()
+      const old = sshd.makeKey(account.username, 'ecdsa')
+      const identityId = IdentityId.parse(await addKey(account, old))
+      const died = Promise.withResolvers<void>()
+      const dies =
+        <T>(act: (target: Target, asked: T) => Promise<ChangeOutcome>) =>
+        async (target: Target, asked: T): Promise<ChangeOutcome> => {
+          if (when === 'after') await act(target, asked)
+          died.resolve()
+          throw new Error('died')
+        }
+      const { change, remove } = sshKeyAdapter
+      if (remove === undefined) throw new Error('keys are taken away')
+      await running.stop()
+      const dying = runConnector(home, { 'ssh-key': { ...sshKeyAdapter, ...(step === 'change' ? { change: dies(change) } : { remove: dies(remove) }) } })
+      const rotationId = await world.rotate(identityId)
+      await died.promise
+      await dying.stop()
+      running = runConnector(home)
+      const { state, jobs } = await world.drive(rotationId, 60_000)
+      expect([state, jobs[0]?.state, (jobs[0]?.epoch ?? 0) > 1]).toEqual(['confirmed', 'confirmed', true])
+      const value = await world.vaulted(identityId)
+      expect(readFileSync(sshd.keysFile.replace('%u', account.username), 'utf8')).toBe(`${publicHalf(value)} test\n`)
+      const logIn = (password: string) => sshKeyAdapter.logIn(targetOf(sshd), { username: account.username, password })
+      expect([await logIn(value), await logIn(old)]).toEqual([{ login: 'accepted' }, { login: 'rejected' }])
+    },
+    90_000,
+  )
+})
+
+test('a key that was stored as PKCS #8 is known to the connector, and swapped', async () => {
   const account = accounts.create()
-  sshd.makeKey(account.username, 'ed25519')
-  const large = generateKeyPairSync('rsa', { modulusLength: 8_192 }).privateKey.export({ type: 'pkcs1', format: 'pem' }) as string
-  writeFileSync(sshd.keysFile.replace('%u', account.username), `${publicHalf(large)}\n`)
-  const identityId = IdentityId.parse(await addKey(account, large))
+  const old = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+  const file = sshd.keysFile.replace('%u', account.username)
+  writeFileSync(file, `${publicHalf(old)}\n`)
+  const identityId = IdentityId.parse(await addKey(account, old))
   await world.untilRotation(await world.rotate(identityId), 'confirmed')
-  expect(readFileSync(sshd.keysFile.replace('%u', account.username), 'utf8')).toBe(`${publicHalf(await world.vaulted(identityId))}\n`)
-}, 60_000)
+  expect(readFileSync(file, 'utf8')).toBe(`${publicHalf(await world.vaulted(identityId))}\n`)
+})
+
+test('the longest value that may be stored as a key reaches the connector and is swapped for a new one', async () => {
+  const account = accounts.create()
+  // Blank lines around a key belong to what a person stored.
+  const long = `\n${sshd.makeKey(account.username, 'ed25519')}`.padEnd(32_768, '\n')
+  const identityId = IdentityId.parse(await addKey(account, long))
+  await world.untilRotation(await world.rotate(identityId), 'confirmed')
+  expect(readFileSync(sshd.keysFile.replace('%u', account.username), 'utf8')).toBe(`${publicHalf(await world.vaulted(identityId))} test\n`)
+})
 
 test('a host that shows another key than the pinned one is told nothing, and the job says so', async () => {
   const account = accounts.create()

@@ -77,6 +77,13 @@ test('an SSH key on Linux is rotated, and so is a password anywhere', async () =
   }
 })
 
+test('a password policy belongs to passwords: an SSH key takes none, neither at first nor when a password becomes one', async () => {
+  const passwordPolicy = { preset: 'linux' as const }
+  await expect(world.addIdentity({ credentialType: 'ssh_key', passwordPolicy })).rejects.toMatchObject(refused('passwordPolicy'))
+  const { id } = await world.addIdentity({ passwordPolicy })
+  await expect(change(id, { credentialType: 'ssh_key' })).rejects.toMatchObject(refused('passwordPolicy', 'credential'))
+})
+
 test('a password that becomes an API key takes its promises back in the same change', async () => {
   const { id } = await world.addIdentity({ hostIds: [world.hostId], rotationIntervalDays: 30, rotateAfterUse: true })
   await expect(change(id, { credentialType: 'other' })).rejects.toMatchObject(refused('rotateAfterUse', 'rotationIntervalDays'))

@@ -14,6 +14,7 @@ const doubtful = (doubtForMs: number) => jobFacts({ state: 'doubt', kind: 'probe
 const table: [promise: string, facts: Partial<RotationFacts>, step: RotationStep][] = [
   ['a new rotation gets its value', {}, { do: 'stage' }],
   ['a staged value goes to the hosts', { stagedVersion: 2, phase: 'staged' }, { do: 'open-jobs' }],
+  ['a value that was refused is followed by another one', { stagedVersion: null, phase: 'queued', jobs: [jobFacts({ attempts: 1 })] }, { do: 'stage' }],
   ['a job that waits for its connector is waited for', { ...open, jobs: [jobFacts()] }, { do: 'wait', ms: idleLook }],
   ['a claim is waited for until it lapses', { ...open, phase: 'applying', jobs: [jobFacts(), claimed] }, { do: 'wait', ms: 20_000 }],
   ['a claim that lapsed becomes a doubt', { ...open, phase: 'applying', jobs: [claimed, lapsed] }, { do: 'lapse', jobId: lapsed.jobId, epoch: 4 }],

@@ -72,6 +72,16 @@ describe('the workflow of a rotation', () => {
     await lab.record('rotation-failed', id)
   })
 
+  test('makes another value when the first was refused, and goes to the hosts again', async () => {
+    const { subject, id } = await begin()
+    await news(subject, { attempts: 1, reasonClass: 'policy-refused' }, { stagedVersion: null, phase: 'queued' })
+    await until(() => of(subject).phase === 'waiting')
+    expect(of(subject).stagedVersion).toBe(2)
+    await news(subject, { state: 'confirmed' }, { state: 'confirmed', phase: 'done' })
+    expect(await lab.ended(id)).toBe('COMPLETED')
+    await lab.record('rotation-second-candidate', id)
+  })
+
   test('gives up a claim whose time is over, and goes on when the probe has found out', async () => {
     const { subject, id } = await begin()
     await news(subject, { state: 'claimed', epoch: 1, claimRemainingMs: -1 }, { phase: 'applying' })
