@@ -76,6 +76,19 @@ describe('a host', () => {
     const change = (parameters: object) => api.call('ola', 'PATCH', `/v1/hosts/${made.body.id}`, { body: { parameters } })
     expect(errors(await change({}))).toEqual(faulty)
     expect(errors(await change({ hostKey: fingerprint, database: 'x' }))).toEqual([422, 'validation-failed', ['parameters.database']])
+    // A place that leads elsewhere, or that a shell would read as more than a name.
+    for (const authorizedKeysFile of ['../x', '/a/../b', '/keys/', 'a b', '$(id)', '/etc/%h', '~root/x', '%x', "'", '', 'x\ny']) {
+      expect([authorizedKeysFile, ...errors(await change({ hostKey: fingerprint, authorizedKeysFile }))]).toEqual([
+        authorizedKeysFile,
+        422,
+        'validation-failed',
+        ['parameters.authorizedKeysFile'],
+      ])
+    }
+    for (const authorizedKeysFile of ['.ssh/authorized_keys', '/etc/ssh/keys/%u', '%h/.ssh/keys']) {
+      expect((await change({ hostKey: fingerprint, authorizedKeysFile })).body.parameters).toEqual({ hostKey: fingerprint, authorizedKeysFile })
+    }
+    expect(errors(await post(host({ parameters: { authorizedKeysFile: 'x' } })))).toEqual([422, 'validation-failed', ['parameters.authorizedKeysFile']])
     const both = { hostKey: `${publicKey}\n${fingerprint}\n` }
     expect((await change(both)).body.parameters).toEqual(both)
   })

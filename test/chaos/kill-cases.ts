@@ -81,7 +81,7 @@ export const killCases = (awayMs: number): readonly KillCase[] => [
   lostAnswer,
   ...['duty delivered', 'value staged', 'jobs opened'].map((point) => crash('worker-1', point)),
   ...['claim committed', 'result committed'].map((point) => crash('bridge', point)),
-  ...['job received', 'job claimed', 'job applying', 'job changed', 'job applied', 'job verified', 'job acknowledged'].map((point) =>
+  ...['job received', 'job claimed', 'job applying', 'job changed', 'job applied', 'job proven', 'job verified', 'job acknowledged'].map((point) =>
     crash('connector', point),
   ),
   ...['nats', 'openbao', 'postgres', 'temporal'].map((server) => outage(server, awayMs)),
