@@ -129,7 +129,7 @@ describe('the events of a rotation', () => {
       body: { rotation },
     } = await rotate('ola', id)
     const now = Math.floor(Date.now() / 1_000)
-    const authorization = `Bearer ${await world.issuer.token('vic', { iat: now - 10, exp: now + 1 })}`
+    const authorization = `Bearer ${await world.issuer.token('vic', { iat: now - 10, exp: now + 3 })}`
     const { text } = await world.call(null, 'GET', `/v1/rotations/${rotation.id}/events`, { headers: { authorization } })
     expect(eventsOf(text)).toMatchObject([{ state: 'pending' }])
   })
