@@ -12,6 +12,7 @@ import { connectorRoutes } from './connectors.ts'
 import { addCorsHeaders } from './cors.ts'
 import { createCursors } from './cursor.ts'
 import { dutyRoutes } from './duties.ts'
+import { enrollRoutes } from './enroll.ts'
 import { grantRoutes } from './grants.ts'
 import { healthRoutes } from './health.ts'
 import { hostRoutes } from './hosts.ts'
@@ -82,6 +83,7 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   identityRoutes,
   moveRoutes,
   hostRoutes,
+  enrollRoutes,
   connectorRoutes,
 ]
 

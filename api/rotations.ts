@@ -10,17 +10,16 @@ import type { Transaction } from '#store/connection.ts'
 import { resolveRotation } from '#store/resolve-rotation.ts'
 import { showCandidates, type Candidate } from '#store/rotation-candidates.ts'
 import { readCheckoutFacts } from '#store/checkout-facts.ts'
-import { listRotations, readRotationView, type RotationView } from '#store/rotation-view.ts'
+import { listRotations, readRotationView } from '#store/rotation-view.ts'
 import { mapPage, pageFrom } from './collection.ts'
 import { fetchKeyRing, withUpgrade } from './key-ring.ts'
 import type { Parts } from './parts.ts'
+import { presentRotation } from './present-rotation.ts'
 import { rotationEvents } from './rotation-events.ts'
 import { reply, type DefineRoute, type FindRequest } from './route.ts'
 import { readIdentityPlace } from '#store/identity-place.ts'
 
 const params = z.object({ id: RotationId })
-
-const presentRotation = ({ vaultId, ...rotation }: RotationView): Rotation => ({ ...rotation, identityGroupId: vaultId }) as Rotation
 
 async function findRotation(trx: Transaction, { params: { id } }: Pick<FindRequest<{ id: RotationId }, unknown, unknown>, 'params'>) {
   const rotation = await readRotationView(trx, id)

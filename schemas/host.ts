@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ConnectorId, HostId, IdentityId, OrganizationId } from './ids.ts'
+import { ConnectorId, HostId, IdentityId, OrganizationId, VaultId } from './ids.ts'
 import { HostKeys } from './ssh-host-key.ts'
 import { AuthorizedKeysFile } from './authorized-keys-file.ts'
 import { moment, name, text } from './text.ts'
@@ -58,6 +58,14 @@ export function parameterFaults(adapter: keyof typeof parametersOf, parameters: 
     ...foreign.map((key) => ({ path: `parameters.${key}`, message: `is no parameter of the adapter ${adapter}` })),
   ]
 }
+
+/** An account of a host that is there already and comes into a vault (S2 "One-click PAM enrollment"). */
+export const EnrollBody = z.strictObject({
+  username: text(1, 255).refine((value) => !/[\t\n\r]/.test(value), { error: 'must be one line' }),
+  identityGroupId: VaultId,
+  name: name.optional().meta({ description: 'Absent: the user name at the name of the host' }),
+})
+export type EnrollBody = z.infer<typeof EnrollBody>
 
 export const CreateHost = z
   .strictObject({

@@ -83,7 +83,7 @@ export const Identity = z.object({
   username: z.string(),
   credentialType,
   ...optional,
-  state: z.enum(['active', 'disabled']),
+  state: z.enum(['active', 'disabled', 'enrolling']).meta({ description: 'enrolling: its host has not confirmed its first password; nobody can use it' }),
   credentialVersion: z.number().int(),
   publicKey: z.string().nullable().meta({ description: 'Public half of an SSH key, as OpenSSH writes it' }),
   publicKeyFingerprint: z.string().nullable().meta({ description: 'Of the public half: SHA256 and base64, as ssh-keygen -l prints it' }),

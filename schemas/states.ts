@@ -4,7 +4,7 @@ export type LeaseMode = 'standard' | 'break_glass' | 'support'
 export type LeaseEndCause = 'checked_in' | 'expired' | 'forced' | 'revoked' | 'grant_ended' | 'emergency' | 'superseded'
 export type RotationState = 'pending' | 'confirmed' | 'failed' | 'cancelled'
 export type RotationPhase = 'queued' | 'staged' | 'waiting' | 'applying' | 'in_doubt' | 'done'
-export type RotationTrigger = 'manual' | 'scheduled' | 'after_use' | 'break_glass'
+export type RotationTrigger = 'manual' | 'scheduled' | 'after_use' | 'break_glass' | 'enroll'
 export type JobKind = 'reset' | 'probe'
 export type JobState = 'waiting' | 'claimed' | 'doubt' | 'confirmed' | 'failed' | 'cancelled'
 /** Whether the known version of an identity on a host is proven. */

@@ -41,6 +41,7 @@ export async function changeIdentity(trx: Transaction, { id, change, seal, actor
   if (seen !== undefined && (seen.vaultId !== before.identityGroupId || seen.credentialType !== before.credentialType)) {
     throw new LeaseholdError('busy', { retryAfterSeconds: 1 })
   }
+  if (before.state === 'enrolling') throw new LeaseholdError('rotation-open', before.rotationId === null ? {} : { rotationId: before.rotationId })
   const after = merged(before, change)
   refuseFaults([...settingFaults(after), ...(seal === undefined ? formFaults(before, after) : [])])
   const moves = change.username !== undefined || change.hostIds !== undefined

@@ -8,6 +8,7 @@ import type { Transaction } from './connection.ts'
 import { readIdentity } from './identity.ts'
 import { expectVersion } from './refusals.ts'
 import { refuseInUse } from './refuse-in-use.ts'
+import { shredIdentity } from './shred-identity.ts'
 
 /**
  * Deletes an identity: its ciphertexts and history are shredded, its row stays for what names it (leases, audit events).
@@ -21,11 +22,7 @@ export async function deleteIdentity(trx: Transaction, id: IdentityId, actor: Ac
   await refuseInUse(trx, id, actor, false)
   const { rows } = await sql`select from host where admin_identity_id = ${id}::uuid and deleted_at is null limit 1`.execute(trx)
   if (rows.length > 0) throw new LeaseholdError('in-use', { detail: 'This is the admin identity of a host' })
-  await sql`
-    with shredded as (update credential_version set ciphertext = null where identity_id = ${id}::uuid),
-    forgotten as (delete from password_history where identity_id = ${id}::uuid),
-    untied as (delete from identity_host where identity_id = ${id}::uuid)
-    update identity set deleted_at = app_clock(), next_rotation_at = null, version = version + 1 where id = ${id}::uuid`.execute(trx)
+  await shredIdentity(trx, id)
   await appendAudit(trx, {
     actor,
     action: 'identity.deleted',

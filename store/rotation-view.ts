@@ -1,3 +1,4 @@
+import { LeaseholdError } from '#schemas/errors.ts'
 import { sql, type RawBuilder } from 'kysely'
 import type { HostId, IdentityId, OrganizationId, RotationId, UserId, VaultId } from '#schemas/ids.ts'
 import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
@@ -63,6 +64,13 @@ async function select(trx: Transaction, where: RawBuilder<unknown>): Promise<Rot
 /** Undefined when there is none in this account. */
 export async function readRotationView(trx: Transaction, id: RotationId): Promise<RotationView | undefined> {
   const [rotation] = await select(trx, sql`t.id = ${id}::uuid`)
+  return rotation
+}
+
+/** The rotation by which an identity was enrolled. @throws LeaseholdError `not-found` */
+export async function readEnrollment(trx: Transaction, identityId: IdentityId): Promise<RotationView> {
+  const [rotation] = await select(trx, sql`t.identity_id = ${identityId}::uuid and t.trigger = 'enroll'`)
+  if (rotation === undefined) throw new LeaseholdError('not-found')
   return rotation
 }
 

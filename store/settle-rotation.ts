@@ -8,12 +8,14 @@ import { appendAudit } from './audit.ts'
 import { lockIdentity } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
 import { shredUnused } from './credential.ts'
+import { shredIdentity } from './shred-identity.ts'
 import { owe } from './duties.ts'
 import { readRotation } from './rotation.ts'
 
 /**
  * Writes what the jobs of a rotation say about it, and tells its workflow to look. Confirmed: the new version is the
- * present one and the next date is set. Failed: what was exposed stays owed, and the scheduler tries again later.
+ * present one and the next date is set. Failed: what was exposed stays owed, and the scheduler tries again later;
+ * of an enrollment nothing stays.
  *
  * @param decided what a person says of one without jobs
  */
@@ -36,7 +38,9 @@ export async function settleRotation(trx: Transaction, rotationId: RotationId, a
   const reasonClass = rotation.jobs.find((job) => job.state === 'failed')?.reasonClass ?? null
   await sql`update rotation set state = ${verdict}::text, phase = 'done', finished_at = app_clock(), needs_attention = false, version = version + 1,
     reason_class = ${reasonClass}::text where id = ${rotationId}::uuid`.execute(trx)
-  await (verdict === 'confirmed' ? promote(trx, identityId, rotation) : postpone(trx, identityId, rotationId))
+  if (verdict === 'confirmed') await promote(trx, identityId, rotation)
+  else if (rotation.trigger === 'enroll') await shredIdentity(trx, identityId)
+  else await postpone(trx, identityId, rotationId)
   await appendAudit(trx, {
     actor,
     action: `rotation.${verdict}`,
@@ -66,7 +70,7 @@ async function promote(trx: Transaction, identityId: IdentityId, rotation: Rotat
   const [row] = rows
   const next = row === undefined ? null : nextRotationAt(row.interval, row.now, row.due_at)
   await sql`update identity set current_version = ${rotation.stagedVersion}::int, last_rotated_at = app_clock(), draining_since = null,
-    next_rotation_at = ${next}::timestamptz where id = ${identityId}::uuid`.execute(trx)
+    next_rotation_at = ${next}::timestamptz, state = case when state = 'enrolling' then 'active' else state end where id = ${identityId}::uuid`.execute(trx)
   await shredUnused(trx, identityId)
 }
 

@@ -1,96 +1,8 @@
-import { randomUUID } from 'node:crypto'
-import {
-  administers,
-  anyRole,
-  holder,
-  manages,
-  people,
-  seesAdministration,
-  seesConnectors,
-  seesDirectory,
-  seesHosts,
-  seesLeases,
-  seesVault,
-  type Person,
-} from './matrix-people.ts'
+import { administrationRows } from './matrix-administration.ts'
+import { administers, anyRole, holder, manages, people, seesConnectors, seesHosts, seesLeases, seesVault } from './matrix-people.ts'
+import { fresh, collection, item, create, stale, organization, vault, lease, type Row } from './matrix-row.ts'
 
 /** Who may do what, by hand: beside the rules of the code, so that a mistake there is seen here. */
-
-/** Ids of what there is to act on. */
-export interface Things {
-  readonly organization: string
-  readonly vault: string
-  readonly grant: string
-  readonly identity: string
-  readonly disabledIdentity: string
-  readonly rotatingIdentity: string
-  readonly host: string
-  readonly connector: string
-  readonly lease: string
-  readonly rotation: string
-  readonly job: string
-  readonly user: string
-  readonly idpUser: string
-  readonly group: string
-  readonly role: string
-  readonly assignment: string
-  readonly policySet: string
-}
-
-export interface Row {
-  /** Path with things in place of parameters. */
-  readonly path: (things: Things) => string
-  readonly body?: (things: Things) => object
-  /** Who gets through, and what they are answered then: 412 (If-Match) or 409 where doing it would change what others are asked about. */
-  readonly may: readonly Person[]
-  readonly answer: number
-  /** Who may not, but may know that it is there: 403. Everybody else: 404, or 403 where there is nothing to hide. */
-  readonly sees?: readonly Person[]
-  /** The answer does not end by itself. */
-  readonly stream?: true
-  /** Sends an If-Match that no version has. */
-  readonly stale?: true
-}
-
-const fresh = () => ({ name: `made ${randomUUID()}` })
-const collection = (path: string, may: readonly Person[]): Row => ({ path: () => path, may, answer: 200 })
-const item = (path: Row['path'], may: readonly Person[], sees: readonly Person[] = []): Row => ({ path, may, answer: 200, sees })
-const create = (path: string, may: readonly Person[], body: NonNullable<Row['body']>, sees?: readonly Person[]): Row => ({
-  path: () => path,
-  may,
-  answer: 201,
-  body,
-  ...(sees && { sees }),
-})
-const stale = (path: Row['path'], may: readonly Person[], sees: readonly Person[], body?: object): Row => ({
-  path,
-  may,
-  sees,
-  answer: 412,
-  stale: true,
-  ...(body && { body: () => body }),
-})
-
-const organization =
-  (rest = '') =>
-  (things: Things) =>
-    `/v1/organizations/${things.organization}${rest}`
-const vault =
-  (rest = '') =>
-  (things: Things) =>
-    `/v1/identity-groups/${things.vault}${rest}`
-const group =
-  (rest = '') =>
-  (things: Things) =>
-    `/v1/idp-groups/${things.group}${rest}`
-const role =
-  (rest = '') =>
-  (things: Things) =>
-    `/v1/roles/${things.role}${rest}`
-const lease =
-  (rest = '') =>
-  (things: Things) =>
-    `/v1/leases/${things.lease}${rest}`
 
 /** Method and path template of the OpenAPI document -> row. */
 export const rows: Readonly<Record<string, Row>> = {
@@ -233,6 +145,13 @@ export const rows: Readonly<Record<string, Row>> = {
   'PATCH /v1/hosts/{id}': stale(({ host }) => `/v1/hosts/${host}`, manages, seesHosts, { name: 'x' }),
   'DELETE /v1/hosts/{id}': stale(({ host }) => `/v1/hosts/${host}`, manages, seesHosts),
 
+  'POST /v1/hosts/{id}/enroll': {
+    path: ({ host }) => `/v1/hosts/${host}/enroll`,
+    may: ['owner', 'manage_users'],
+    sees: seesHosts,
+    answer: 409,
+    body: ({ vault: identityGroupId }) => ({ username: 'root', identityGroupId }),
+  },
   'GET /v1/connectors': collection('/v1/connectors', seesConnectors),
   'POST /v1/connectors': create('/v1/connectors', ['owner', 'connectors'], ({ organization: organizationId }) => ({ organizationId, ...fresh() })),
   'GET /v1/connectors/{id}': item(({ connector }) => `/v1/connectors/${connector}`, seesConnectors),
@@ -246,76 +165,5 @@ export const rows: Readonly<Record<string, Row>> = {
     body: () => ({}),
   },
 
-  'GET /v1/principals': collection('/v1/principals', seesDirectory),
-  'GET /v1/users': collection('/v1/users', seesAdministration),
-  'POST /v1/users': create('/v1/users', administers, () => ({ sub: randomUUID() })),
-  'GET /v1/users/{id}': item(({ user }) => `/v1/users/${user}`, seesAdministration),
-  'PATCH /v1/users/{id}': stale(({ user }) => `/v1/users/${user}`, administers, seesAdministration, { state: 'disabled' }),
-  'GET /v1/idp-users': collection('/v1/idp-users', seesDirectory),
-  'POST /v1/idp-users': create('/v1/idp-users', administers, () => ({ email: `${randomUUID()}@acme.example` }), seesDirectory),
-  'GET /v1/idp-users/{id}': item(({ idpUser }) => `/v1/idp-users/${idpUser}`, seesDirectory),
-  'PATCH /v1/idp-users/{id}': stale(({ idpUser }) => `/v1/idp-users/${idpUser}`, administers, seesDirectory, { name: 'x' }),
-  'GET /v1/idp-groups': collection('/v1/idp-groups', seesDirectory),
-  'POST /v1/idp-groups': create('/v1/idp-groups', administers, fresh, seesDirectory),
-  'GET /v1/idp-groups/{id}': item(group(), seesDirectory),
-  'PATCH /v1/idp-groups/{id}': stale(group(), administers, seesDirectory, { name: 'x' }),
-  'DELETE /v1/idp-groups/{id}': stale(group(), administers, seesDirectory),
-  'GET /v1/idp-groups/{id}/members': item(group('/members'), seesDirectory),
-  'PUT /v1/idp-groups/{id}/members/{idpUserId}': {
-    path: (things) => group(`/members/${things.idpUser}`)(things),
-    may: administers,
-    sees: seesDirectory,
-    answer: 204,
-  },
-  'DELETE /v1/idp-groups/{id}/members/{idpUserId}': {
-    path: (things) => group(`/members/${things.idpUser}`)(things),
-    may: administers,
-    sees: seesDirectory,
-    answer: 204,
-  },
-
-  'GET /v1/roles': collection('/v1/roles', seesAdministration),
-  'POST /v1/roles': create('/v1/roles', administers, () => ({ ...fresh(), permissions: [] })),
-  'GET /v1/roles/{id}': item(role(), seesAdministration),
-  'PATCH /v1/roles/{id}': stale(role(), administers, seesAdministration, { name: 'x' }),
-  'DELETE /v1/roles/{id}': stale(role(), administers, seesAdministration),
-  'GET /v1/roles/{id}/assignments': item(role('/assignments'), seesAdministration),
-  'POST /v1/roles/{id}/assignments': {
-    path: role('/assignments'),
-    may: administers,
-    sees: seesAdministration,
-    answer: 409,
-    body: ({ idpUser: id }) => ({ principal: { type: 'user', id } }),
-  },
-  'GET /v1/roles/{id}/assignments/{assignmentId}': item((things) => role(`/assignments/${things.assignment}`)(things), seesAdministration),
-  'DELETE /v1/roles/{id}/assignments/{assignmentId}': {
-    path: (things) => role(`/assignments/${things.assignment}`)(things),
-    may: administers,
-    sees: seesAdministration,
-    answer: 204,
-  },
-
-  'GET /v1/policy-sets': collection('/v1/policy-sets', seesAdministration),
-  'POST /v1/policy-sets': create('/v1/policy-sets', administers, () => ({ policies: 'permit (principal, action, resource);' })),
-  'GET /v1/policy-sets/{id}': item(({ policySet }) => `/v1/policy-sets/${policySet}`, seesAdministration),
-  'POST /v1/policy-sets/{id}/activate': {
-    path: ({ policySet }) => `/v1/policy-sets/${policySet}/activate`,
-    may: administers,
-    sees: seesAdministration,
-    answer: 200,
-    body: () => ({}),
-  },
-  'POST /v1/policy-dry-runs': {
-    path: () => '/v1/policy-dry-runs',
-    may: administers,
-    sees: seesAdministration,
-    answer: 200,
-    body: ({ user: userId }) => ({ userId, action: 'vault.read' }),
-  },
-
-  'GET /v1/duties': collection('/v1/duties', administers),
-  'POST /v1/duties/{kind}/{subjectId}/retry': { path: ({ rotation }) => `/v1/duties/rotation/${rotation}/retry`, may: administers, sees: [], answer: 200 },
-  'POST /v1/duties/reconcile': { path: () => '/v1/duties/reconcile', may: administers, sees: [], answer: 202 },
-
-  'GET /v1/audit/events': collection('/v1/audit/events', ['owner', 'audit']),
+  ...administrationRows,
 }

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { grantLevels, people, permissionOf, type Person } from './matrix-people.ts'
-import { rows, type Row, type Things } from './matrix-rows.ts'
+import type { Row, Things } from './matrix-row.ts'
+import { rows } from './matrix-rows.ts'
 import { createApiWorld, type ApiWorld } from './world.ts'
 
 /** Every route of the OpenAPI document, asked by every kind of caller. */
