@@ -40,6 +40,23 @@ const outage = (server: string, awayMs: number): KillCase => ({
   },
 })
 
+/**
+ * The instant at which a password is lost that is written down after the change only: the target has answered, and whoever could
+ * record it dies. The connector dies at that point of its code, the others are killed with it.
+ */
+const answered = (others: readonly string[]): KillCase => ({
+  name: `when the target has answered, ${['connector', ...others].join(', ')} die together`,
+  provoke: async (stack, product) => {
+    const checkout = await product.takeWhenFree('orders-db')
+    const before = await startsOf(stack, 'connector')
+    await stack.restart('connector', 'job changed')
+    expectStatus(await product.checkin(checkout.lease), 200)
+    await until(async () => (await startsOf(stack, 'connector')) >= before + 2, 'the connector does not change the password')
+    for (const name of others) await stack.kill(name)
+    return checkout
+  },
+})
+
 /** A process stands still for a while, with everything that it holds, and goes on. */
 const freeze = (process: string, forMs: number): KillCase => ({
   name: `${process} stands still for ${forMs / 1_000} s`,
@@ -85,6 +102,7 @@ export const killCases = (awayMs: number): readonly KillCase[] => [
     crash('connector', point),
   ),
   ...['nats', 'openbao', 'postgres', 'temporal'].map((server) => outage(server, awayMs)),
+  ...[['bridge'], ['worker-1'], ['postgres'], ['bridge', 'worker-1', 'postgres']].map(answered),
   ...['worker-1', 'bridge', 'connector'].map((process) => freeze(process, awayMs)),
 ]
 
