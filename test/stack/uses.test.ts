@@ -24,7 +24,7 @@ async function reveal(path: string, token: string, key: ProofKey): Promise<numbe
   return answer?.status ?? 0
 }
 
-test('max_uses 5, 1,000 uses at once over 4 replicas of which one after the other is killed: never more than 5 values leave', async () => {
+test('max_uses 5, hundreds of uses at once over 4 replicas of which one after the other is killed: never more than 5 values leave', async () => {
   const ola = await product.clientOf('ola')
   const path = `/v1/identities/${product.identityId('reports-db')}/reveal`
   const policies = `permit (principal, action, resource); @obligation_max_uses("5") permit (principal, action == Action::"identity.reveal", resource);`
@@ -36,7 +36,7 @@ test('max_uses 5, 1,000 uses at once over 4 replicas of which one after the othe
   const statuses: number[] = []
   const answered = () => statuses.filter((status) => status !== 0).length
   const lane = async (): Promise<void> => {
-    while (answered() < 1_000) {
+    while (answered() < 500) {
       const status = await reveal(path, token, key)
       statuses.push(status)
       if (status === 0) await sleep(50)
@@ -44,7 +44,7 @@ test('max_uses 5, 1,000 uses at once over 4 replicas of which one after the othe
   }
   const killer = (async () => {
     for (const [index, name] of ['api-1', 'api-2', 'api-3', 'api-4'].entries()) {
-      while (answered() < 1 + 150 * index) await sleep(1)
+      while (answered() < 1 + 80 * index) await sleep(1)
       await stack.kill(name)
     }
   })()
