@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { acme } from '#stack/people.ts'
+import { idpOf, peopleCalls, roleOf } from './people-calls.ts'
 import { createApiWorld, type ApiWorld } from './world.ts'
 
 let world: ApiWorld
@@ -9,18 +9,7 @@ beforeAll(async () => {
 })
 afterAll(() => world?.end())
 
-const idpOf = (sub: string): string => acme.users.find((user) => user.sub === sub)?.idpId ?? ''
-const roleOf = (sub: string): string => acme.users.find((user) => user.sub === sub)?.role.id ?? ''
-const made = async (by: string, path: string, body: unknown): Promise<string> => {
-  const answer = await world.post(by, path, body)
-  expect([answer.status, answer.body?.detail]).toEqual([201, undefined])
-  return answer.body.id
-}
-/** A request with a token of somebody as the issuer describes them. */
-async function as(sub: string, claims: Record<string, unknown>, method = 'GET', path = '/v1/me', body?: unknown) {
-  const authorization = `Bearer ${await world.issuer.token(sub, claims)}`
-  return world.call(null, method, path, { headers: { authorization }, ...(body === undefined ? {} : { body }) })
-}
+const { made, as } = peopleCalls(() => world)
 const verified = (email: string): Record<string, unknown> => ({ email, email_verified: true })
 
 describe('the first login of somebody', () => {

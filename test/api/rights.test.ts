@@ -5,6 +5,7 @@ import { acme, globex } from '#stack/people.ts'
 import { AccountId } from '#schemas/ids.ts'
 import { inAccount } from '#store/connection.ts'
 import { hold, untilWaiting } from '../support/hold.ts'
+import { idpOf, peopleCalls, roleOf } from './people-calls.ts'
 import { createApiWorld, type ApiWorld } from './world.ts'
 
 let world: ApiWorld
@@ -13,18 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => world?.end())
 
-const idpOf = (sub: string): string => acme.users.find((user) => user.sub === sub)?.idpId ?? ''
-const roleOf = (sub: string): string => acme.users.find((user) => user.sub === sub)?.role.id ?? ''
-const made = async (by: string, path: string, body: unknown): Promise<string> => {
-  const answer = await world.post(by, path, body)
-  expect([answer.status, answer.body?.detail]).toEqual([201, undefined])
-  return answer.body.id
-}
-/** A request with a token of somebody as the issuer describes them. */
-async function as(sub: string, claims: Record<string, unknown>, method = 'GET', path = '/v1/me', body?: unknown) {
-  const authorization = `Bearer ${await world.issuer.token(sub, claims)}`
-  return world.call(null, method, path, { headers: { authorization }, ...(body === undefined ? {} : { body }) })
-}
+const { made, as } = peopleCalls(() => world)
 
 describe('rights', () => {
   let role: string
