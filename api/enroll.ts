@@ -20,7 +20,7 @@ export function enrollRoutes(route: DefineRoute, parts: Parts): void {
       method: 'post',
       path: '/v1/hosts/:id/enroll',
       action: 'host.enroll',
-      gives: true,
+      confirms: true,
       summary: 'Take an account of a host into a vault, under a new password',
       params: z.object({ id: HostId }),
       body: EnrollBody,

@@ -20,7 +20,7 @@ export function grantRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       method: 'post',
       path: '/v1/identity-groups/:id/grants',
       action: 'grant.create',
-      gives: true,
+      confirms: true,
       summary: 'Give a user or group access to a vault',
       params,
       body: CreateGrant,

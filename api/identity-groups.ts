@@ -26,7 +26,7 @@ export function identityGroupRoutes(route: DefineRoute): void {
       method: 'post',
       path: '/v1/identity-groups',
       action: 'vault.create',
-      gives: true,
+      confirms: true,
       summary: 'Create a vault',
       body: CreateVault,
       answers: { 201: Vault },

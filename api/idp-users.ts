@@ -21,7 +21,7 @@ export function idpUserRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       method: 'post',
       path: '/v1/idp-users',
       action: 'idp-user.create',
-      gives: true,
+      confirms: true,
       summary: 'Create a directory record; the first login with this verified email is linked to it',
       body: CreateIdpUser,
       answers: { 201: IdpUser },

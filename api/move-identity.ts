@@ -31,7 +31,7 @@ export function moveRoutes(route: DefineRoute, parts: Parts): void {
       method: 'post',
       path: '/v1/identities/:id/move',
       action: 'identity.move',
-      gives: true,
+      confirms: true,
       summary: 'Move an identity to another vault; its values are encrypted anew',
       params: z.object({ id: IdentityId }),
       body: MoveIdentity,

@@ -150,6 +150,7 @@ export function rotationRoutes(route: DefineRoute, parts: Parts): void {
       method: 'get',
       path: '/v1/rotations/:id/events',
       action: 'rotation.read',
+      confirms: true,
       summary: 'Follow a rotation until it is final',
       params,
       answers: { 200: RotationEvents },

@@ -33,8 +33,8 @@ export interface RouteSpec<Params, Query, Body, Found> {
   readonly asked?: (body: Body) => { readonly minutes: number }
   /** Every outcome is counted, a denial too. */
   readonly counted?: 'checkout'
-  /** It gives something to somebody: the right to do so is confirmed once more before the commit. */
-  readonly gives?: true
+  /** Each transaction ends with a look at the caller's right: nothing is given, or shown on, by whoever has lost theirs meanwhile. */
+  readonly confirms?: true
   /** It has a limit of its own, and the caller's does not count it (break-glass). */
   readonly ownLimit?: true
   /** The item has a version: answers with it carry an ETag, and changes of it take If-Match (412). */

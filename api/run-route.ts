@@ -83,7 +83,7 @@ export async function runRoute<P, Q, B, F>(
         inAccount: inLane(tools.lanes, spec, found, (decide) =>
           inAccount(db, caller.accountId, async (trx) => {
             const decided = await decide(trx)
-            if (spec.gives) await confirmRight(trx, principal, spec.action, found)
+            if (spec.confirms) await confirmRight(trx, principal, spec.action, found)
             return decided
           }),
         ),

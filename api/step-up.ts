@@ -77,7 +77,7 @@ export function stepUpRoutes(route: DefineRoute, { config }: Parts): void {
       method: 'put',
       path: '/v1/organizations/:id/step-up',
       action: 'organization.set-step-up',
-      gives: true,
+      confirms: true,
       summary: 'Ask for stronger or fresher logins',
       params,
       body: ChangeStepUp,

@@ -21,7 +21,7 @@ export function userRoutes(route: DefineRoute, { config, wakeLoops }: Parts): vo
       method: 'post',
       path: '/v1/users',
       action: 'user.create',
-      gives: true,
+      confirms: true,
       summary: 'Let in a person or client before their first login, by sub',
       body: CreateUser,
       answers: { 201: User },

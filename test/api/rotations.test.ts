@@ -123,6 +123,16 @@ describe('the events of a rotation', () => {
     expect(eventsOf(text)).toMatchObject([{ id: rotation.id, state: 'failed' }])
   })
 
+  test('end when their reader may no longer see it', async () => {
+    const { rotation } = (await rotate('ola', await world.addIdentity('followed in vain', { hostIds: [world.hostId] }))).body
+    const followed = world.call('sam', 'GET', `/v1/rotations/${rotation.id}/events`)
+    const state = (to: string) => world.database.superuser(`update account_user set state = $1 where sub = 'sam'`, [to])
+    await sleep(500)
+    await state('disabled')
+    expect(eventsOf((await followed).text)).toMatchObject([{ state: 'pending' }])
+    await state('active')
+  })
+
   test('end with the access token', async () => {
     const id = await world.addIdentity('followed shortly', { hostIds: [world.hostId] })
     const {
