@@ -61,8 +61,7 @@ async function createIdentities(stack: Stack, mia: ApiClient, count: number): Pr
   const vaults = expectStatus(await mia.get<{ items: { id: string; name: string }[] }>('/v1/identity-groups?limit=100'), 200)
   const host = hosts.items.find(({ name }) => name === 'target')?.id
   const identityGroupId = vaults.items.find(({ name }) => name === 'demo')?.id
-  const target = new pg.Client(stack.targetSuperuserUrl)
-  await target.connect()
+  const target = new pg.Pool({ connectionString: stack.targetSuperuserUrl, max: 4 })
   const ids: string[] = []
   await runLanes(Array.from({ length: count }), 8, async () => {
     const [username, credential] = [`due_${randomUUID().replaceAll('-', '')}`, randomUUID()]
