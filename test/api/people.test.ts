@@ -39,8 +39,9 @@ describe('the first login of somebody', () => {
     ['an address that is said to be unverified', (email: string) => ({ email, email_verified: false })],
     ['a verified that is a word', (email: string) => ({ email, email_verified: 'true' })],
     ['no address', () => ({})],
+    ['letters that fold to those of the address', (email: string) => verified(email.replace('k', '\u212a'))],
   ])('with %s is refused', async (_, claims) => {
-    const email = `${randomUUID()}@acme.example`
+    const email = `k${randomUUID()}@acme.example`
     await made('ola', '/v1/idp-users', { email })
     expect((await as(`stranger-${randomUUID()}`, claims(email))).status).toBe(403)
   })

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { acme } from '#stack/people.ts'
 import { createApiWorld, type ApiWorld } from './world.ts'
 
 let world: ApiWorld
@@ -50,6 +51,26 @@ describe('a login that is too weak or too old (RFC 9470)', () => {
       world.call('mia', 'PUT', `/v1/organizations/${world.organizationId}/step-up`, { body: { reveal: null }, headers })
     expect((await change(await login('mia', 'pwd'))).body.code).toBe('insufficient-user-authentication')
     expect((await change(await login('mia', 'mfa'))).status).toBe(200)
+  })
+
+  test('neither extends a lease, nor gives the value to others, by grant or by a move to where less is asked', async () => {
+    const { lease } = (await ask(await login('sam', 'mfa'))).body
+    const elsewhere = (await world.post('mia', '/v1/organizations', { name: 'asks for less' })).body.id
+    await world.call('mia', 'PUT', `/v1/organizations/${elsewhere}/secret`, { body: {} })
+    const vault = (await world.post('mia', '/v1/identity-groups', { organizationId: elsewhere, name: 'there' })).body.id
+    const moved = await world.addIdentity('to be moved')
+    await set({ checkout: { acr: 'mfa', maxAgeSeconds: null } })
+    const weak = await login('mia', 'pwd')
+    const principal = { type: 'user', id: acme.users.find(({ sub }) => sub === 'vic')?.idpId }
+    const answers = [
+      await world.post('sam', `/v1/leases/${lease.id}/extend`, { minutes: 5 }, await login('sam', 'pwd')),
+      await world.post('mia', `/v1/identity-groups/${world.vaultId}/grants`, { principal, level: 'checkout' }, weak),
+      await world.post('mia', `/v1/identities/${moved}/move`, { identityGroupId: vault }, weak),
+      await world.call('mia', 'PATCH', `/v1/identities/${moved}`, { body: { identityGroupId: vault }, headers: weak }),
+    ]
+    expect(answers.map(({ body }) => body.code)).toEqual(answers.map(() => 'insufficient-user-authentication'))
+    expect((await world.post('mia', `/v1/identities/${moved}/move`, { identityGroupId: vault }, await login('mia', 'mfa'))).status).toBe(200)
+    await set({ checkout: null })
   })
 
   test('tells those who may not do it anyway only that', async () => {
