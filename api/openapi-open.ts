@@ -1,3 +1,4 @@
+import { anyBody } from './refusals.ts'
 import { z } from 'zod'
 import { JoinPending, JoinRequest } from '#schemas/connector.ts'
 import { JoinAnswer } from '#schemas/connector-message.ts'
@@ -25,17 +26,7 @@ export const openPaths: Json = {
       responses: {
         200: answer('What the connector needs to connect', JoinAnswer),
         202: answer('Accepted; ask again', JoinPending),
-        ...problemResponses([
-          'invalid-request',
-          'invalid-join-token',
-          'payload-too-large',
-          'unsupported-media-type',
-          'validation-failed',
-          'rate-limited',
-          'internal',
-          'busy',
-          'dependency-unavailable',
-        ]),
+        ...problemResponses(['invalid-request', 'invalid-join-token', ...anyBody]),
       },
     },
   },

@@ -2,6 +2,17 @@ import { rules, type Rule } from '#policy/rules.ts'
 import type { ErrorCode } from '#schemas/errors.ts'
 import type { AnyRouteSpec } from './openapi.ts'
 
+/** What whoever sends a body may be answered with, with a login or without. */
+export const anyBody = [
+  'payload-too-large',
+  'unsupported-media-type',
+  'validation-failed',
+  'rate-limited',
+  'internal',
+  'busy',
+  'dependency-unavailable',
+] as const satisfies readonly ErrorCode[]
+
 /** What any request may be answered with, before its route decides anything. */
 const everywhere: readonly ErrorCode[] = [
   'invalid-request',
@@ -13,13 +24,7 @@ const everywhere: readonly ErrorCode[] = [
   'uses-exhausted',
   'token-used-before',
   'binding-changed',
-  'payload-too-large',
-  'unsupported-media-type',
-  'validation-failed',
-  'rate-limited',
-  'internal',
-  'busy',
-  'dependency-unavailable',
+  ...anyBody,
 ]
 
 /** Every code that a route may answer: what its shape and the rule of its action bring along, and what it names itself. */

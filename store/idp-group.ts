@@ -7,6 +7,7 @@ import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
 import type { Principal } from '#schemas/principal.ts'
 import { oweUserReviews } from './access-review.ts'
 import { appendAudit } from './audit.ts'
+import type { Change } from './change.ts'
 import type { Transaction } from './connection.ts'
 import { findDirectoryRecord, refuseSelf } from './idp.ts'
 import { merged } from './merged.ts'
@@ -35,24 +36,15 @@ export async function listGroups(trx: Transaction, page: PageRequest): Promise<P
 }
 
 /** @throws LeaseholdError `already-exists` (the name is taken), `forbidden` (a group by claims) */
-export async function createGroup(trx: Transaction, { id, caller, actor }: GroupChange, { name, source }: CreateIdpGroup): Promise<IdpGroup> {
+export async function createGroup(trx: Transaction, { id, caller, actor }: Change, { name, source }: CreateIdpGroup): Promise<IdpGroup> {
   refuseClaimsGroup(caller, source)
   await refuseDuplicates(sql`insert into idp_group (id, name, source) values (${id}::uuid, ${name}::text, ${source}::text)`.execute(trx))
   await record(trx, actor, 'idp_group.created', { groupId: id, source })
   return readGroup(trx, id)
 }
 
-/** Who may change a group, and which version of it. */
-export interface GroupChange {
-  readonly id: string
-  readonly caller: Principal
-  readonly actor: Actor
-  /** From If-Match; absent: any. */
-  readonly expectedVersion?: number | undefined
-}
-
 /** @throws LeaseholdError `not-found`, `precondition-failed`, `already-exists`, `forbidden` */
-export async function changeGroup(trx: Transaction, { id, caller, actor, expectedVersion }: GroupChange, change: ChangeIdpGroup): Promise<IdpGroup> {
+export async function changeGroup(trx: Transaction, { id, caller, actor, expectedVersion }: Change, change: ChangeIdpGroup): Promise<IdpGroup> {
   const before = await lockGroup(trx, id)
   refuseClaimsGroup(caller, before.source)
   await refuseOwnersGroup(trx, id, caller)
@@ -69,7 +61,7 @@ export async function changeGroup(trx: Transaction, { id, caller, actor, expecte
  * @returns the users whose leases must be looked at
  * @throws LeaseholdError `not-found`, `precondition-failed`, `forbidden`, `last-owner`
  */
-export async function deleteGroup(trx: Transaction, { id, caller, actor, expectedVersion }: GroupChange): Promise<readonly UserId[]> {
+export async function deleteGroup(trx: Transaction, { id, caller, actor, expectedVersion }: Change): Promise<readonly UserId[]> {
   return keepingAnOwner(trx, async () => {
     const group = await lockGroup(trx, id)
     refuseClaimsGroup(caller, group.source)
@@ -106,7 +98,7 @@ export async function listMembers(trx: Transaction, groupId: string, page: PageR
  *
  * @throws LeaseholdError `not-found`, `forbidden` (oneself, or a group of owners), `members-follow-claims`
  */
-export async function addMember(trx: Transaction, { id, caller, actor }: GroupChange, idpUserId: string): Promise<void> {
+export async function addMember(trx: Transaction, { id, caller, actor }: Change, idpUserId: string): Promise<void> {
   refuseClaims(await lockGroup(trx, id))
   refuseSelf(caller, await findDirectoryRecord(trx, { type: 'user', id: idpUserId }, caller))
   await refuseOwnersGroup(trx, id, caller)
@@ -122,7 +114,7 @@ export async function addMember(trx: Transaction, { id, caller, actor }: GroupCh
  * @returns the users whose leases must be looked at
  * @throws LeaseholdError `not-found`, `forbidden` (a group of owners), `members-follow-claims`, `last-owner`
  */
-export async function removeMember(trx: Transaction, { id, caller, actor }: GroupChange, idpUserId: string): Promise<readonly UserId[]> {
+export async function removeMember(trx: Transaction, { id, caller, actor }: Change, idpUserId: string): Promise<readonly UserId[]> {
   return keepingAnOwner(trx, async () => {
     refuseClaims(await lockGroup(trx, id))
     await refuseOwnersGroup(trx, id, caller)

@@ -7,6 +7,7 @@ import type { Principal } from '#schemas/principal.ts'
 import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
 import { oweUserReviews } from './access-review.ts'
 import { appendAudit } from './audit.ts'
+import type { Change } from './change.ts'
 import type { Transaction } from './connection.ts'
 import { fieldsOf, merged } from './merged.ts'
 import { keepingAnOwner, refuseOwnersMatter } from './owners.ts'
@@ -38,14 +39,6 @@ export async function createIdpUser(trx: Transaction, id: string, { email, name 
   return readIdpUser(trx, id)
 }
 
-export interface IdpUserChange {
-  readonly id: string
-  readonly caller: Principal
-  readonly actor: Actor
-  /** From If-Match; absent: any. */
-  readonly expectedVersion?: number | undefined
-}
-
 /**
  * Renames a record, or disables it: what was granted to it or to its groups no longer counts, from the next request on.
  *
@@ -54,7 +47,7 @@ export interface IdpUserChange {
  */
 export async function changeIdpUser(
   trx: Transaction,
-  { id, caller, actor, expectedVersion }: IdpUserChange,
+  { id, caller, actor, expectedVersion }: Change,
   change: ChangeIdpUser,
 ): Promise<{ idpUser: IdpUser; review: readonly UserId[] }> {
   return keepingAnOwner(trx, async () => {

@@ -7,6 +7,7 @@ import type { Principal } from '#schemas/principal.ts'
 import type { ChangeRole, CreateRole, Role } from '#schemas/role.ts'
 import { oweUserReviews } from './access-review.ts'
 import { appendAudit } from './audit.ts'
+import type { Change } from './change.ts'
 import type { Transaction } from './connection.ts'
 import { merged } from './merged.ts'
 import { isGivenRole } from './owners.ts'
@@ -41,15 +42,6 @@ export async function createRole(trx: Transaction, id: string, { name, descripti
   return readRole(trx, id)
 }
 
-/** Who holds a role does not change it: what is added to it would be given to oneself. */
-export interface RoleChange {
-  readonly id: string
-  readonly caller: Principal
-  readonly actor: Actor
-  /** From If-Match; absent: any. */
-  readonly expectedVersion?: number | undefined
-}
-
 /**
  * Changes a role. The lock comes first, so that a checkout which rests on the role is either visible to the review of leases
  * afterwards or sees what became of the role.
@@ -59,7 +51,7 @@ export interface RoleChange {
  */
 export async function changeRole(
   trx: Transaction,
-  { id, caller, actor, expectedVersion }: RoleChange,
+  { id, caller, actor, expectedVersion }: Change,
   change: ChangeRole,
 ): Promise<{ role: Role; review: readonly UserId[] }> {
   const before = await lockRole(trx, id, expectedVersion)
@@ -82,7 +74,7 @@ export async function changeRole(
 }
 
 /** @throws LeaseholdError `not-found`, `forbidden` (the role of owners), `in-use`, `precondition-failed` */
-export async function deleteRole(trx: Transaction, { id, actor, expectedVersion }: RoleChange): Promise<void> {
+export async function deleteRole(trx: Transaction, { id, actor, expectedVersion }: Change): Promise<void> {
   await lockRole(trx, id, expectedVersion)
   const { rows } = await sql`select from role_assignment where role_id = ${id}::uuid and valid_to is null limit 1`.execute(trx)
   if (rows.length > 0) throw new LeaseholdError('in-use')

@@ -29,8 +29,9 @@ export async function showCandidates(
   asked: { readonly rotationId: RotationId; readonly principal: Principal; readonly actor: Actor; readonly open: OpenValue },
 ): Promise<{ readonly username: string; readonly current: readonly Candidate[]; readonly staged: Candidate }> {
   const { rotationId, principal, actor, open } = asked
-  const { identityId } = await readRotation(trx, rotationId)
-  await confirmVaultAccess(trx, principal, await readCheckoutFacts(trx, identityId, null), 'view_credentials')
+  const before = await readRotation(trx, rotationId)
+  const { identityId } = before
+  await confirmVaultAccess(trx, principal, before, 'view_credentials')
   await lockIdentity(trx, identityId)
   const facts = await readCheckoutFacts(trx, identityId, null)
   const rotation = await readRotation(trx, rotationId)

@@ -7,6 +7,7 @@ import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
 import type { ChangeUser, CreateUser, User } from '#schemas/user.ts'
 import { oweAccessReview } from './access-review.ts'
 import { appendAudit } from './audit.ts'
+import type { Change } from './change.ts'
 import type { Transaction } from './connection.ts'
 import { keepingAnOwner, refuseOwnersMatter } from './owners.ts'
 import { pageClause } from './page.ts'
@@ -47,21 +48,13 @@ export async function createUser(trx: Transaction, { id, iss }: { readonly id: U
   return readUser(trx, id)
 }
 
-export interface UserChange {
-  readonly id: UserId
-  readonly caller: Principal
-  readonly actor: Actor
-  /** From If-Match; absent: any. */
-  readonly expectedVersion?: number | undefined
-}
-
 /**
  * Disables a user, or lets them in again. The lock comes first: a checkout in the middle of its decision holds the row
  * `FOR KEY SHARE`, so either it is visible to the review of leases afterwards or it sees that the user is disabled.
  *
  * @throws LeaseholdError `not-found`, `forbidden` (oneself, or an owner unless by an owner), `precondition-failed`, `last-owner`
  */
-export async function changeUser(trx: Transaction, { id, caller, actor, expectedVersion }: UserChange, { state }: ChangeUser): Promise<User> {
+export async function changeUser(trx: Transaction, { id, caller, actor, expectedVersion }: Change<UserId>, { state }: ChangeUser): Promise<User> {
   return keepingAnOwner(trx, async () => {
     await sql`select from account_user where id = ${id}::uuid for update`.execute(trx)
     const before = await readUser(trx, id)

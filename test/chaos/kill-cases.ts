@@ -14,25 +14,14 @@ export interface KillCase {
 /** A process dies at a point of its code, and is started again by the supervisor. */
 const crash = (process: string, point: string): KillCase => ({
   name: `${process} dies at: ${point}`,
-  provoke: async (stack, product) => {
-    const checkout = await product.takeWhenFree('orders-db')
-    const before = await startsOf(stack, process)
-    await stack.restart(process, point)
-    expectStatus(await product.checkin(checkout.lease), 200)
-    await until(async () => (await startsOf(stack, process)) >= before + 2, `${process} does not come to: ${point}`)
-    return checkout
-  },
+  provoke: (stack, product) => dieAt(stack, product, process, point),
 })
 
 /** A server is killed while nobody knows what the target has, and comes back after a while. */
 const outage = (server: string, awayMs: number): KillCase => ({
   name: `${server} is away for ${awayMs / 1_000} s in the middle of a job`,
   provoke: async (stack, product) => {
-    const checkout = await product.takeWhenFree('orders-db')
-    const before = await startsOf(stack, 'connector')
-    await stack.restart('connector', 'job changed')
-    expectStatus(await product.checkin(checkout.lease), 200)
-    await until(async () => (await startsOf(stack, 'connector')) >= before + 2, 'the connector does not change the password')
+    const checkout = await dieAt(stack, product, 'connector', 'job changed')
     await stack.hold(server, 'SIGKILL')
     await sleep(awayMs)
     await stack.restart(server)
@@ -47,11 +36,7 @@ const outage = (server: string, awayMs: number): KillCase => ({
 const answered = (others: readonly string[]): KillCase => ({
   name: `when the target has answered, ${['connector', ...others].join(', ')} die together`,
   provoke: async (stack, product) => {
-    const checkout = await product.takeWhenFree('orders-db')
-    const before = await startsOf(stack, 'connector')
-    await stack.restart('connector', 'job changed')
-    expectStatus(await product.checkin(checkout.lease), 200)
-    await until(async () => (await startsOf(stack, 'connector')) >= before + 2, 'the connector does not change the password')
+    const checkout = await dieAt(stack, product, 'connector', 'job changed')
     for (const name of others) await stack.kill(name)
     return checkout
   },
@@ -105,6 +90,16 @@ export const killCases = (awayMs: number): readonly KillCase[] => [
   ...[['bridge'], ['worker-1'], ['postgres'], ['bridge', 'worker-1', 'postgres']].map(answered),
   ...['worker-1', 'bridge', 'connector'].map((process) => freeze(process, awayMs)),
 ]
+
+/** The lease of a checkout ends, and the process dies where what follows from it comes to this point of its code. */
+async function dieAt(stack: Stack, product: Product, process: string, point: string): Promise<Checkout> {
+  const checkout = await product.takeWhenFree('orders-db')
+  const before = await startsOf(stack, process)
+  await stack.restart(process, point)
+  expectStatus(await product.checkin(checkout.lease), 200)
+  await until(async () => (await startsOf(stack, process)) >= before + 2, `${process} does not come to: ${point}`)
+  return checkout
+}
 
 async function startsOf(stack: Stack, name: string): Promise<number> {
   return (await stack.processes()).find((process) => process.name === name)?.starts ?? 0
