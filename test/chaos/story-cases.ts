@@ -10,7 +10,9 @@ import type { KillCase } from './kill-cases.ts'
 import { hasLines } from './line-cases.ts'
 import { loginFaults } from './logins.ts'
 import { giveBack, insist, take, until, type Scene } from './scene.ts'
+import { moveToSecondConnector } from './second-connector.ts'
 import { standAt } from './standstill.ts'
+import type { Place } from './target.ts'
 import { severalHosts } from './targets.ts'
 
 /** While a host has not been changed, the vault gives for each what it has. */
@@ -159,4 +161,33 @@ const cancelledOffer: KillCase = {
   },
 }
 
-export const storyCases: readonly KillCase[] = [oneHostOffline, refusedByPolicy, checkoutMeetsRotation, oldResult, cancelledOffer]
+/** K12: a host's connector is deregistered when another host has the new value; nobody else takes its job before the host is given to them. */
+const deregistered: KillCase = {
+  name: 'the connector of one host is deregistered when another host is changed',
+  fits: (target) => target.name === severalHosts && hasLines(target),
+  provoke: async (scene) => {
+    const { product, account, mia } = scene
+    const place = account.places.at(-1) as Place
+    const second = await moveToSecondConnector(scene, place)
+    try {
+      const checkout = await take(scene)
+      await second.stop()
+      await giveBack(scene, checkout)
+      const waiting = async (): Promise<boolean> => {
+        const { rows } = await product.sql('select host_id from job where identity_id = $1 and state <> $2', [account.identityId, 'confirmed'])
+        return rows.map(({ host_id: id }) => id).join() === place.hostId
+      }
+      await until(waiting, 'the other hosts are not changed')
+      expectStatus(await mia.delete(`/v1/connectors/${second.id}`), 202)
+      await sleep(scene.awayMs)
+      if (!(await waiting())) throw new Error('somebody else has taken the job of a deregistered connector')
+      await expectEachKnown(scene)
+      return checkout
+    } finally {
+      await insist(() => mia.patch(`/v1/hosts/${place.hostId}`, { connectorId: second.formerId }), 200)
+      second.remove()
+    }
+  },
+}
+
+export const storyCases: readonly KillCase[] = [oneHostOffline, refusedByPolicy, checkoutMeetsRotation, oldResult, cancelledOffer, deregistered]
