@@ -5,10 +5,11 @@ import { cellsOf, drawn, rotationCases } from './cells.ts'
 import { coreCases } from './kill-cases.ts'
 import { randomOf, shuffled } from './random.ts'
 import { runCells } from './table.ts'
-import { openWorld } from './world.ts'
+import { severalHosts } from './targets.ts'
+import { openWorld, type World } from './world.ts'
 
 /**
- * `npm run chaos -- core|rotation [--runs N] [--seed S] [--all] [--minutes M] [--away SECONDS] [--only WORDS] [--target NAME] [--break NAME]`:
+ * `npm run chaos -- core|rotation [--runs N] [--seed S] [--all] [--minutes M] [--away SECONDS] [--only WORDS]... [--target NAME] [--break NAME]`:
  * breaks part after part of a stack of its own and holds what is there afterwards against the promises (docs/chaos.md). The last
  * line is the sum; it exits with 1 when a promise was broken.
  */
@@ -20,7 +21,7 @@ const { values, positionals } = parseArgs({
     all: { type: 'boolean', default: false },
     minutes: { type: 'string' },
     away: { type: 'string', default: '3' },
-    only: { type: 'string', default: '' },
+    only: { type: 'string', multiple: true },
     target: { type: 'string' },
     break: { type: 'string' },
   },
@@ -28,7 +29,7 @@ const { values, positionals } = parseArgs({
 const [suite] = positionals
 if (positionals.length !== 1 || (suite !== 'core' && suite !== 'rotation')) {
   throw new Error(
-    'usage: npm run chaos -- core|rotation [--runs N] [--seed S] [--all] [--minutes M] [--away SECONDS] [--only WORDS] [--target NAME] [--break NAME]',
+    'usage: npm run chaos -- core|rotation [--runs N] [--seed S] [--all] [--minutes M] [--away SECONDS] [--only WORDS]... [--target NAME] [--break NAME]',
   )
 }
 
@@ -36,15 +37,24 @@ const random = randomOf(Number(values.seed))
 const build = values.break === undefined ? undefined : brokenBuild(values.break)
 const runs = values.all ? Infinity : Number(values.runs ?? Infinity)
 const limit = performance.now() + Number(values.minutes ?? (values.all || values.runs !== undefined ? Infinity : 7)) * 60_000
-const world = await openWorld({ withPlaces: suite === 'rotation', ...(build === undefined ? {} : { program: build.folder }) })
+let world: World | undefined
+let leaving: Promise<void> | undefined
+const leave = (): Promise<void> =>
+  (leaving ??= (async () => {
+    await world?.end()
+    build?.remove()
+  })())
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => void leave().finally(() => process.exit(1)))
 let summary: string
 let isBroken: boolean
 try {
-  const all = suite === 'core' ? cellsOf(coreCases, [world.seeded], (_, { name }) => name) : cellsOf(rotationCases, world.targets)
-  const words = values.only === '' ? (build?.caughtBy ?? '') : values.only
-  const cells = all.filter(({ name, target }) => name.includes(words) && (values.target === undefined || target.name === values.target))
-  if (cells.length === 0) throw new Error(`no cell has '${words}' in its name${values.target === undefined ? '' : ` on the target '${values.target}'`}`)
+  const wanted = suite === 'core' ? [] : values.target === undefined || values.target === severalHosts ? undefined : [values.target]
+  world = await openWorld({ ...(wanted === undefined ? {} : { places: wanted }), ...(build === undefined ? {} : { program: build.folder }) })
   for (const [name, why] of world.missing) console.log(`left out: every cell of ${name}: ${why}`)
+  const all = suite === 'core' ? cellsOf(coreCases, [world.seeded], (_, { name }) => name) : cellsOf(rotationCases, world.targets)
+  const words = values.only ?? [build?.caughtBy ?? '']
+  const cells = all.filter(({ name, target }) => words.some((part) => name.includes(part)) && (values.target ?? target.name) === target.name)
+  if (cells.length === 0) throw new Error(`no cell of these targets has '${words.join("' or '")}' in its name`)
   const over = (done: number): boolean => performance.now() >= limit || done >= runs
   const { done, broken } = await runCells(world, values.all || build !== undefined ? cells : endless(), { awayMs: Number(values.away) * 1_000, over })
   const left = world.missing.size === 0 ? '' : `, left out: ${[...world.missing.keys()].join(', ')}`
@@ -57,8 +67,7 @@ try {
     for (;;) yield* drawn(shuffled(cells, random), cells.length, random)
   }
 } finally {
-  await world.end()
-  build?.remove()
+  await leave()
 }
 console.log(summary)
 process.exit(isBroken ? 1 : 0)

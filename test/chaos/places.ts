@@ -28,29 +28,39 @@ export interface Places {
   readonly end: () => Promise<void>
 }
 
+/** In this order: Linux accounts are named by whoever makes them, and the other places take the name. */
+const kinds: Readonly<Record<string, { readonly missing: () => string | undefined; readonly start: (stack: Stack, vault: Vault) => Promise<Server> }>> = {
+  linux: { missing: sshdMissing, start: linuxServer },
+  postgres: { missing: () => undefined, start: postgresServer },
+  ldap: { missing: slapdMissing, start: ldapServer },
+}
+
 /**
  * Starts the servers that this machine can have, and makes each a host of the stack: the stack's own PostgreSQL, an sshd with
  * accounts of this machine, an OpenLDAP. The connector's owner lets it dial them.
+ *
+ * @param wanted names; absent: all of them
  */
-export async function openPlaces(stack: Stack, vault: Vault): Promise<Places> {
-  const missing = new Map(
-    [['linux', sshdMissing()] as const, ['ldap', slapdMissing()] as const].flatMap(([name, why]) => (why === undefined ? [] : [[name, why]])),
-  )
-  const servers = await Promise.all([
-    ...(missing.has('linux') ? [] : [linuxServer()]),
-    postgresServer(stack, vault),
-    ...(missing.has('ldap') ? [] : [ldapServer()]),
-  ])
+export async function openPlaces(stack: Stack, vault: Vault, wanted: readonly string[] = Object.keys(kinds)): Promise<Places> {
+  const missing = new Map<string, string>()
+  const starts = wanted.flatMap((name) => {
+    const kind = kinds[name]
+    const why = kind === undefined ? 'there is no such target' : kind.missing()
+    if (why !== undefined) missing.set(name, why)
+    return kind === undefined || why !== undefined ? [] : [kind.start]
+  })
+  const servers = await Promise.all(starts.map((start) => start(stack, vault)))
   const lines = await Promise.all(servers.map(({ at }) => startCutProxy({ host: at.address, port: at.port })))
   const end = async (): Promise<void> => {
     for (const line of lines) await line.end()
     for (const server of servers) await server.end()
   }
   try {
-    await allow(
-      stack,
-      lines.map(({ port }) => `127.0.0.1:${port}`),
-    )
+    if (lines.length > 0)
+      await allow(
+        stack,
+        lines.map(({ port }) => `127.0.0.1:${port}`),
+      )
     const places: Place[] = []
     for (const [index, server] of servers.entries()) {
       const line = lines[index] as (typeof lines)[number]

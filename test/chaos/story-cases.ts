@@ -190,4 +190,16 @@ const deregistered: KillCase = {
   },
 }
 
-export const storyCases: readonly KillCase[] = [oneHostOffline, refusedByPolicy, checkoutMeetsRotation, oldResult, cancelledOffer, deregistered]
+/** What K20 comes to: the host has a value that the vault does not know, and its admin identity needs none to set the next. */
+const unknownValue: KillCase = {
+  name: 'the host has a value that the vault has lost, and the next rotation brings it back',
+  fits: hasLines,
+  provoke: async (scene) => {
+    const checkout = await take(scene)
+    for (const place of scene.account.places) await place.set({ username: scene.account.username, password: randomBytes(18).toString('base64url') })
+    await giveBack(scene, checkout)
+    return checkout
+  },
+}
+
+export const storyCases: readonly KillCase[] = [unknownValue, oneHostOffline, refusedByPolicy, checkoutMeetsRotation, oldResult, cancelledOffer, deregistered]

@@ -27,8 +27,8 @@ export interface World {
 /** Tokens live for 15 minutes. */
 const tokenUse = 300_000
 
-/** @param withPlaces false: the seeded target only */
-export async function openWorld({ withPlaces = true, ...options }: TestStackOptions & { readonly withPlaces?: boolean } = {}): Promise<World> {
+/** @param wanted names of the places beside the seeded target; absent: all that this machine can have */
+export async function openWorld({ places: wanted, ...options }: TestStackOptions & { readonly places?: readonly string[] } = {}): Promise<World> {
   const stack = await startStack(options)
   let places: Places = { places: [], missing: new Map(), end: async () => {} }
   const end = async (): Promise<void> => {
@@ -42,7 +42,7 @@ export async function openWorld({ withPlaces = true, ...options }: TestStackOpti
     const mia = async (): Promise<ApiClient> => (await people()).mia
     const { items } = expectStatus(await (await mia()).get<{ items: { id: string; name: string }[] }>('/v1/identity-groups?limit=100'), 200)
     const vault = { mia, vaultId: items.find(({ name }) => name === 'demo')?.id ?? '' }
-    if (withPlaces) places = await openPlaces(stack, vault)
+    places = await openPlaces(stack, vault, wanted)
     const used = new Set<Account>()
     return {
       stack,

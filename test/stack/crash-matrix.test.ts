@@ -10,7 +10,7 @@ import { openWorld, type World } from '../chaos/world.ts'
 
 /** A sample of `npm run chaos -- rotation`: another commit is another sample. */
 const seed = seedOfCommit()
-const sampleMs = 60_000
+const sampleMs = 45_000
 const awayMs = 1_000
 
 describe('whatever dies at whatever instant', () => {
@@ -42,7 +42,7 @@ describe('a build that breaks a promise is caught, because', () => {
   ])('%s', { timeout: 240_000 }, async (name, target, promise) => {
     const build = brokenBuild(name)
     try {
-      const world = await openWorld({ program: build.folder })
+      const world = await openWorld({ program: build.folder, places: [target] })
       try {
         const cells = cellsOf(rotationCases, world.targets).filter((cell) => cell.target.name === target && cell.name.includes(build.caughtBy))
         expect(cells).toHaveLength(1)
