@@ -44,8 +44,7 @@ export interface Stack {
   /**
    * Returns when the process is ready again.
    *
-   * @param crashPoint name of a `// crash point:` of its code, where it dies when it comes there the next time
-   * @param signal SIGSTOP: it stands still there
+   * @param crashPoint name of a `// crash point:` of its code, where it gets the signal when it comes there the next time
    */
   restart(name: string, crashPoint?: string, signal?: 'SIGKILL' | 'SIGSTOP'): Promise<void>
   /** Returns when no process of the stack is left. */
@@ -128,9 +127,9 @@ export async function connectStack(folder: string): Promise<Stack> {
   }
 }
 
-const crashAt = (point: string, signal: NodeJS.Signals): Record<string, string> => ({
-  LEASEHOLD_CRASH_POINT: `${point}:1`,
+const crashAt = (point: string, signal: string): Record<string, string> => ({
   LEASEHOLD_CRASH_SIGNAL: signal,
+  LEASEHOLD_CRASH_POINT: `${point}:1`,
   NODE_OPTIONS: `--import ${path.join(import.meta.dirname, 'crash-loader.mjs')}`,
 })
 

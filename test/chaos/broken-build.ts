@@ -37,7 +37,7 @@ export const faults: Readonly<Record<string, Fault>> = {
     edits: [
       {
         file: 'store/report-job.ts',
-        from: "c.state = 'active' and j.epoch = ${report.epoch}::int\n      and j.instance = ${report.instance}::uuid and j.state in ('claimed', 'doubt') and r.state = 'pending'`",
+        from: "c.state = 'active' and j.epoch = ${report.epoch}::int\n      and j.instance = ${report.instance}::uuid and j.state in ('claimed', 'doubt') and r.state = 'pending'\n      and not ${report.epoch}::int = any(j.reported_epochs)`",
         to: "c.state = 'active'`",
       },
     ],

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { expect, test } from 'vitest'
 import { rotationCases } from '../chaos/cells.ts'
-import { faults } from '../chaos/broken-build.ts'
+import { brokenBuild, faults } from '../chaos/broken-build.ts'
 import { pointsOf } from '../chaos/points.ts'
 
 const root = path.join(import.meta.dirname, '../..')
@@ -32,8 +32,10 @@ test('the manual says of each of the 23 dangers where it is met, or why it does 
   }
 })
 
-test('each fault of a broken build is caught by a cell that there is', () => {
-  for (const { caughtBy } of Object.values(faults)) expect(rotationCases.some(({ name }) => name.includes(caughtBy))).toBe(true)
+test.each(Object.keys(faults))('the sources have what %s replaces, and a cell that is there catches it', (fault) => {
+  const { caughtBy, remove } = brokenBuild(fault)
+  remove()
+  expect(rotationCases.some(({ name }) => name.includes(caughtBy))).toBe(true)
 })
 
 test('is a comment, and nothing else, unless the loader of tests is there and the point is the one that is armed', () => {
