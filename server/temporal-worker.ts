@@ -3,11 +3,12 @@ import { Runtime, Worker, type NativeConnection } from '@temporalio/worker'
 import type { Logger } from 'pino'
 import { toFailure } from '#activities/failure.ts'
 import type { LeaseActivities } from '#activities/lease.ts'
+import type { NotificationActivities } from '#activities/notification.ts'
 import type { ReencryptionActivities } from '#activities/reencryption.ts'
 import type { RotationActivities } from '#activities/rotation.ts'
 import type { SweepActivities } from '#activities/sweep.ts'
 
-export type Activities = LeaseActivities & RotationActivities & ReencryptionActivities & SweepActivities
+export type Activities = LeaseActivities & RotationActivities & NotificationActivities & ReencryptionActivities & SweepActivities
 
 export interface TemporalWorkerOptions {
   readonly connection: NativeConnection

@@ -1,5 +1,6 @@
 /** Entry of the workflow bundle. */
 export { lease } from './lease.ts'
+export { notification } from './notification.ts'
 export { reencryption } from './reencryption.ts'
 export { rotation } from './rotation.ts'
 export { rotationSweep } from './rotation-sweep.ts'

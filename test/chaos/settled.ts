@@ -59,6 +59,7 @@ async function faults(product: Product, client: Client, { lease, rotations: want
 
 const finality: Readonly<Record<string, string>> = {
   lease: `select state = 'ended' and coalesce((select r.state <> 'pending' from rotation r where r.id = rotation_id), true) as final from lease where id = $1`,
+  notification: `select not exists (select from notice_delivery where notice_id = $1 and state = 'pending') as final`,
   rotation: `select state <> 'pending' as final from rotation where id = $1`,
 }
 
