@@ -56,6 +56,10 @@ const templates: Readonly<Record<NoticeKind, Template>> = {
     title: 'Support access was disabled in an emergency',
     lines: ['Nobody of the support staff can enter any more; what they held is taken back.'],
   },
+  'host.drifted': {
+    title: 'A host may have another password than the vault',
+    lines: ['A connector told late of a change that was given up meanwhile.', 'Rotate the identity, so that both agree again.'],
+  },
   'rotation.stuck': { title: 'A rotation does not come to its end', lines: ['See what it waits for.'] },
   'rotation.needs_attention': {
     title: 'A rotation needs a person',
