@@ -133,6 +133,11 @@ export const rules = {
   'notification-channel.delete': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'notification-channel.read' },
   'notification-channel.test': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'notification-channel.read' },
 
+  'support-access.read': { anyOf: ['support_access.manage', 'pam_audit.view'] },
+  'support-access.change': { anyOf: ['support_access.manage'], stepUp: 'admin', visible: 'support-access.read' },
+  // One click: closing a door asks for no stronger login than the one in hand.
+  'support-access.emergency-disable': { anyOf: ['support_access.manage'], visible: 'support-access.read' },
+
   'audit.list': { anyOf: ['pam_audit.view'], collection: true },
 } as const satisfies Record<string, Rule>
 

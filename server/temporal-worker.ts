@@ -6,9 +6,10 @@ import type { LeaseActivities } from '#activities/lease.ts'
 import type { NotificationActivities } from '#activities/notification.ts'
 import type { ReencryptionActivities } from '#activities/reencryption.ts'
 import type { RotationActivities } from '#activities/rotation.ts'
+import type { SupportAccessActivities } from '#activities/support-access.ts'
 import type { SweepActivities } from '#activities/sweep.ts'
 
-export type Activities = LeaseActivities & RotationActivities & NotificationActivities & ReencryptionActivities & SweepActivities
+export type Activities = LeaseActivities & RotationActivities & NotificationActivities & ReencryptionActivities & SupportAccessActivities & SweepActivities
 
 export interface TemporalWorkerOptions {
   readonly connection: NativeConnection

@@ -97,6 +97,8 @@ interface Decided {
   readonly grantEndsAt: Date | null
 }
 
+const modeFor = ({ support }: Principal): LeaseFacts['mode'] => (support === null ? 'standard' : 'support')
+
 /** What was just written, as `readLease` would tell it. */
 function newLease({ leaseId, hostId, principal, minutes }: LeaseRequest, facts: CheckoutFacts, decided: Decided): LeaseFacts {
   const [startedAt, expiresAt] = [facts.now.toISOString(), decided.expiresAt.toISOString()]
@@ -107,7 +109,7 @@ function newLease({ leaseId, hostId, principal, minutes }: LeaseRequest, facts: 
     identityId: facts.identityId,
     hostId,
     userId: principal.userId,
-    mode: 'standard',
+    mode: modeFor(principal),
     state: 'active',
     slot: decided.slot,
     version: 1,
@@ -145,10 +147,10 @@ async function writeLease(trx: Transaction, request: LeaseRequest, facts: Checko
   const written = sql`
     with fenced as (update identity set epoch = epoch + 1 where id = ${identityId}::uuid returning epoch),
     granted as (
-      insert into lease (id, organization_id, vault_id, identity_id, host_id, user_id, slot, fence, credential_version, requested_minutes,
+      insert into lease (id, organization_id, vault_id, identity_id, host_id, user_id, mode, slot, fence, credential_version, requested_minutes,
         started_at, expires_at, grant_ends_at, reason_ciphertext, reason_key_id, request_hash)
       select ${leaseId}::uuid, ${facts.organizationId}::uuid, ${facts.vaultId}::uuid, ${identityId}::uuid, ${hostId}::uuid, ${principal.userId}::uuid,
-        ${decided.slot}::int, epoch, ${decided.version}::int, ${request.minutes}::int, ${facts.now}::timestamptz, ${decided.expiresAt}::timestamptz, ${decided.grantEndsAt}::timestamptz,
+        ${modeFor(principal)}::text, ${decided.slot}::int, epoch, ${decided.version}::int, ${request.minutes}::int, ${facts.now}::timestamptz, ${decided.expiresAt}::timestamptz, ${decided.grantEndsAt}::timestamptz,
         ${reason.ciphertext}::bytea, ${reason.keyId}::text, ${request.requestHash}::bytea from fenced
     ),
     term as (

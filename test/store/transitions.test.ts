@@ -6,6 +6,7 @@ import {
   leaseTransitions,
   reencryptionTransitions,
   rotationTransitions,
+  supportAccessTransitions,
   type Transitions,
 } from '#schemas/rules/transitions.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -23,6 +24,7 @@ const tables: Readonly<Record<string, Transitions<never>>> = {
   connector: connectorTransitions,
   reencryption: reencryptionTransitions,
   notice_delivery: deliveryTransitions,
+  support_access: supportAccessTransitions,
 }
 
 test.each(Object.keys(tables))('the database knows the same transitions of a %s as the code', async (noun) => {
