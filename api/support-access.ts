@@ -12,7 +12,7 @@ import { listAuditEvents } from '#store/audit-view.ts'
 import type { RunInAccount } from '#store/connection.ts'
 import { refuseFaults } from '#store/refusals.ts'
 import { disableSupportAccess, enableSupportAccess, listLeftLeases, readSupportWindow } from '#store/support-access.ts'
-import { releaseLease } from '#store/release-lease.ts'
+import { takeLeasesBack } from '#store/release-lease.ts'
 import { createSupportUser, listSupportUsers, readSupportUser } from '#store/support-user.ts'
 import { presentEvents } from './audit-events.ts'
 import { pageFrom } from './collection.ts'
@@ -24,7 +24,7 @@ import { reply, type DefineRoute } from './route.ts'
 /** How long this process itself takes back what was held, ms; the loop on PostgreSQL alone finishes what is left. */
 const takeBackLimit = 4_000
 const tries = 10
-const lanes = 6
+const batch = 20
 
 /** The toggle by which an account lets support staff in, and takes that back (S2 "Support access workflow"). */
 export function supportAccessRoutes(route: DefineRoute, parts: Parts): void {
@@ -163,25 +163,17 @@ async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Ends what support staff hold, each lease in a transaction of its own; nobody of them gets a new one meanwhile. */
+/** Ends what support staff hold, in batches: for so long their identities are locked. Nobody of them gets a new one meanwhile. */
 async function takeBack(inAccount: RunInAccount, actor: Actor): Promise<void> {
   const limit = performance.now() + takeBackLimit
   for (;;) {
-    const left = [...(await inAccount(listLeftLeases))]
-    if (left.length === 0 || performance.now() > limit) return
-    const lane = async () => {
-      for (let next = left.pop(); next !== undefined; next = left.pop()) {
-        const release = { ...next, actor }
-        // Somebody else holds its identity for a moment: the next round comes to it.
-        await inAccount((trx) => releaseLease(trx, release)).catch(unlessBusy)
-      }
+    const { leaseIds, cause } = await inAccount(listLeftLeases)
+    if (leaseIds.length === 0 || performance.now() > limit) return
+    for (let from = 0; from < leaseIds.length; from += batch) {
+      // What somebody else holds for a moment is found again by the next round.
+      await inAccount((trx) => takeLeasesBack(trx, leaseIds.slice(from, from + batch), cause, actor))
     }
-    await Promise.all(Array.from({ length: lanes }, lane))
   }
-}
-
-function unlessBusy(error: unknown): void {
-  if (!(error instanceof LeaseholdError) || error.code !== 'busy') throw error
 }
 
 const never: SupportAccess = {

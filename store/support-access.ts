@@ -209,13 +209,13 @@ async function oweSupportReviews(trx: Transaction): Promise<readonly AccessSubje
 }
 
 /** Leases that a window which is closed by now has left behind, and how they end. */
-export async function listLeftLeases(trx: Transaction): Promise<readonly { readonly leaseId: LeaseId; readonly cause: 'emergency' | 'revoked' }[]> {
-  const { rows } = await sql<{ leaseId: LeaseId; cause: 'emergency' | 'revoked' }>`
-    select l.id as "leaseId", case when w.end_cause = 'emergency' then 'emergency' else 'revoked' end as cause
+export async function listLeftLeases(trx: Transaction): Promise<{ readonly leaseIds: readonly LeaseId[]; readonly cause: 'emergency' | 'revoked' }> {
+  const { rows } = await sql<{ id: LeaseId; emergency: boolean }>`
+    select l.id, w.end_cause = 'emergency' as emergency
     from (select ended_at, end_cause from support_access where state = 'ended' order by ended_at desc limit 1) w
       join lease l on l.started_at <= w.ended_at
     where l.mode = 'support' and l.state = 'active' order by l.id`.execute(trx)
-  return rows
+  return { leaseIds: rows.map(({ id }) => id), cause: rows[0]?.emergency === true ? 'emergency' : 'revoked' }
 }
 
 const record = (
