@@ -105,6 +105,8 @@ const allOf = (proxy: Activities): Activities =>
       'lookAtReencryption',
       'resealPage',
       'finishReencryption',
+      'lookAtBreakGlassReview',
+      'remindOfBreakGlassReview',
     ].map((name) => [name, proxy[name as keyof Activities]]),
   ) as unknown as Activities
 
