@@ -8,7 +8,7 @@ import { LeaseholdError } from '#schemas/errors.ts'
 const derive = promisify(argon2)
 
 /** RFC 9106 section 4, the second recommended option: 64 MiB, 3 passes, 4 lanes. */
-const cost = { memoryKib: 65_536, passes: 3, lanes: 4 } as const
+const recommended: Cost = { memoryKib: 65_536, passes: 3, lanes: 4 }
 const saltLength = 16
 const tagLength = 32
 
@@ -16,6 +16,8 @@ const tagLength = 32
 const atOnce = 2
 const longestWait = 5_000
 const gate = createGate(atOnce, longestWait, () => new LeaseholdError('busy', { retryAfterSeconds: 1 }))
+
+type Cost = Pick<PassphraseHash, 'memoryKib' | 'passes' | 'lanes'>
 
 export interface Passphrases {
   hash(passphrase: Secret<string>): Promise<PassphraseHash>
@@ -27,8 +29,9 @@ export interface Passphrases {
  * Argon2id (RFC 9106) with a key besides: whoever has only the database has nothing to guess against.
  *
  * @param key the same in every process; 32 bytes
+ * @param cost of new hashes; those that are there keep what they were made with
  */
-export function createPassphrases(key: KeyObject): Passphrases {
+export function createPassphrases(key: KeyObject, cost: Cost = recommended): Passphrases {
   async function tagOf(passphrase: Secret<string>, { salt, memoryKib, passes, lanes }: Omit<PassphraseHash, 'tag'>): Promise<Buffer> {
     await gate.enter()
     try {

@@ -63,7 +63,7 @@ describe('a break-glass checkout', () => {
     await forget()
     const { body: role } = await world.post('mia', '/v1/roles', { name: 'Emergency', permissions: ['pam_vaults.break_glass'] })
     const { body: user } = await world.post('mia', '/v1/users', { sub: 'rex' })
-    await world.database.superuser(`insert into role_assignment (account_id, role_id, user_id) values ($1, $2, $3)`, [acme.id, role.id, user.id])
+    await world.post('mia', `/v1/roles/${role.id}/assignments`, { principal: { type: 'user', id: user.id } })
     const id = await world.addIdentity('ungranted')
     expect((await enrol('rex')).status).toBe(200)
     const { status, body } = await breakGlass('rex', id)
