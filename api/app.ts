@@ -7,6 +7,9 @@ import { accessRoutes } from './access.ts'
 import { addAnswerHeaders } from './answer-headers.ts'
 import { auditEventRoutes } from './audit-events.ts'
 import { createAuthenticate } from './authenticate.ts'
+import { breakGlassCredentialRoutes } from './break-glass-credential.ts'
+import { breakGlassReviewRoutes } from './break-glass-reviews.ts'
+import { breakGlassRoutes } from './break-glass.ts'
 import { checkoutRoutes } from './checkout.ts'
 import { connectorRoutes } from './connectors.ts'
 import { addCorsHeaders } from './cors.ts'
@@ -63,6 +66,9 @@ const laneLimit = 10_000
 const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   meRoutes,
   checkoutRoutes,
+  breakGlassRoutes,
+  breakGlassCredentialRoutes,
+  breakGlassReviewRoutes,
   revealRoutes,
   leaseRoutes,
   rotationRoutes,

@@ -30,7 +30,7 @@ export interface RouteSpec<Params, Query, Body, Found> {
   /** Status -> schema of the answer; null: no content. */
   readonly answers: Readonly<Record<number, z.ZodType | null>>
   /** What of the body policies may judge. */
-  readonly asked?: (body: Body) => { readonly minutes: number }
+  readonly asked?: (body: Body) => { readonly minutes?: number }
   /** Every outcome is counted, a denial too. */
   readonly counted?: 'checkout'
   /** Each transaction ends with a look at the caller's right: nothing is given, or shown on, by whoever has lost theirs meanwhile. */

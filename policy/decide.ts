@@ -12,6 +12,8 @@ export interface Resource {
   readonly vaultId?: VaultId | null
   /** Who holds the lease. */
   readonly holderId?: UserId
+  /** It is done under a break-glass lease. */
+  readonly emergency?: boolean
 }
 
 export type Decision =
@@ -37,6 +39,8 @@ function refuse(principal: Principal, rule: Rule, resource: Resource): Decision 
   const holds = resource.holderId === principal.userId
   if (rule.holder === 'only' && !holds) return { permit: false, code: 'forbidden', missing: 'to be the holder of the lease' }
   if (rule.holder === 'instead' && holds) return permitted
+  if (rule.emergency !== undefined && resource.emergency === true)
+    return hasPermission(principal, rule.emergency, resource.organizationId ?? null) ? permitted : { permit: false, code: 'forbidden', missing: rule.emergency }
   if (!hasAny(principal, rule, resource)) return denied(rule)
   if (rule.mapping && principal.idpUserId === null && !principal.owner) return { permit: false, code: 'no-idp-user-mapping' }
   if (rule.andGrant !== undefined && !hasGrant(principal, resource, rule.andGrant)) {

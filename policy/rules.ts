@@ -13,6 +13,8 @@ export interface Rule {
   readonly holder?: 'instead' | 'only'
   /** The caller must be linked to a record of the directory; account owners pass (S2 "No IDP user mapping"). */
   readonly mapping?: true
+  /** Under a break-glass lease this permission does instead of the others, the grant and the mapping. */
+  readonly emergency?: Permission
   /** A collection: permitted when there is anything that the caller may see; the query then filters by `scopeOf`. */
   readonly collection?: true
   /** Which rule about the strength and age of the login it is held to besides. */
@@ -30,6 +32,13 @@ const organizations = { anyOf: ['organizations.manage'], stepUp: 'admin', visibl
 /** Every action of the API (S2 "Permissions reference", and who may administer what). */
 export const rules = {
   'me.read': {},
+
+  'break-glass-credential.read': {},
+  'break-glass-credential.enrol': { anyOf: ['pam_vaults.break_glass'], collection: true, stepUp: 'break_glass' },
+  'break-glass-credential.revoke': { anyOf: ['pam_vaults.manage', 'organizations.manage'], stepUp: 'admin', visible: 'user.read' },
+  'break-glass-review.list': { anyOf: ['pam_vaults.manage', 'pam_audit.view'], collection: true },
+  'break-glass-review.read': { anyOf: ['pam_vaults.manage', 'pam_audit.view'], holder: 'instead' },
+  'break-glass-review.sign': { anyOf: ['pam_vaults.manage'], stepUp: 'admin', visible: 'break-glass-review.read' },
 
   'organization.list': { ...anyRole, collection: true },
   'organization.read': anyRole,
@@ -84,11 +93,21 @@ export const rules = {
   'identity.move': { ...manage, stepUp: 'checkout' },
   'identity.reveal': { anyOf: ['pam_vaults.view'], andGrant: 'view_credentials', mapping: true, stepUp: 'reveal', visible: 'vault.read' },
   'identity.checkout': { anyOf: ['pam_vaults.view'], andGrant: 'checkout', mapping: true, stepUp: 'checkout', visible: 'vault.read' },
+  // Neither a grant nor a record in the directory: nobody can be asked for one in time.
+  'identity.break-glass': { anyOf: ['pam_vaults.break_glass'], stepUp: 'break_glass', visible: 'vault.read' },
   'identity.rotate': manage,
 
   'lease.list': { ...view, collection: true },
   'lease.read': { anyOf: ['pam_vaults.view', 'pam_vaults.manage'], holder: 'instead' },
-  'lease.read-credential': { anyOf: ['pam_vaults.view'], andGrant: 'checkout', mapping: true, holder: 'only', stepUp: 'checkout', visible: 'lease.read' },
+  'lease.read-credential': {
+    anyOf: ['pam_vaults.view'],
+    andGrant: 'checkout',
+    mapping: true,
+    holder: 'only',
+    emergency: 'pam_vaults.break_glass',
+    stepUp: 'checkout',
+    visible: 'lease.read',
+  },
   'lease.checkin': { holder: 'only', visible: 'lease.read' },
   'lease.extend': { holder: 'only', stepUp: 'checkout', visible: 'lease.read' },
   'lease.force-checkin': { anyOf: ['pam_vaults.manage'], visible: 'lease.read' },

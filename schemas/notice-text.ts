@@ -40,6 +40,14 @@ const templates: Readonly<Record<NoticeKind, Template>> = {
     title: 'Break-glass credential was refused several times',
     lines: ['Somebody with a valid login gave wrong break-glass credentials.', 'Ask the person; when it was not them, disable the user.'],
   },
+  'break_glass.credential_changed': {
+    title: 'Your break-glass credential was changed',
+    lines: ['When that was not you, have it revoked and log out everywhere.'],
+  },
+  'lease.ends_early': {
+    title: 'Your checkout ends early',
+    lines: ['The credential was taken in an emergency as well; it is rotated when that has ended. Check out again afterwards.'],
+  },
   'access_request.opened': { title: 'An access request waits for you', lines: ['Approve or deny it before it times out.'] },
   'access_request.escalated': { title: 'An access request has waited too long', lines: ['Those who were asked first have not decided.'] },
   'access_request.approved': { title: 'Your access request was approved', lines: ['Check out with its id; the approval is good for one checkout.'] },
@@ -55,6 +63,10 @@ const templates: Readonly<Record<NoticeKind, Template>> = {
   'support_access.emergency_disabled': {
     title: 'Support access was disabled in an emergency',
     lines: ['Nobody of the support staff can enter any more; what they held is taken back.'],
+  },
+  'host.drifted': {
+    title: 'A host may have another password than the vault says',
+    lines: ['A connector that was given up has answered late, after the password was changed otherwise. Rotate the identity again.'],
   },
   'rotation.stuck': { title: 'A rotation does not come to its end', lines: ['See what it waits for.'] },
   'rotation.needs_attention': {

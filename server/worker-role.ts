@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { createBreakGlassReviewActivities } from '#activities/break-glass-review.ts'
 import { createLeaseActivities } from '#activities/lease.ts'
 import { createNotificationActivities } from '#activities/notification.ts'
 import { createReencryptionActivities } from '#activities/reencryption.ts'
@@ -9,12 +10,14 @@ import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
 import { createVaultKeys } from '#secrets/vault-keys.ts'
 import { connect, type Db } from '#store/connection.ts'
 import { listenForDuties } from '#store/duty-signal.ts'
+import { readBreakGlassFigures } from '#store/break-glass-figures.ts'
 import { startAccessReview } from './access-review.ts'
 import { workflowDuties } from '#store/duties.ts'
 import { readDutyFigures } from '#store/duty-figures.ts'
 import { temporalSilence } from '#store/relay-state.ts'
 import { readOverdueFigures } from '#store/sweep.ts'
 import { passwordOf } from './credentials.ts'
+import { breakGlassGauges } from './metrics/break-glass.ts'
 import { dutyGauges, dutyMeter, heartbeatGauge } from './metrics/duties.ts'
 import { expirerMeter, overdueGauges, reconcileMeter } from './metrics/expirer.ts'
 import { watchPools } from './metrics/pools.ts'
@@ -53,6 +56,7 @@ export async function startWorkerRole({
     ...createLeaseActivities(worker),
     ...createRotationActivities({ db: worker, vaultKeys }),
     ...createSweepActivities({ expirer, worker }),
+    ...createBreakGlassReviewActivities(worker),
     ...createReencryptionActivities({ db: worker, vaultKeys }),
     ...createNotificationActivities({ db: worker, send: sendingOf({ config, credentials, trust }, createAccountKeys(bao)) }),
   }
@@ -84,6 +88,7 @@ export async function startWorkerRole({
   readAtScrape('leasehold_relay', () => readDutyFigures(relay, [...workflowDuties, 'vault_access', 'user_access']), dutyGauges(registry))
   readAtScrape('leasehold_worker', () => temporalSilence(worker), heartbeatGauge(registry))
   readAtScrape('leasehold_expirer', () => readOverdueFigures(expirer), overdueGauges(registry))
+  readAtScrape('leasehold_expirer', () => readBreakGlassFigures(expirer), breakGlassGauges(registry))
   return {
     ready: async () => ({
       postgres: await sql`select 1`.execute(worker).then(

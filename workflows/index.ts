@@ -1,4 +1,5 @@
 /** Entry of the workflow bundle. */
+export { breakGlassReview } from './break-glass-review.ts'
 export { lease } from './lease.ts'
 export { notification } from './notification.ts'
 export { reencryption } from './reencryption.ts'

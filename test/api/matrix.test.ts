@@ -64,6 +64,13 @@ beforeAll(async () => {
     [accounts[0].account_id, job, world.organizationId, rotatingIdentity, rotation, world.hostId, world.connectorId],
   )
   const checkout = await world.post('view+checkout', `/v1/identities/${leased}/checkout`, { reason: 'x', durationMinutes: 30 })
+  const passphrase = 'seven quiet herons over the weir'
+  await world.call('break_glass', 'PUT', '/v1/me/break-glass-credential', { body: { passphrase } })
+  const emergency = await world.post('break_glass', `/v1/identities/${await world.addIdentity('burning')}/break-glass`, {
+    reason: 'x',
+    justification: 'nobody can be asked',
+    breakGlassCredential: passphrase,
+  })
   await world.post('mia', `${organization}/secret/rotate`)
   await world.post('mia', `${organization}/legacy-import/open`)
   await world.post('mia', `${organization}/legacy-import/close`)
@@ -77,6 +84,7 @@ beforeAll(async () => {
     host: world.hostId,
     connector: world.connectorId,
     lease: checkout.body.lease.id,
+    review: emergency.body.lease.id,
     rotation,
     job,
     user: (await world.call('mia', 'GET', `/v1/idp-users/${idpUser}`)).body.userId,

@@ -61,6 +61,7 @@ const finality: Readonly<Record<string, string>> = {
   lease: `select state = 'ended' and coalesce((select r.state <> 'pending' from rotation r where r.id = rotation_id), true) as final from lease where id = $1`,
   notification: `select not exists (select from notice_delivery where notice_id = $1 and state = 'pending') as final`,
   rotation: `select state <> 'pending' as final from rotation where id = $1`,
+  breakGlassReview: `select state = 'signed' as final from break_glass_review where id = $1`,
 }
 
 /** Running workflows whose subject is final. */
