@@ -6,11 +6,19 @@ const minutes = z.number().int().min(5).max(1440)
 const maximumLeaseMinutes = minutes.nullable().meta({ description: 'Longest lease in minutes; null: 1440' })
 const breakGlassMaximumMinutes = minutes.meta({ description: 'Longest break-glass lease in minutes' })
 
+const rotationLimitMinutes = z
+  .number()
+  .int()
+  .min(5)
+  .max(43_200)
+  .meta({ description: 'A rotation that is pending for longer is stuck: the admins are told, once; default: 1440' })
+
 export const CreateOrganization = z
   .strictObject({
     name,
     maximumLeaseMinutes: maximumLeaseMinutes.optional(),
     breakGlassMaximumMinutes: breakGlassMaximumMinutes.optional(),
+    rotationLimitMinutes: rotationLimitMinutes.optional(),
   })
   .meta({ examples: [{ name: 'Payments', maximumLeaseMinutes: 480 }] })
 export type CreateOrganization = z.infer<typeof CreateOrganization>
@@ -23,6 +31,7 @@ export const Organization = z.object({
   name: z.string(),
   maximumLeaseMinutes,
   breakGlassMaximumMinutes,
+  rotationLimitMinutes,
   secretVersion: z.number().int().nullable().meta({ description: 'Newest version of the organization secret; null: none is set' }),
   version: z.number().int().meta({ description: 'The ETag' }),
   createdAt: moment,
