@@ -13,12 +13,20 @@ const breakGlassGraceMinutes = z
   .max(maximumMinutes)
   .meta({ description: 'How long other holders of an identity keep it after a break-glass lease of it has ended' })
 
+const rotationLimitMinutes = z
+  .number()
+  .int()
+  .min(5)
+  .max(43_200)
+  .meta({ description: 'A rotation that is pending for longer is stuck: the admins are told, once; default: 1440' })
+
 export const CreateOrganization = z
   .strictObject({
     name,
     maximumLeaseMinutes: maximumLeaseMinutes.optional(),
     breakGlassMaximumMinutes: breakGlassMaximumMinutes.optional(),
     breakGlassGraceMinutes: breakGlassGraceMinutes.optional(),
+    rotationLimitMinutes: rotationLimitMinutes.optional(),
   })
   .meta({ examples: [{ name: 'Payments', maximumLeaseMinutes: 480 }] })
 export type CreateOrganization = z.infer<typeof CreateOrganization>
@@ -32,6 +40,7 @@ export const Organization = z.object({
   maximumLeaseMinutes,
   breakGlassMaximumMinutes,
   breakGlassGraceMinutes,
+  rotationLimitMinutes,
   secretVersion: z.number().int().nullable().meta({ description: 'Newest version of the organization secret; null: none is set' }),
   version: z.number().int().meta({ description: 'The ETag' }),
   createdAt: moment,

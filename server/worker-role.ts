@@ -15,11 +15,11 @@ import { startAccessReview } from './access-review.ts'
 import { workflowDuties } from '#store/duties.ts'
 import { readDutyFigures } from '#store/duty-figures.ts'
 import { temporalSilence } from '#store/relay-state.ts'
-import { readOverdueFigures } from '#store/sweep.ts'
+import { readExpirerFigures } from '#store/expirer-figures.ts'
 import { passwordOf } from './credentials.ts'
 import { breakGlassGauges } from './metrics/break-glass.ts'
 import { dutyGauges, dutyMeter, heartbeatGauge } from './metrics/duties.ts'
-import { expirerMeter, overdueGauges, reconcileMeter } from './metrics/expirer.ts'
+import { expirerGauges, expirerMeter, reconcileMeter } from './metrics/expirer.ts'
 import { watchPools } from './metrics/pools.ts'
 import { startExpirer } from './expirer.ts'
 import { startHousekeeping } from './housekeeping.ts'
@@ -87,7 +87,7 @@ export async function startWorkerRole({
   watchPools(registry, { leasehold_worker: worker, leasehold_relay: relay, leasehold_expirer: expirer })
   readAtScrape('leasehold_relay', () => readDutyFigures(relay, [...workflowDuties, 'vault_access', 'user_access']), dutyGauges(registry))
   readAtScrape('leasehold_worker', () => temporalSilence(worker), heartbeatGauge(registry))
-  readAtScrape('leasehold_expirer', () => readOverdueFigures(expirer), overdueGauges(registry))
+  readAtScrape('leasehold_expirer', () => readExpirerFigures(expirer), expirerGauges(registry))
   readAtScrape('leasehold_expirer', () => readBreakGlassFigures(expirer), breakGlassGauges(registry))
   return {
     ready: async () => ({

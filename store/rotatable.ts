@@ -5,10 +5,11 @@ import { refuseFaults } from './refusals.ts'
 
 /**
  * Name of the connector's adapter that changes such a credential on such a host; null: none does. Every kind of host changes
- * passwords; keys are swapped where sshd reads them; API keys and others are changed by people.
+ * passwords; SSH keys are swapped where sshd reads them, API keys by calls; others are changed by people.
  */
 export const jobAdapter = (credentialType: RawBuilder<unknown>, hostAdapter: RawBuilder<unknown>): RawBuilder<string | null> =>
-  sql`case when ${credentialType} = 'password' then ${hostAdapter} when ${credentialType} = 'ssh_key' and ${hostAdapter} = 'ssh' then 'ssh-key' end`
+  sql`case when ${credentialType} = 'password' then ${hostAdapter} when ${credentialType} = 'ssh_key' and ${hostAdapter} = 'ssh' then 'ssh-key'
+    when ${credentialType} = 'api_key' and ${hostAdapter} = 'http' then 'http' end`
 
 /** Whether some host of identity `i` cannot change its type of credential; without hosts there is none that cannot. */
 export const isUnchangeable = sql<boolean>`exists (select from identity_host uh join host ut on ut.id = uh.host_id

@@ -69,6 +69,7 @@ test('every role shows its own figures on its own port', async () => {
       'relay_heartbeat_age_seconds',
       'expirer_overdue_leases',
       'expirer_oldest_overdue_seconds',
+      'rotations_stuck',
       'expirer_ended_total',
       'expirer_turn_duration_seconds',
       'reconcile_last_run_timestamp_seconds',

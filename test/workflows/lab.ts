@@ -100,6 +100,7 @@ const allOf = (proxy: Activities): Activities =>
       'openRotationJobs',
       'lapseClaim',
       'raiseRotationAttention',
+      'tellRotationStuck',
       'settleRotation',
       'sweepDueRotations',
       'lookAtReencryption',
