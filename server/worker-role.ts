@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { createAccessRequestActivities } from '#activities/access-request.ts'
 import { createLeaseActivities } from '#activities/lease.ts'
 import { createReencryptionActivities } from '#activities/reencryption.ts'
 import { createRotationActivities } from '#activities/rotation.ts'
@@ -51,6 +52,7 @@ export async function startWorkerRole({
     ...createRotationActivities({ db: worker, vaultKeys }),
     ...createSweepActivities({ expirer, worker }),
     ...createReencryptionActivities({ db: worker, vaultKeys }),
+    ...createAccessRequestActivities(worker),
   }
   const temporalSide = startTemporalSide({
     config,

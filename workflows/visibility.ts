@@ -1,5 +1,6 @@
 import { defineSearchAttributeKey, SearchAttributeType, type SearchAttributePair, type SearchAttributeUpdatePair } from '@temporalio/common'
 import { upsertSearchAttributes } from '@temporalio/workflow'
+import type { AccessRequestFacts } from '#schemas/access-request-facts.ts'
 import type { LeaseFacts } from '#schemas/lease-facts.ts'
 import type { RotationFacts } from '#schemas/rotation-facts.ts'
 
@@ -39,6 +40,16 @@ function rotationAttributes(facts: RotationFacts): SearchAttributePair[] {
   ]
 }
 
+function accessRequestAttributes(facts: AccessRequestFacts): SearchAttributePair[] {
+  return [
+    { key: keys.vault, value: facts.vaultId },
+    { key: keys.identity, value: facts.identityId },
+    { key: keys.state, value: facts.state },
+    { key: keys.pendingSince, value: new Date(facts.openedAt) },
+    { key: keys.expiresAt, value: new Date(facts.expiresAt) },
+  ]
+}
+
 /** Writes the attributes when they are other than the last ones: each write is an event in the history. */
 function publisher<Facts>(attributesOf: (facts: Facts) => SearchAttributePair[]): (facts: Facts) => void {
   let last = ''
@@ -52,3 +63,4 @@ function publisher<Facts>(attributesOf: (facts: Facts) => SearchAttributePair[])
 
 export const leasePublisher = () => publisher(leaseAttributes)
 export const rotationPublisher = () => publisher(rotationAttributes)
+export const accessRequestPublisher = () => publisher(accessRequestAttributes)

@@ -4,7 +4,7 @@ import type { Account, Moment } from './columns.ts'
 
 /** Duties, and what loops and retries remember: columns of store/migrations. */
 
-export type ObligationKind = 'lease' | 'rotation' | 'offer' | 'connector' | 'vault_access' | 'user_access' | 'reencryption'
+export type ObligationKind = 'lease' | 'rotation' | 'offer' | 'connector' | 'vault_access' | 'user_access' | 'reencryption' | 'access_request'
 export interface ObligationTable {
   account_id: Account
   kind: ObligationKind

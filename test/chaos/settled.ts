@@ -58,6 +58,7 @@ async function faults(product: Product, client: Client, leaseId: string): Promis
 const finality: Readonly<Record<string, string>> = {
   lease: `select state = 'ended' and coalesce((select r.state <> 'pending' from rotation r where r.id = rotation_id), true) as final from lease where id = $1`,
   rotation: `select state <> 'pending' as final from rotation where id = $1`,
+  'access-request': `select state not in ('pending', 'approved') as final from access_request where id = $1`,
 }
 
 /** Running workflows whose subject is final. */

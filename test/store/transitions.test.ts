@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
+  accessRequestTransitions,
   connectorTransitions,
   jobTransitions,
   leaseTransitions,
@@ -20,6 +21,7 @@ const tables: Readonly<Record<string, Transitions<never>>> = {
   rotation: rotationTransitions,
   job: jobTransitions,
   connector: connectorTransitions,
+  access_request: accessRequestTransitions,
   reencryption: reencryptionTransitions,
 }
 
