@@ -20,6 +20,9 @@ export interface Things {
   readonly role: string
   readonly assignment: string
   readonly policySet: string
+  readonly guardedIdentity: string
+  readonly approvalPolicy: string
+  readonly accessRequest: string
 }
 
 export interface Row {
