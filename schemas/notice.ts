@@ -20,6 +20,7 @@ export const NoticeKind = z.enum([
   'support_access.ended',
   'support_access.reminder',
   'support_access.emergency_disabled',
+  'host.drifted',
   'rotation.stuck',
   'rotation.needs_attention',
   'channel.dead',

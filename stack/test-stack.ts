@@ -42,9 +42,9 @@ export interface Stack {
   /**
    * Returns when the process is ready again.
    *
-   * @param crashPoint name of a `// crash point:` of its code, where it dies when it comes there the next time
+   * @param crashPoint name of a `// crash point:` of its code, where it gets the signal when it comes there the next time
    */
-  restart(name: string, crashPoint?: string): Promise<void>
+  restart(name: string, crashPoint?: string, signal?: 'SIGKILL' | 'SIGSTOP'): Promise<void>
   /** Returns when no process of the stack is left. */
   stop(): Promise<void>
 }
@@ -118,12 +118,14 @@ export async function connectStack(folder: string): Promise<Stack> {
     processes: async () => (await askSupervisor(home, { do: 'status' })).processes,
     kill: (name, signal = 'SIGKILL') => order({ do: 'kill', name, signal }),
     hold: (name, signal = 'SIGTERM') => order({ do: 'hold', name, signal }),
-    restart: (name, crashPoint) => order({ do: 'restart', name, ...(crashPoint === undefined ? {} : { once: crashAt(crashPoint) }) }),
+    restart: (name, crashPoint, signal = 'SIGKILL') =>
+      order({ do: 'restart', name, ...(crashPoint === undefined ? {} : { once: crashAt(crashPoint, signal) }) }),
     stop: async () => untilGone(await askSupervisor(home, { do: 'stop' })),
   }
 }
 
-const crashAt = (point: string): Record<string, string> => ({
+const crashAt = (point: string, signal: string): Record<string, string> => ({
+  LEASEHOLD_CRASH_SIGNAL: signal,
   LEASEHOLD_CRASH_POINT: `${point}:1`,
   NODE_OPTIONS: `--import ${path.join(import.meta.dirname, 'crash-loader.mjs')}`,
 })
