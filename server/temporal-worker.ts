@@ -1,6 +1,7 @@
 import { IllegalStateError, type DataConverter } from '@temporalio/common'
 import { Runtime, Worker, type NativeConnection } from '@temporalio/worker'
 import type { Logger } from 'pino'
+import type { AccessRequestActivities } from '#activities/access-request.ts'
 import { toFailure } from '#activities/failure.ts'
 import type { BreakGlassReviewActivities } from '#activities/break-glass-review.ts'
 import type { LeaseActivities } from '#activities/lease.ts'
@@ -9,7 +10,13 @@ import type { ReencryptionActivities } from '#activities/reencryption.ts'
 import type { RotationActivities } from '#activities/rotation.ts'
 import type { SweepActivities } from '#activities/sweep.ts'
 
-export type Activities = LeaseActivities & RotationActivities & NotificationActivities & ReencryptionActivities & SweepActivities & BreakGlassReviewActivities
+export type Activities = LeaseActivities &
+  RotationActivities &
+  NotificationActivities &
+  ReencryptionActivities &
+  SweepActivities &
+  BreakGlassReviewActivities &
+  AccessRequestActivities
 
 export interface TemporalWorkerOptions {
   readonly connection: NativeConnection

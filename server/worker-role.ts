@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { createBreakGlassReviewActivities } from '#activities/break-glass-review.ts'
+import { createAccessRequestActivities } from '#activities/access-request.ts'
 import { createLeaseActivities } from '#activities/lease.ts'
 import { createNotificationActivities } from '#activities/notification.ts'
 import { createReencryptionActivities } from '#activities/reencryption.ts'
@@ -59,6 +60,7 @@ export async function startWorkerRole({
     ...createBreakGlassReviewActivities(worker),
     ...createReencryptionActivities({ db: worker, vaultKeys }),
     ...createNotificationActivities({ db: worker, send: sendingOf({ config, credentials, trust }, createAccountKeys(bao)) }),
+    ...createAccessRequestActivities(worker),
   }
   const temporalSide = startTemporalSide({
     config,

@@ -24,6 +24,9 @@ export interface Things {
   readonly policySet: string
   readonly notice: string
   readonly channel: string
+  readonly guardedIdentity: string
+  readonly approvalPolicy: string
+  readonly accessRequest: string
 }
 
 export interface Row {
