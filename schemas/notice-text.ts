@@ -65,8 +65,8 @@ const templates: Readonly<Record<NoticeKind, Template>> = {
     lines: ['Nobody of the support staff can enter any more; what they held is taken back.'],
   },
   'host.drifted': {
-    title: 'A host may have another password than the vault says',
-    lines: ['A connector that was given up has answered late, after the password was changed otherwise. Rotate the identity again.'],
+    title: 'A host may have another password than the vault',
+    lines: ['A connector told late of a change that was given up meanwhile.', 'Rotate the identity, so that both agree again.'],
   },
   'rotation.stuck': { title: 'A rotation does not come to its end', lines: ['See what it waits for.'] },
   'rotation.needs_attention': {
