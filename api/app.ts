@@ -34,6 +34,8 @@ import { moveRoutes } from './move-identity.ts'
 import { openApiOf, type AnyRouteSpec } from './openapi.ts'
 import { organizationRoutes, organizationSecretRoutes } from './organizations.ts'
 import { mountRoutes } from './mount-routes.ts'
+import { noticeRoutes } from './notices.ts'
+import { notificationChannelRoutes } from './notification-channels.ts'
 import type { Parts } from './parts.ts'
 import { peerCertificate, refuseOddHeaders } from './incoming.ts'
 import { policyRoutes } from './policies.ts'
@@ -91,6 +93,8 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   hostRoutes,
   enrollRoutes,
   connectorRoutes,
+  noticeRoutes,
+  notificationChannelRoutes,
 ]
 
 /** The HTTP API as one fetch handler; the role gives it a listener. */

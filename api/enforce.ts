@@ -7,13 +7,18 @@ import type { AccessDecision, AccessQuestion, AccessResource } from '#schemas/de
 import { errors, LeaseholdError } from '#schemas/errors.ts'
 import type { AccountId, IdentityId } from '#schemas/ids.ts'
 import type { Principal } from '#schemas/principal.ts'
-import { inAccount } from '#store/connection.ts'
+import { runnerOf } from '#store/connection.ts'
 import { refundUse, reserveUse, type ReservedUse, type UseRequest } from '#store/use-grant.ts'
 import { bindingName, type AccessToken } from './access-token.ts'
 import type { Caller } from './authenticate.ts'
 import type { Parts } from './parts.ts'
 
 type Place = Resource & { readonly identityId?: IdentityId }
+type Circumstances = Omit<AccessQuestion['context'], 'purpose'>
+interface Asked {
+  readonly actor: Actor
+  readonly token: Pick<AccessToken, 'acr' | 'authTime' | 'binding'>
+}
 
 /**
  * Asks the decision point about what permissions and grants permit. Everything but a clear yes is a no: no permit, an obligation
@@ -35,41 +40,35 @@ export async function askPolicies({ decisionPoint, config, log }: Parts, princip
   return obligations
 }
 
-/** The question about one request. */
-export function questionOf(
-  { token, actor }: { readonly actor: Actor; readonly token: Pick<AccessToken, 'acr' | 'authTime' | 'binding'> },
-  principal: Principal,
-  action: Action,
-  place: Place,
-  asked: { readonly minutes?: number } = {},
-): AccessQuestion {
+/** What a request says of itself, as policies see it. */
+export function circumstancesOf({ token, actor }: Asked, asked: { readonly minutes?: number } = {}): Circumstances {
   const now = new Date()
   return {
-    subject: subjectOf(principal),
-    action: { name: action },
-    resource: resourceOf(principal.accountId, place),
-    context: {
-      purpose: purposeOf(action),
-      now,
-      acr: token.acr,
-      loginAgeSeconds: token.authTime === undefined ? undefined : Math.max(0, Math.floor(now.getTime() / 1_000) - token.authTime),
-      senderConstrained: token.binding !== undefined,
-      ip: actor.ip,
-      ...asked,
-    },
+    now,
+    acr: token.acr,
+    loginAgeSeconds: token.authTime === undefined ? undefined : Math.max(0, Math.floor(now.getTime() / 1_000) - token.authTime),
+    senderConstrained: token.binding !== undefined,
+    ip: actor.ip,
+    ...asked,
   }
 }
 
-export const purposeOf = (action: string): string => action.slice(action.indexOf('.') + 1)
+/** The question whether somebody may do something there, in these circumstances. */
+export const questionOf = (principal: Principal, action: Action, place: Place, circumstances: Circumstances): AccessQuestion => ({
+  subject: subjectOf(principal),
+  action: { name: action },
+  resource: resourceOf(principal.accountId, place),
+  context: { purpose: action.slice(action.indexOf('.') + 1), ...circumstances },
+})
 
-export const subjectOf = ({ userId, owner, email, groupIds }: Principal): AccessQuestion['subject'] => ({
+const subjectOf = ({ userId, owner, email, groupIds }: Principal): AccessQuestion['subject'] => ({
   type: 'user',
   id: userId,
   properties: { owner, email, groupIds },
 })
 
 /** The most specific thing that is known of, in all that it lies in. */
-export function resourceOf(accountId: AccountId, { identityId, vaultId, organizationId }: Place): AccessResource {
+function resourceOf(accountId: AccountId, { identityId, vaultId, organizationId }: Place): AccessResource {
   const places = [
     ...(identityId ? [{ type: 'identity' as const, id: identityId }] : []),
     ...(vaultId ? [{ type: 'vault' as const, id: vaultId }] : []),
@@ -112,7 +111,7 @@ export async function counting<T>(
     maxUses: maxUses ?? null,
     ttlSeconds: ttlSeconds ?? longestDecision,
   }
-  const run = <R>(decide: Parameters<typeof inAccount<R>>[2]): Promise<R> => inAccount(parts.db, accountId, decide)
+  const run = runnerOf(parts.db, accountId)
   const reserved = await run((trx) => reserveUse(trx, request))
   // crash point: use counted
   try {

@@ -129,6 +129,7 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
     },
     async ({ principal, actor, params: { id }, found, inAccount }) => {
       const lease = await inAccount((trx) => end(trx, found.identityId, { leaseId: id, cause: 'checked_in', actor, endedBy: principal.userId }))
+      // crash point: checkin committed
       wakeLoops()
       return reply(200, { lease: await presentLeaseView(parts, principal, lease) })
     },

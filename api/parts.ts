@@ -7,7 +7,10 @@ import type { Passphrases } from '#secrets/passphrase.ts'
 import type { Transit } from '#secrets/transit.ts'
 import type { VaultKeys } from '#secrets/vault-keys.ts'
 import type { StepUpRules } from '#schemas/step-up.ts'
+import type { AccountId } from '#schemas/ids.ts'
+import type { AccountKeys } from '#secrets/account-key.ts'
 import type { Db } from '#store/connection.ts'
+import type { Claim, DeliveryTarget, Outcome } from '#store/notice-delivery.ts'
 import type { Nonces } from './dpop-nonce.ts'
 import type { AnyRouteSpec } from './openapi.ts'
 import type { Reply } from './route.ts'
@@ -67,6 +70,14 @@ export interface Parts {
   readonly passphrases: Passphrases
   readonly vaultKeys: VaultKeys
   readonly organizationSecrets: OrganizationSecrets
+  readonly accountKeys: AccountKeys
+  /** How people are told things besides the answers of the API. */
+  readonly notices: {
+    /** Tries the messages of notices that were just committed, behind the back of the caller. */
+    readonly announce: (accountId: AccountId, noticeIds: readonly string[]) => void
+    /** Sends one message once; never throws. */
+    readonly send: (accountId: AccountId, notice: Claim['notice'], target: DeliveryTarget) => Promise<Outcome>
+  }
   /** Public keys that sign offers to connectors. */
   readonly signingKeys: () => ReturnType<Transit['jwks']>
   /** Tells the loops that something is owed; called after a commit, sent once for many calls. */

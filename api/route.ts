@@ -4,7 +4,7 @@ import type { Action } from '#policy/rules.ts'
 import type { Actor } from '#schemas/audit-event.ts'
 import type { ErrorCode } from '#schemas/errors.ts'
 import type { Principal } from '#schemas/principal.ts'
-import type { Transaction } from '#store/connection.ts'
+import type { RunInAccount, Transaction } from '#store/connection.ts'
 import type { AccessToken } from './access-token.ts'
 import type { Login } from './authenticate.ts'
 import type { Idempotency } from './idempotency.ts'
@@ -75,7 +75,7 @@ export interface RouteContext<Params, Query, Body, Found> {
   readonly token: AccessToken
   readonly request: Request
   /** Runs one transaction of the caller's account. */
-  readonly inAccount: <T>(decide: (trx: Transaction) => Promise<T>) => Promise<T>
+  readonly inAccount: RunInAccount
 }
 
 export interface Reply {

@@ -143,6 +143,15 @@ export const rules = {
   'duty.retry': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'duty.list' },
   'duty.reconcile': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'duty.list' },
 
+  // Everybody reads what they were told; administrators read all of it.
+  'notice.list': {},
+  'notification-channel.list': { anyOf: ['organizations.manage', 'pam_audit.view'], collection: true },
+  'notification-channel.read': { anyOf: ['organizations.manage', 'pam_audit.view'] },
+  'notification-channel.create': { anyOf: ['organizations.manage'], stepUp: 'admin' },
+  'notification-channel.update': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'notification-channel.read' },
+  'notification-channel.delete': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'notification-channel.read' },
+  'notification-channel.test': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'notification-channel.read' },
+
   'audit.list': { anyOf: ['pam_audit.view'], collection: true },
 } as const satisfies Record<string, Rule>
 

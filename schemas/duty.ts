@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { AccountId, Uuid } from './ids.ts'
 import { PageQuery } from './page.ts'
 
-export const DutyKind = z.enum(['lease', 'rotation', 'offer', 'connector', 'vault_access', 'user_access', 'reencryption', 'breakGlassReview'])
+export const DutyKind = z.enum(['lease', 'rotation', 'offer', 'connector', 'vault_access', 'user_access', 'reencryption', 'notification', 'breakGlassReview'])
 export const DutyState = z.enum(['owed', 'quarantined'])
 
 const moment = z.iso.datetime()

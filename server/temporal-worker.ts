@@ -4,11 +4,12 @@ import type { Logger } from 'pino'
 import { toFailure } from '#activities/failure.ts'
 import type { BreakGlassReviewActivities } from '#activities/break-glass-review.ts'
 import type { LeaseActivities } from '#activities/lease.ts'
+import type { NotificationActivities } from '#activities/notification.ts'
 import type { ReencryptionActivities } from '#activities/reencryption.ts'
 import type { RotationActivities } from '#activities/rotation.ts'
 import type { SweepActivities } from '#activities/sweep.ts'
 
-export type Activities = LeaseActivities & RotationActivities & ReencryptionActivities & SweepActivities & BreakGlassReviewActivities
+export type Activities = LeaseActivities & RotationActivities & NotificationActivities & ReencryptionActivities & SweepActivities & BreakGlassReviewActivities
 
 export interface TemporalWorkerOptions {
   readonly connection: NativeConnection

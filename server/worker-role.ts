@@ -1,9 +1,11 @@
 import { sql } from 'kysely'
 import { createBreakGlassReviewActivities } from '#activities/break-glass-review.ts'
 import { createLeaseActivities } from '#activities/lease.ts'
+import { createNotificationActivities } from '#activities/notification.ts'
 import { createReencryptionActivities } from '#activities/reencryption.ts'
 import { createRotationActivities } from '#activities/rotation.ts'
 import { createSweepActivities } from '#activities/sweep.ts'
+import { createAccountKeys } from '#secrets/account-key.ts'
 import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
 import { createVaultKeys } from '#secrets/vault-keys.ts'
 import { connect, type Db } from '#store/connection.ts'
@@ -24,6 +26,7 @@ import { startHousekeeping } from './housekeeping.ts'
 import { startLoop } from './loop.ts'
 import { openBaoOf } from './openbao.ts'
 import type { RoleContext, RunningRole } from './role.ts'
+import { sendingOf } from './sending.ts'
 import { startTemporalSide } from './temporal-side.ts'
 
 /** A lost notification costs no more than a poll; this only lets the wait end now and then, ms. */
@@ -55,6 +58,7 @@ export async function startWorkerRole({
     ...createSweepActivities({ expirer, worker }),
     ...createBreakGlassReviewActivities(worker),
     ...createReencryptionActivities({ db: worker, vaultKeys }),
+    ...createNotificationActivities({ db: worker, send: sendingOf({ config, credentials, trust }, createAccountKeys(bao)) }),
   }
   const temporalSide = startTemporalSide({
     config,

@@ -5,7 +5,7 @@ import type { Principal } from '#schemas/principal.ts'
 import { hasPermission, vaultAccess } from '#schemas/rules/access.ts'
 import type { LeaseEndCause, LeaseMode } from '#schemas/states.ts'
 import { lockIdentity } from './checkout-facts.ts'
-import type { Transaction } from './connection.ts'
+import type { RunInAccount, Transaction } from './connection.ts'
 import { owe, oweEach } from './duties.ts'
 import { moveLeaseEnd } from './extend-lease.ts'
 import { readLease } from './lease.ts'
@@ -27,14 +27,14 @@ export const oweAccessReview = (trx: Transaction, subject: AccessSubject): Promi
  *
  * @returns those whom the caller looks at right after its commit
  */
-export async function oweUserReviews(trx: Transaction, userIds: readonly UserId[]): Promise<readonly UserId[]> {
+export async function oweUserReviews(trx: Transaction, userIds: readonly UserId[]): Promise<readonly AccessSubject[]> {
   const { rows } = await sql<{ id: UserId }>`
     select distinct user_id as id from lease where user_id = any(${userIds}::uuid[]) and state = 'active' and mode <> 'support' order by id`.execute(trx)
-  const holders = rows.map((row) => row.id)
+  const holders = rows.map(({ id: userId }) => ({ userId }))
   await oweEach(
     trx,
     'user_access',
-    holders.map((subjectId) => ({ subjectId, closed: true })),
+    holders.map(({ userId: subjectId }) => ({ subjectId, closed: true })),
   )
   return holders
 }
@@ -46,11 +46,7 @@ export async function oweUserReviews(trx: Transaction, userIds: readonly UserId[
  * @param inAccount runs one transaction of the account
  * @returns how many leases it ended or shortened
  */
-export async function reviewLeases(
-  inAccount: <T>(decide: (trx: Transaction) => Promise<T>) => Promise<T>,
-  subject: AccessSubject,
-  actor: Actor,
-): Promise<number> {
+export async function reviewLeases(inAccount: RunInAccount, subject: AccessSubject, actor: Actor): Promise<number> {
   let changed = 0
   for (const leaseId of await inAccount((trx) => activeLeases(trx, subject))) {
     if (await inAccount((trx) => reviewLease(trx, leaseId, actor))) changed += 1

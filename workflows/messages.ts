@@ -15,7 +15,7 @@ export interface Subject {
   readonly subjectId: string
 }
 
-export type WorkflowKind = 'lease' | 'rotation' | 'reencryption' | 'breakGlassReview'
+export type WorkflowKind = 'lease' | 'rotation' | 'reencryption' | 'notification' | 'breakGlassReview'
 export const workflowIdOf = (kind: WorkflowKind, { accountId, subjectId }: Subject): string => `${kind}:${accountId}:${subjectId}`
 
 export const sweepWorkflow = 'rotationSweep'

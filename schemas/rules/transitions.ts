@@ -1,3 +1,4 @@
+import type { DeliveryState } from '../notice.ts'
 import type { JobState, LeaseState, RotationState } from '../states.ts'
 
 /** from -> the states it may become. The rows of `state_transition` in the database are the same table. */
@@ -23,6 +24,9 @@ export const jobTransitions: Transitions<JobState> = {
 }
 
 export const reencryptionTransitions: Transitions<'running' | 'done'> = { running: ['done'], done: [] }
+
+/** failed: given up; skipped: there was nothing to send it by. */
+export const deliveryTransitions: Transitions<DeliveryState> = { pending: ['delivered', 'failed', 'skipped'], delivered: [], failed: [], skipped: [] }
 
 export const connectorTransitions: Transitions<'pending' | 'joining' | 'active' | 'revoked'> = {
   pending: ['joining', 'revoked'],

@@ -4,7 +4,16 @@ import type { Account, Moment } from './columns.ts'
 
 /** Duties, and what loops and retries remember: columns of store/migrations. */
 
-export type ObligationKind = 'lease' | 'rotation' | 'offer' | 'connector' | 'vault_access' | 'user_access' | 'reencryption' | 'breakGlassReview'
+export type ObligationKind =
+  | 'lease'
+  | 'rotation'
+  | 'offer'
+  | 'connector'
+  | 'vault_access'
+  | 'user_access'
+  | 'reencryption'
+  | 'notification'
+  | 'breakGlassReview'
 export interface ObligationTable {
   account_id: Account
   kind: ObligationKind

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { administers, seesAdministration, seesDirectory } from './matrix-people.ts'
+import { administers, manages, people, seesAdministration, seesDirectory } from './matrix-people.ts'
 import { fresh, collection, item, create, stale, group, role, type Row } from './matrix-row.ts'
 
 /** People, roles, policies, duties and the log. */
@@ -81,6 +81,21 @@ export const administrationRows: Readonly<Record<string, Row>> = {
   'GET /v1/duties': collection('/v1/duties', administers),
   'POST /v1/duties/{kind}/{subjectId}/retry': { path: ({ rotation }) => `/v1/duties/rotation/${rotation}/retry`, may: administers, sees: [], answer: 200 },
   'POST /v1/duties/reconcile': { path: () => '/v1/duties/reconcile', may: administers, sees: [], answer: 202 },
+
+  'GET /v1/notices': collection('/v1/notices', people),
+  'GET /v1/notices/{id}': { path: ({ notice }) => `/v1/notices/${notice}`, may: manages, sees: [], answer: 200 },
+  'GET /v1/notification-channels': collection('/v1/notification-channels', seesAdministration),
+  'POST /v1/notification-channels': create('/v1/notification-channels', administers, () => ({ ...fresh(), type: 'smtp', settings: {} })),
+  'GET /v1/notification-channels/{id}': item(({ channel }) => `/v1/notification-channels/${channel}`, seesAdministration),
+  'PATCH /v1/notification-channels/{id}': stale(({ channel }) => `/v1/notification-channels/${channel}`, administers, seesAdministration, { name: 'x' }),
+  'DELETE /v1/notification-channels/{id}': stale(({ channel }) => `/v1/notification-channels/${channel}`, administers, seesAdministration),
+  'POST /v1/notification-channels/{id}/test': {
+    path: ({ channel }) => `/v1/notification-channels/${channel}/test`,
+    may: administers,
+    sees: seesAdministration,
+    answer: 200,
+    body: () => ({}),
+  },
 
   'GET /v1/audit/events': collection('/v1/audit/events', ['owner', 'audit']),
 }

@@ -22,6 +22,8 @@ export interface Things {
   readonly role: string
   readonly assignment: string
   readonly policySet: string
+  readonly notice: string
+  readonly channel: string
 }
 
 export interface Row {

@@ -1,5 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { AccountId } from '#schemas/ids.ts'
+import { inAccount } from '#store/connection.ts'
+import { raiseNotice } from '#store/notice.ts'
 import { grantLevels, people, permissionOf, type Person } from './matrix-people.ts'
 import type { Row, Things } from './matrix-row.ts'
 import { rows } from './matrix-rows.ts'
@@ -90,6 +93,10 @@ beforeAll(async () => {
     role,
     assignment: await make(`/v1/roles/${role}/assignments`, { principal: { type: 'user', id: idpUser } }),
     policySet: await make('/v1/policy-sets', { policies: 'permit (principal, action, resource);' }),
+    notice: await inAccount(world.parts.db, AccountId.parse(accounts[0].account_id), (trx) =>
+      raiseNotice(trx, { kind: 'rotation.stuck', severity: 'warning', subject: { type: 'rotation', id: rotation }, to: [] }),
+    ),
+    channel: await make('/v1/notification-channels', { name: 'mail', type: 'smtp', settings: {} }),
   }
 }, 60_000)
 afterAll(() => world?.end())

@@ -97,6 +97,8 @@ export async function startApi(database: TestDatabase, more: Partial<Parts> = {}
     decisionPoint: createCedarDecisionPoint(({ accountId, version }) => inAccount(db, accountId, (trx) => readPolicies(trx, version)), ['pwd', 'mfa']),
     vaultKeys: { get: down, legacy: down },
     organizationSecrets: { create: down, read: down },
+    accountKeys: { get: down, ensure: down },
+    notices: { announce: () => {}, send: async () => ({ state: 'skipped', receipt: 'nobody sends' }) },
     signingKeys: down,
     wakeLoops: () => void notifyDuties(db).catch(() => {}),
     observe,

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
   connectorTransitions,
   jobTransitions,
+  deliveryTransitions,
   leaseTransitions,
   reencryptionTransitions,
   rotationTransitions,
@@ -21,6 +22,7 @@ const tables: Readonly<Record<string, Transitions<never>>> = {
   job: jobTransitions,
   connector: connectorTransitions,
   reencryption: reencryptionTransitions,
+  notice_delivery: deliveryTransitions,
 }
 
 test.each(Object.keys(tables))('the database knows the same transitions of a %s as the code', async (noun) => {

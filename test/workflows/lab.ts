@@ -107,6 +107,8 @@ const allOf = (proxy: Activities): Activities =>
       'finishReencryption',
       'lookAtBreakGlassReview',
       'remindOfBreakGlassReview',
+      'lookAtNotice',
+      'deliverNotice',
     ].map((name) => [name, proxy[name as keyof Activities]]),
   ) as unknown as Activities
 
