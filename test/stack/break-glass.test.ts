@@ -32,7 +32,7 @@ beforeAll(async () => {
     const client = await product.clientOf(user)
     expectStatus(await client.put('/v1/me/break-glass-credential', { passphrase: passphraseOf(user) }), 200)
   }
-}, 120_000)
+}, 300_000)
 afterAll(() => stack?.stop())
 
 const passphraseOf = (user: string) => `seven quiet herons of ${user}`
