@@ -1,13 +1,16 @@
 import { z } from 'zod'
 import { scopeOf } from '#policy/scope.ts'
-import { BreakGlassReview, BreakGlassReviewQuery, SignReview } from '#schemas/break-glass.ts'
+import { BreakGlassEvidence, BreakGlassReview, BreakGlassReviewQuery, SignReview } from '#schemas/break-glass.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { LeaseId } from '#schemas/ids.ts'
 import { pageOf } from '#schemas/page.ts'
+import { appendAudit } from '#store/audit.ts'
+import { readBreakGlassEvidence } from '#store/break-glass-evidence.ts'
 import { listBreakGlassReviews, readBreakGlassReview, type BreakGlassReviewView, type SealedText } from '#store/break-glass-review.ts'
 import type { Transaction } from '#store/connection.ts'
 import { signBreakGlassReview } from '#store/sign-break-glass-review.ts'
 import { readVaultKeyRef } from '#store/vault.ts'
+import { presentEvidence } from './break-glass-evidence.ts'
 import { pageFrom } from './collection.ts'
 import { fetchKeyRing, openReason } from './key-ring.ts'
 import type { Parts } from './parts.ts'
@@ -54,6 +57,27 @@ export function breakGlassReviewRoutes(route: DefineRoute, { vaultKeys, wakeLoop
       find: findReview,
     },
     async ({ found }) => reply(200, await present(found.review)),
+  )
+  route(
+    {
+      method: 'get',
+      path: '/v1/break-glass-reviews/:id/evidence',
+      action: 'break-glass-review.read-evidence',
+      summary: 'Who, why, from where, when, what, until when, rotated when, and proven how',
+      params,
+      answers: { 200: BreakGlassEvidence },
+      refuses: ofTexts,
+      find: async (trx, request) => {
+        const found = await findReview(trx, request)
+        return found && { ...found, evidence: await readBreakGlassEvidence(trx, found.review) }
+      },
+    },
+    async ({ actor, params: { id }, found, inAccount }) => {
+      const { organizationId, vaultId, identityId } = found
+      const about = { organizationId, vaultId, identityId, leaseId: id, breakGlass: true }
+      await inAccount((trx) => appendAudit(trx, { actor, action: 'audit.read', effect: 'permit', outcome: 'success', ...about }))
+      return reply(200, presentEvidence(await present(found.review), found.evidence))
+    },
   )
   route(
     {

@@ -42,6 +42,7 @@ export const rules = {
   'break-glass-credential.revoke': { anyOf: ['pam_vaults.manage', 'organizations.manage'], stepUp: 'admin', visible: 'user.read' },
   'break-glass-review.list': { anyOf: ['pam_vaults.manage', 'pam_audit.view'], collection: true },
   'break-glass-review.read': { anyOf: ['pam_vaults.manage', 'pam_audit.view'], holder: 'instead' },
+  'break-glass-review.read-evidence': { anyOf: ['pam_audit.view'], visible: 'break-glass-review.read' },
   'break-glass-review.sign': { anyOf: ['pam_vaults.manage'], stepUp: 'admin', visible: 'break-glass-review.read' },
 
   'organization.list': { ...anyRole, collection: true },

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { HostId, IdentityId, LeaseId, OrganizationId, RotationId, UserId, VaultId } from './ids.ts'
 import { Lease, PossibleCredential, Reason } from './lease.ts'
+import { Notice } from './notice.ts'
 import { PageQuery } from './page.ts'
 import { maximumMinutes, minimumMinutes } from './rules/lease.ts'
 import { text } from './text.ts'
@@ -99,3 +100,65 @@ export const BreakGlassReviewQuery = PageQuery.extend({
 export const SignReview = z
   .strictObject({ finding: account })
   .meta({ examples: [{ finding: 'Justified: the outage is INC-2042; the commands match the runbook.' }] })
+
+const moment = z.iso.datetime()
+
+/** Who, why, from where, when, what, until when, rotated when, and proven how: what an auditor asks about an emergency (SOX 404). */
+export const BreakGlassEvidence = z.strictObject({
+  review: BreakGlassReview,
+  who: z.strictObject({ id: UserId, name: z.string().nullable(), iss: z.string(), sub: z.string(), email: z.string().nullable() }),
+  why: z.strictObject({ reason: z.string(), justification: z.string() }),
+  from: z.strictObject({ ip: z.string().nullable(), userAgent: z.string().nullable(), correlationId: z.string().nullable() }),
+  when: moment,
+  what: z.strictObject({
+    identityId: IdentityId,
+    identity: z.string(),
+    username: z.string(),
+    hostId: HostId.nullable(),
+    versions: z.array(z.int()).meta({ description: 'Versions of the credential that it gave' }),
+    beyondLimit: z.boolean(),
+  }),
+  untilWhen: z.strictObject({
+    promised: z.array(z.strictObject({ expiresAt: moment, setAt: moment })),
+    endedAt: moment.nullable(),
+    endCause: Lease.shape.endCause,
+  }),
+  rotated: z.array(
+    z.strictObject({
+      id: RotationId,
+      trigger: z.string(),
+      state: z.enum(['pending', 'confirmed', 'failed', 'cancelled']),
+      version: z.int().nullable(),
+      startedAt: moment,
+      finishedAt: moment.nullable(),
+    }),
+  ),
+  proven: z.strictObject({
+    dead: z.boolean().meta({ description: 'On every host a version above all that were given has logged in since' }),
+    hosts: z.array(
+      z.strictObject({
+        hostId: HostId,
+        name: z.string(),
+        version: z.int(),
+        proof: z
+          .strictObject({ rotationId: RotationId, version: z.int(), connectorId: z.string(), eventId: z.string().nullable(), at: moment })
+          .nullable()
+          .meta({ description: 'The fresh login by which a connector has proven it, and the audit event that says so' }),
+      }),
+    ),
+  }),
+  told: z.array(Notice).meta({ description: 'Notices about it, with the receipt of each message' }),
+  events: z.array(
+    z.strictObject({
+      id: z.string(),
+      at: moment,
+      action: z.string(),
+      outcome: z.string(),
+      actor: z.strictObject({ kind: z.string(), id: z.string().nullable(), sub: z.string().nullable() }),
+      hostId: z.string().nullable(),
+      rotationId: z.string().nullable(),
+      detail: z.record(z.string(), z.unknown()).nullable(),
+    }),
+  ),
+})
+export type BreakGlassEvidence = z.infer<typeof BreakGlassEvidence>

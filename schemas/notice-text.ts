@@ -42,11 +42,11 @@ const templates: Readonly<Record<NoticeKind, Template>> = {
   },
   'break_glass.credential_changed': {
     title: 'Your break-glass credential was changed',
-    lines: ['When that was not you, have it revoked and log out everywhere.'],
+    lines: ['It was enrolled, replaced or revoked. When that was not you, tell an administrator now.'],
   },
   'lease.ends_early': {
-    title: 'Your checkout ends early',
-    lines: ['The credential was taken in an emergency as well; it is rotated when that has ended. Check out again afterwards.'],
+    title: 'A credential that you hold must be given back early',
+    lines: ['An emergency use of it is over, so its password will be changed. Finish what you are at; nobody can extend it.'],
   },
   'access_request.opened': { title: 'An access request waits for you', lines: ['Approve or deny it before it times out.'] },
   'access_request.escalated': { title: 'An access request has waited too long', lines: ['Those who were asked first have not decided.'] },

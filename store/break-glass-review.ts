@@ -5,6 +5,7 @@ import type { Sealed } from '#schemas/sealed.ts'
 import type { LeaseEndCause, LeaseState, RotationState } from '#schemas/states.ts'
 import type { VaultKeyRef } from '#schemas/vault-key-ref.ts'
 import type { Transaction } from './connection.ts'
+import { newestFirst } from './newest-first.ts'
 import { inScope, type Scope } from './page.ts'
 
 /** Text of a person, sealed, with the key that it was sealed with. */
@@ -92,20 +93,14 @@ export interface ReviewFilter {
 }
 
 /** Newest first. */
-export async function listBreakGlassReviews(
-  trx: Transaction,
-  scope: Scope,
-  filter: ReviewFilter,
-  { limit, after }: PageRequest,
-): Promise<Page<BreakGlassReviewView>> {
+export async function listBreakGlassReviews(trx: Transaction, scope: Scope, filter: ReviewFilter, page: PageRequest): Promise<Page<BreakGlassReviewView>> {
   const reviews = await select(
     trx,
     sql`${inScope(scope, sql`t.organization_id`)}
     and (${filter.state ?? null}::text is null or t.state = ${filter.state ?? null}::text)
     and (${filter.userId ?? null}::uuid is null or l.user_id = ${filter.userId ?? null}::uuid)
     and (${filter.identityId ?? null}::uuid is null or l.identity_id = ${filter.identityId ?? null}::uuid)
-    and (${after}::uuid is null or (t.opened_at, t.id) < (select c.opened_at, c.id from break_glass_review c where c.id = ${after}::uuid))
-    order by t.opened_at desc, t.id desc limit ${limit + 1}::int`,
+    ${newestFirst('break_glass_review', 'opened_at', page)}`,
   )
-  return toPage(reviews, limit)
+  return toPage(reviews, page.limit)
 }

@@ -130,6 +130,11 @@ export const rows: Readonly<Record<string, Row>> = {
 
   'GET /v1/break-glass-reviews': collection('/v1/break-glass-reviews', [...manages, 'audit']),
   'GET /v1/break-glass-reviews/{id}': item(({ review }) => `/v1/break-glass-reviews/${review}`, [...manages, 'audit', 'break_glass']),
+  'GET /v1/break-glass-reviews/{id}/evidence': item(
+    ({ review }) => `/v1/break-glass-reviews/${review}/evidence`,
+    ['owner', 'audit'],
+    ['manage', 'break_glass'],
+  ),
   'POST /v1/break-glass-reviews/{id}/sign': {
     path: ({ review }) => `/v1/break-glass-reviews/${review}/sign`,
     may: manages,

@@ -12,7 +12,9 @@ let url: string
 beforeAll(async () => {
   const port = await freePort()
   url = `nats://127.0.0.1:${port}`
-  server = spawn(process.env['LEASEHOLD_TEST_NATS'] ?? 'nats-server', ['--addr', '127.0.0.1', '--port', String(port), '--user', 'notices', '--pass', 'given'], { stdio: 'ignore' })
+  server = spawn(process.env['LEASEHOLD_TEST_NATS'] ?? 'nats-server', ['--addr', '127.0.0.1', '--port', String(port), '--user', 'notices', '--pass', 'given'], {
+    stdio: 'ignore',
+  })
   const login = () => connect({ servers: url, user: 'notices', pass: 'given', reconnect: false })
   await expect.poll(async () => (listener = await login().catch(() => undefined as never)) !== undefined, { timeout: 10_000 }).toBe(true)
 })
