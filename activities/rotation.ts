@@ -50,6 +50,7 @@ export function createRotationActivities({ db, vaultKeys }: { readonly db: Db; r
       const { value, publicKey } = freshValue(generatorFor(material), old)
       const sealed = seal(key, { identityId: material.identityId, version: material.nextVersion, purpose: 'credential' }, value)
       const staged = { version: material.nextVersion, sealed, hash: passwordHash(key, value), ...(publicKey === undefined ? {} : { publicKey }) }
+      // crash point: value made
       await inTransaction(subject, (trx, id) => stageVersion(trx, id, staged, actorOf(subject)))
       // crash point: value staged
     },

@@ -7,13 +7,18 @@ import type { AccessDecision, AccessQuestion, AccessResource } from '#schemas/de
 import { errors, LeaseholdError } from '#schemas/errors.ts'
 import type { AccountId, IdentityId } from '#schemas/ids.ts'
 import type { Principal } from '#schemas/principal.ts'
-import { inAccount } from '#store/connection.ts'
+import { runnerOf } from '#store/connection.ts'
 import { refundUse, reserveUse, type ReservedUse, type UseRequest } from '#store/use-grant.ts'
 import { bindingName, type AccessToken } from './access-token.ts'
 import type { Caller } from './authenticate.ts'
 import type { Parts } from './parts.ts'
 
 type Place = Resource & { readonly identityId?: IdentityId }
+type Circumstances = Omit<AccessQuestion['context'], 'purpose'>
+interface Asked {
+  readonly actor: Actor
+  readonly token: Pick<AccessToken, 'acr' | 'authTime' | 'binding'>
+}
 
 /**
  * Asks the decision point about what permissions and grants permit. Everything but a clear yes is a no: no permit, an obligation
@@ -35,41 +40,35 @@ export async function askPolicies({ decisionPoint, config, log }: Parts, princip
   return obligations
 }
 
-/** The question about one request. */
-export function questionOf(
-  { token, actor }: { readonly actor: Actor; readonly token: Pick<AccessToken, 'acr' | 'authTime' | 'binding'> },
-  principal: Principal,
-  action: Action,
-  place: Place,
-  asked: { readonly minutes?: number } = {},
-): AccessQuestion {
+/** What a request says of itself, as policies see it. */
+export function circumstancesOf({ token, actor }: Asked, asked: { readonly minutes?: number } = {}): Circumstances {
   const now = new Date()
   return {
-    subject: subjectOf(principal),
-    action: { name: action },
-    resource: resourceOf(principal.accountId, place),
-    context: {
-      purpose: purposeOf(action),
-      now,
-      acr: token.acr,
-      loginAgeSeconds: token.authTime === undefined ? undefined : Math.max(0, Math.floor(now.getTime() / 1_000) - token.authTime),
-      senderConstrained: token.binding !== undefined,
-      ip: actor.ip,
-      ...asked,
-    },
+    now,
+    acr: token.acr,
+    loginAgeSeconds: token.authTime === undefined ? undefined : Math.max(0, Math.floor(now.getTime() / 1_000) - token.authTime),
+    senderConstrained: token.binding !== undefined,
+    ip: actor.ip,
+    ...asked,
   }
 }
 
-export const purposeOf = (action: string): string => action.slice(action.indexOf('.') + 1)
+/** The question whether somebody may do something there, in these circumstances. */
+export const questionOf = (principal: Principal, action: Action, place: Place, circumstances: Circumstances): AccessQuestion => ({
+  subject: subjectOf(principal),
+  action: { name: action },
+  resource: resourceOf(principal.accountId, place),
+  context: { purpose: action.slice(action.indexOf('.') + 1), ...circumstances },
+})
 
-export const subjectOf = ({ userId, owner, email, groupIds }: Principal): AccessQuestion['subject'] => ({
+const subjectOf = ({ userId, owner, email, groupIds }: Principal): AccessQuestion['subject'] => ({
   type: 'user',
   id: userId,
   properties: { owner, email, groupIds },
 })
 
 /** The most specific thing that is known of, in all that it lies in. */
-export function resourceOf(accountId: AccountId, { identityId, vaultId, organizationId }: Place): AccessResource {
+function resourceOf(accountId: AccountId, { identityId, vaultId, organizationId }: Place): AccessResource {
   const places = [
     ...(identityId ? [{ type: 'identity' as const, id: identityId }] : []),
     ...(vaultId ? [{ type: 'vault' as const, id: vaultId }] : []),
@@ -87,6 +86,7 @@ const longestDecision = 900
  * Counts the use that a decision with obligations allows, runs `act`, and takes the use back when `act` refuses: a refusal by
  * rule is certain to have released nothing. After anything less certain the use stays counted.
  *
+ * @param releases whether what `act` answers is a use; else the use is taken back as well
  * @throws LeaseholdError `uses-exhausted`, `token-used-before`, `binding-changed`, and what `act` throws
  */
 export async function counting<T>(
@@ -95,6 +95,7 @@ export async function counting<T>(
   { action, resource, policyVersion }: { readonly action: Action; readonly resource: AccessResource; readonly policyVersion: number | null },
   { ttlSeconds, maxUses }: Obligations,
   act: (reserved: ReservedUse | undefined, endsAt: Date | null) => Promise<T>,
+  releases: (answer: T) => boolean,
 ): Promise<T> {
   if (ttlSeconds === undefined && maxUses === undefined) return act(undefined, null)
   const request: UseRequest = {
@@ -112,13 +113,16 @@ export async function counting<T>(
     maxUses: maxUses ?? null,
     ttlSeconds: ttlSeconds ?? longestDecision,
   }
-  const run = <R>(decide: Parameters<typeof inAccount<R>>[2]): Promise<R> => inAccount(parts.db, accountId, decide)
+  const run = runnerOf(parts.db, accountId)
   const reserved = await run((trx) => reserveUse(trx, request))
   // crash point: use counted
+  const refund = () => run((trx) => refundUse(trx, reserved, request)).catch(() => {})
   try {
-    return await act(reserved, ttlSeconds === undefined ? null : reserved.expiresAt)
+    const answer = await act(reserved, ttlSeconds === undefined ? null : reserved.expiresAt)
+    if (!releases(answer)) await refund()
+    return answer
   } catch (error) {
-    if (isRefusal(error)) await run((trx) => refundUse(trx, reserved, request)).catch(() => {})
+    if (isRefusal(error)) await refund()
     throw error
   }
 }

@@ -1,9 +1,9 @@
 import type { Principal } from '#schemas/principal.ts'
 import { followGroupsClaim } from '#store/claim-groups.ts'
-import { inAccount, type Db } from '#store/connection.ts'
+import { inAccount, runnerOf, type Db } from '#store/connection.ts'
 import { linkByEmail } from '#store/link.ts'
 import type { Caller } from './authenticate.ts'
-import { reviewUsers } from './review-users.ts'
+import { reviewAccess } from './review-access.ts'
 
 /**
  * Lets the directory follow what a valid token says of its user: the verified address of somebody who has no record yet, and the
@@ -19,7 +19,7 @@ export async function followClaims(db: Db, { accountId, userId, token, actor }: 
   // Who has shown groups once and shows none any more is in none: a right must not outlast its end because the claim was left out.
   const names = groups ?? (groupsIssuedAt === null ? undefined : [])
   if (names === undefined || (groupsIssuedAt !== null && groupsIssuedAt >= issuedAt)) return false
-  const run = <T>(decide: Parameters<typeof inAccount<T>>[2]): Promise<T> => inAccount(db, accountId, decide)
-  await reviewUsers(run, await run((trx) => followGroupsClaim(trx, idpUserId, userId, { names, issuedAt }, actor)), actor)
+  const run = runnerOf(db, accountId)
+  await reviewAccess(run, await run((trx) => followGroupsClaim(trx, idpUserId, userId, { names, issuedAt }, actor)), actor)
   return true
 }

@@ -3,11 +3,11 @@ import { CreateGrant, Grant } from '#schemas/grant.ts'
 import { Uuid, VaultId } from '#schemas/ids.ts'
 import { PageQuery, pageOf } from '#schemas/page.ts'
 import { createGrant, listGrants, readGrant, revokeGrant } from '#store/grant.ts'
-import { reviewLeases } from '#store/access-review.ts'
 import { pageFrom } from './collection.ts'
 import { createOnce } from './create-once.ts'
 import { findVault } from './identity-groups.ts'
 import type { Parts } from './parts.ts'
+import { reviewAccess } from './review-access.ts'
 import { reply, type DefineRoute } from './route.ts'
 
 const params = z.object({ id: VaultId })
@@ -80,7 +80,7 @@ export function grantRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
     async ({ params: { id: vaultId, grantId }, actor, inAccount }) => {
       await inAccount((trx) => revokeGrant(trx, vaultId, grantId, actor))
       // crash point: grant revoked
-      await reviewLeases(inAccount, { vaultId }, actor)
+      await reviewAccess(inAccount, [{ vaultId }], actor)
       wakeLoops()
       return reply(204, null)
     },

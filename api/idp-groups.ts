@@ -9,7 +9,7 @@ import { pageFrom } from './collection.ts'
 import { createOnce } from './create-once.ts'
 import { etag, ifMatch } from './etag.ts'
 import type { Parts } from './parts.ts'
-import { reviewUsers } from './review-users.ts'
+import { reviewAccess } from './review-access.ts'
 import { reply, type DefineRoute } from './route.ts'
 
 const params = z.object({ id: Uuid })
@@ -79,7 +79,7 @@ export function idpGroupRoutes(route: DefineRoute, parts: Parts): void {
       find,
     },
     async ({ params: { id }, principal: caller, actor, request, inAccount }) => {
-      await reviewUsers(inAccount, await inAccount((trx) => deleteGroup(trx, { id, caller, actor, expectedVersion: ifMatch(request) })), actor)
+      await reviewAccess(inAccount, await inAccount((trx) => deleteGroup(trx, { id, caller, actor, expectedVersion: ifMatch(request) })), actor)
       parts.wakeLoops()
       return reply(204, null)
     },
@@ -130,7 +130,7 @@ function memberRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       find: findMember,
     },
     async ({ params: { id, idpUserId }, principal: caller, actor, inAccount }) => {
-      await reviewUsers(inAccount, await inAccount((trx) => removeMember(trx, { id, caller, actor }, idpUserId)), actor)
+      await reviewAccess(inAccount, await inAccount((trx) => removeMember(trx, { id, caller, actor }, idpUserId)), actor)
       wakeLoops()
       return reply(204, null)
     },

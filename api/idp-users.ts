@@ -8,7 +8,7 @@ import { pageFrom } from './collection.ts'
 import { createOnce } from './create-once.ts'
 import { etag, ifMatch } from './etag.ts'
 import type { Parts } from './parts.ts'
-import { reviewUsers } from './review-users.ts'
+import { reviewAccess } from './review-access.ts'
 import { reply, type DefineRoute } from './route.ts'
 
 const params = z.object({ id: Uuid })
@@ -69,7 +69,7 @@ export function idpUserRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
     },
     async ({ params: { id }, body, principal: caller, actor, request, inAccount }) => {
       const { idpUser, review } = await inAccount((trx) => changeIdpUser(trx, { id, caller, actor, expectedVersion: ifMatch(request) }, body))
-      await reviewUsers(inAccount, review, actor)
+      await reviewAccess(inAccount, review, actor)
       wakeLoops()
       return reply(200, idpUser, etag(idpUser))
     },

@@ -8,7 +8,7 @@ import { moveIdentity } from '#store/move-identity.ts'
 import type { VaultPlace } from '#store/principal.ts'
 import { readVault, readVaultKeyRef } from '#store/vault.ts'
 import { authorize } from './authorize.ts'
-import { askPolicies, questionOf } from './enforce.ts'
+import { askPolicies, circumstancesOf, questionOf } from './enforce.ts'
 import { etag, ifMatch } from './etag.ts'
 import { fetchKeyRing } from './key-ring.ts'
 import type { Parts } from './parts.ts'
@@ -90,7 +90,7 @@ async function requireBothSides(parts: Parts, { principal, actor, token, found, 
   const { identityId, organizationId, vaultId } = found
   await authorize(parts.db, caller, 'identity.move', { ...target, identityId })
   for (const place of [{ organizationId, vaultId }, target]) {
-    const { login } = await askPolicies(parts, principal, questionOf({ token, actor }, principal, 'identity.move', { ...place, identityId }))
+    const { login } = await askPolicies(parts, principal, questionOf(principal, 'identity.move', { ...place, identityId }, circumstancesOf({ token, actor })))
     requireLogin(login, token, parts.config)
   }
   const given = ['identity.move', 'identity.reveal', 'identity.checkout'] as const

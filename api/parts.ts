@@ -3,10 +3,14 @@ import type { Logger } from 'pino'
 import type { DecisionPoint } from '#schemas/decision.ts'
 import type { ApiMeter } from '#schemas/meters.ts'
 import type { OrganizationSecrets } from '#secrets/organization-secret.ts'
+import type { Passphrases } from '#secrets/passphrase.ts'
 import type { Transit } from '#secrets/transit.ts'
 import type { VaultKeys } from '#secrets/vault-keys.ts'
 import type { StepUpRules } from '#schemas/step-up.ts'
+import type { AccountId } from '#schemas/ids.ts'
+import type { AccountKeys } from '#secrets/account-key.ts'
 import type { Db } from '#store/connection.ts'
+import type { Claim, DeliveryTarget, Outcome } from '#store/notice-delivery.ts'
 import type { Nonces } from './dpop-nonce.ts'
 import type { AnyRouteSpec } from './openapi.ts'
 import type { Reply } from './route.ts'
@@ -62,8 +66,18 @@ export interface Parts {
   /** Key of the seals on cursors; the same in every process. */
   readonly cursorKey: KeyObject
   readonly nonces: Nonces
+  /** Hashes of the credentials that people enrol for emergencies. */
+  readonly passphrases: Passphrases
   readonly vaultKeys: VaultKeys
   readonly organizationSecrets: OrganizationSecrets
+  readonly accountKeys: AccountKeys
+  /** How people are told things besides the answers of the API. */
+  readonly notices: {
+    /** Tries the messages of notices that were just committed, behind the back of the caller. */
+    readonly announce: (accountId: AccountId, noticeIds: readonly string[]) => void
+    /** Sends one message once; never throws. */
+    readonly send: (accountId: AccountId, notice: Claim['notice'], target: DeliveryTarget) => Promise<Outcome>
+  }
   /** Public keys that sign offers to connectors. */
   readonly signingKeys: () => ReturnType<Transit['jwks']>
   /** Tells the loops that something is owed; called after a commit, sent once for many calls. */

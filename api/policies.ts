@@ -5,7 +5,6 @@ import { readPolicies as parsePolicies, type Policies } from '#policy/cedar-poli
 import { baselinePolicies } from '#policy/cedar-schema.ts'
 import { decide, type Resource } from '#policy/decide.ts'
 import { rules, type Action } from '#policy/rules.ts'
-import type { AccessQuestion } from '#schemas/decision.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/ids.ts'
 import { PageQuery, pageOf } from '#schemas/page.ts'
@@ -19,7 +18,7 @@ import { readPrincipal } from '#store/principal.ts'
 import { readVault } from '#store/vault.ts'
 import { pageFrom } from './collection.ts'
 import { createOnce } from './create-once.ts'
-import { purposeOf, questionOf, resourceOf, subjectOf } from './enforce.ts'
+import { circumstancesOf, questionOf } from './enforce.ts'
 import type { Parts } from './parts.ts'
 import { reply, type DefineRoute } from './route.ts'
 
@@ -76,7 +75,7 @@ export function policyRoutes(route: DefineRoute, { config }: Parts): void {
       find,
     },
     async ({ params: { id }, found, principal, token, actor, inAccount }) => {
-      const question = questionOf({ token, actor }, principal, 'policy.activate', {})
+      const question = questionOf(principal, 'policy.activate', {}, circumstancesOf({ token, actor }))
       // Who puts policies in force must be able to put others in force.
       if (!decideOnce(checked(found.set.policies, config.acrOrder), question).permit) {
         throw new LeaseholdError('validation-failed', { errors: [{ path: 'policies', message: 'must permit policy.activate to you: nobody could undo it' }] })
@@ -134,12 +133,8 @@ function answerOf(policies: Policies, subject: Principal, place: Resource & { id
     return { decision: 'deny', decidedBy, missing, policies: [], obligations: [] }
   }
   const { acr, loginAgeSeconds, senderConstrained, ip, minutes, now } = asked
-  const question: AccessQuestion = {
-    subject: subjectOf(subject),
-    action: { name: action },
-    resource: resourceOf(subject.accountId, place),
-    context: { purpose: purposeOf(action), now: now === undefined ? new Date() : new Date(now), acr, loginAgeSeconds, senderConstrained, ip, minutes },
-  }
+  const circumstances = { now: now === undefined ? new Date() : new Date(now), acr, loginAgeSeconds, senderConstrained, ip, minutes }
+  const question = questionOf(subject, action, place, circumstances)
   const { permit, policies: ids, obligations } = decideOnce(policies, question)
   return {
     decision: permit ? 'permit' : 'deny',

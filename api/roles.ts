@@ -10,7 +10,7 @@ import { pageFrom } from './collection.ts'
 import { createOnce } from './create-once.ts'
 import { etag, ifMatch } from './etag.ts'
 import type { Parts } from './parts.ts'
-import { reviewUsers } from './review-users.ts'
+import { reviewAccess } from './review-access.ts'
 import { reply, type DefineRoute } from './route.ts'
 
 const params = z.object({ id: Uuid })
@@ -64,7 +64,7 @@ export function roleRoutes(route: DefineRoute, parts: Parts): void {
     },
     async ({ params: { id }, body, principal: caller, actor, request, inAccount }) => {
       const { role, review } = await inAccount((trx) => changeRole(trx, { id, caller, actor, expectedVersion: ifMatch(request) }, body))
-      await reviewUsers(inAccount, review, actor)
+      await reviewAccess(inAccount, review, actor)
       parts.wakeLoops()
       return reply(200, role, etag(role))
     },
@@ -158,7 +158,7 @@ function assignmentRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       find: findAssignment,
     },
     async ({ params: { id: roleId, assignmentId: id }, principal: caller, actor, inAccount }) => {
-      await reviewUsers(inAccount, await inAccount((trx) => endAssignment(trx, { id, roleId, caller, actor })), actor)
+      await reviewAccess(inAccount, await inAccount((trx) => endAssignment(trx, { id, roleId, caller, actor })), actor)
       wakeLoops()
       return reply(204, null)
     },

@@ -6,8 +6,9 @@ import { readPrincipal } from '#store/principal.ts'
 import { recordTampering } from '#store/tampering.ts'
 import type { Authenticate, Caller, Login, PeerCertificate } from './authenticate.ts'
 import { authorize, confirmRight, recordDenial, type Named } from './authorize.ts'
+import { announcing } from './announcing.ts'
 import { parseJson, readBody, validate } from './body.ts'
-import { askPolicies, counting, questionOf } from './enforce.ts'
+import { askPolicies, circumstancesOf, counting, questionOf } from './enforce.ts'
 import { followClaims } from './follow-claims.ts'
 import { idempotencyKeyOf, requestHashOf, type Idempotency } from './idempotency.ts'
 import type { ReservedUse } from '#store/use-grant.ts'
@@ -65,15 +66,18 @@ export async function runRoute<P, Q, B, F>(
   if (found === undefined) throw new LeaseholdError('not-found')
   await authorize(db, { ...caller, principal }, spec.action, found)
   try {
-    const question = questionOf(caller, principal, spec.action, found, spec.asked?.(input.body))
+    const question = questionOf(principal, spec.action, found, circumstancesOf(caller, spec.asked?.(input.body)))
     const obligations = await askPolicies(tools.parts, principal, question)
     requireLogin(stepUp, caller.token, tools.parts.config)
     requireLogin(obligations.login, caller.token, tools.parts.config)
-    const act = (reserved: ReservedUse | undefined, decisionEndsAt: Date | null) =>
+    const { approvers = 0 } = obligations
+    if (approvers > 0 && spec.approved?.(found) !== true) throw new LeaseholdError('approval-required')
+    const act = async (reserved: ReservedUse | undefined, decisionEndsAt: Date | null): Promise<Reply | Response> =>
       handler({
         principal,
         actor: { ...caller.actor, decisionId: reserved?.decisionId ?? caller.actor.decisionId },
         decisionEndsAt,
+        approvers,
         ...input,
         found,
         idempotency: idempotency as Idempotency,
@@ -81,7 +85,7 @@ export async function runRoute<P, Q, B, F>(
         token: caller.token,
         request,
         inAccount: inLane(tools.lanes, spec, found, (decide) =>
-          inAccount(db, caller.accountId, async (trx) => {
+          announcing(tools.parts, caller.accountId, async (trx) => {
             const decided = await decide(trx)
             if (spec.confirms) await confirmRight(trx, principal, spec.action, found)
             return decided
@@ -93,7 +97,9 @@ export async function runRoute<P, Q, B, F>(
       caller,
       { action: spec.action, resource: question.resource, policyVersion: principal.policyVersion },
       obligations,
-      async (...use) => act(...use),
+      act,
+      // Who was told to wait for an approval has nothing yet.
+      ({ status }) => spec.counted === undefined || status !== 202,
     )
     return cursors.seal(input, answer)
   } catch (error) {

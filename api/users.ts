@@ -2,13 +2,13 @@ import { z } from 'zod'
 import { UserId } from '#schemas/ids.ts'
 import { PageQuery, pageOf } from '#schemas/page.ts'
 import { ChangeUser, CreateUser, User } from '#schemas/user.ts'
-import { reviewLeases } from '#store/access-review.ts'
 import type { Transaction } from '#store/connection.ts'
 import { changeUser, createUser, listUsers, readUser } from '#store/user.ts'
 import { pageFrom } from './collection.ts'
 import { createOnce } from './create-once.ts'
 import { etag, ifMatch } from './etag.ts'
 import type { Parts } from './parts.ts'
+import { reviewAccess } from './review-access.ts'
 import { reply, type DefineRoute } from './route.ts'
 
 const params = z.object({ id: UserId })
@@ -60,7 +60,7 @@ export function userRoutes(route: DefineRoute, { config, wakeLoops }: Parts): vo
     },
     async ({ params: { id }, body, principal: caller, actor, request, inAccount }) => {
       const user = await inAccount((trx) => changeUser(trx, { id, caller, actor, expectedVersion: ifMatch(request) }, body))
-      if (user.state === 'disabled') await reviewLeases(inAccount, { userId: id }, actor)
+      if (user.state === 'disabled') await reviewAccess(inAccount, [{ userId: id }], actor)
       wakeLoops()
       return reply(200, user, etag(user))
     },

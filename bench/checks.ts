@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { questionOf } from '#api/enforce.ts'
+import { circumstancesOf, questionOf } from '#api/enforce.ts'
 import { createCedarDecisionPoint } from '#policy/cedar.ts'
 import { decide } from '#policy/decide.ts'
 import { AccountId, IdentityId, OrganizationId, UserId, VaultId } from '#schemas/ids.ts'
@@ -58,7 +58,10 @@ async function compare(world: World, db: Db): Promise<[Figures, Figures]> {
     const place = { ...vault, identityId: id }
     const { permit } = decide(principal, 'identity.checkout', place)
     const actor = { kind: 'user', id: userId, ip: '10.1.2.3' } as const
-    const decision = await point.decide(questionOf({ token, actor }, principal, 'identity.checkout', place, { minutes: 30 }), { accountId, version: 1 })
+    const decision = await point.decide(questionOf(principal, 'identity.checkout', place, circumstancesOf({ token, actor }, { minutes: 30 })), {
+      accountId,
+      version: 1,
+    })
     if (!permit || !decision.permit || decision.policies.length !== 1) throw new Error('the measured checkout is not permitted by its one policy')
     await inAccount(db, accountId, async (trx) => {
       const [unchanged] = await Promise.all([

@@ -42,7 +42,7 @@ export interface Sent {
 }
 
 /** @throws Error with the detail, faults and hint of the problem when the API refuses, and with what to run when a stronger login is needed */
-export async function callApi<T>(options: ApiOptions, method: 'GET' | 'POST', path: string, sent?: Sent): Promise<T> {
+export async function callApi<T>(options: ApiOptions, method: 'GET' | 'POST' | 'PUT', path: string, sent?: Sent): Promise<T> {
   const { api, send } = await callerOf(options)
   const response = await send({ method, url: new URL(api + path), ...(sent === undefined ? {} : contentOf(sent)) })
   const body = (await response.json().catch(() => ({}))) as T & Problem

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { addBreakGlass } from './commands/break-glass.ts'
 import { addDevToken } from './commands/dev-token.ts'
 import { addDuties } from './commands/duties.ts'
 import { addImport } from './commands/import.ts'
@@ -11,6 +12,7 @@ const program = new Command('leasehold').description('Privileged access as lease
 addStatus(program)
 addLogin(program)
 addDuties(program)
+addBreakGlass(program)
 addImport(program)
 addRotation(program)
 addDevToken(program.command('dev').description('help for development stacks'))

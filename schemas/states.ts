@@ -2,6 +2,7 @@
 export type LeaseState = 'active' | 'ended'
 export type LeaseMode = 'standard' | 'break_glass' | 'support'
 export type LeaseEndCause = 'checked_in' | 'expired' | 'forced' | 'revoked' | 'grant_ended' | 'emergency' | 'superseded'
+export type AccessRequestState = 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'used'
 export type RotationState = 'pending' | 'confirmed' | 'failed' | 'cancelled'
 export type RotationPhase = 'queued' | 'staged' | 'waiting' | 'applying' | 'in_doubt' | 'done'
 export type RotationTrigger = 'manual' | 'scheduled' | 'after_use' | 'break_glass' | 'enroll'

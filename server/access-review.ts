@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { UserId, VaultId } from '#schemas/ids.ts'
 import { reviewLeases, type AccessSubject } from '#store/access-review.ts'
-import { inAccount, type Db } from '#store/connection.ts'
+import { runnerOf, type Db } from '#store/connection.ts'
 import { claimDuties, recordDelivered, recordFailure, type Duty } from '#store/duties.ts'
 import { startLoop, type Loop } from './loop.ts'
 
@@ -27,7 +27,7 @@ export function startAccessReview({
   readonly onEnded: () => void
 }): Loop {
   async function review(duty: Duty): Promise<void> {
-    const run = <T>(decide: Parameters<typeof inAccount<T>>[2]) => inAccount(worker, duty.accountId, decide)
+    const run = runnerOf(worker, duty.accountId)
     try {
       if ((await reviewLeases(run, subjectOf(duty), { kind: 'system', id: 'access-review' })) > 0) onEnded()
       await recordDelivered(queue, duty)

@@ -52,6 +52,11 @@ export interface Config {
   readonly rates: { readonly perSecond: number; readonly burst: number; readonly failuresPerMinute: number }
   /** Origins whose scripts may read what the API answers. */
   readonly corsOrigins: readonly string[]
+  /** The mail server of the installation; undefined: it sends no mail of its own. */
+  readonly smtpUrl: string | undefined
+  readonly smtpFrom: string
+  /** Networks (CIDR) that notification channels may lead to although they are not of the public internet. */
+  readonly notificationNetworks: readonly string[]
   /** Where a worker keeps its workflow bundle; undefined: nowhere. */
   readonly cacheDirectory: string | undefined
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
@@ -125,6 +130,9 @@ function toConfig(e: Environment): Config {
     temporalSilenceMinutes: e.LEASEHOLD_TEMPORAL_SILENCE_MINUTES,
     rates: ratesOf(e),
     corsOrigins: listed(e.LEASEHOLD_CORS_ORIGINS),
+    smtpUrl: e.LEASEHOLD_SMTP_URL,
+    smtpFrom: e.LEASEHOLD_SMTP_FROM ?? `leasehold@${new URL(e.LEASEHOLD_API_URL).hostname}`,
+    notificationNetworks: listed(e.LEASEHOLD_NOTIFICATION_NETWORKS),
     cacheDirectory: e.LEASEHOLD_CACHE_DIRECTORY,
     logLevel: e.LEASEHOLD_LOG_LEVEL,
     tenantSalt: e.TENANT_SALT === undefined ? undefined : Secret.of(e.TENANT_SALT),

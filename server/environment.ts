@@ -5,6 +5,7 @@ const file = z.string().min(1)
 const count = z.coerce.number().int().min(1).max(1_000_000)
 const hostPort = z.string().regex(/^[^\s/:]+:\d+$/, 'must be host:port')
 const flag = z.enum(['true', 'false']).transform((value) => value === 'true')
+const cidr = z.union([z.cidrv4(), z.cidrv6()])
 const parts = (value: string): URL | undefined => (URL.canParse(value) ? new URL(value) : undefined)
 export const listed = (value: string): string[] => value.split(',').filter((item) => item !== '')
 const url = (...protocols: string[]) =>
@@ -63,6 +64,12 @@ export const Environment = z.object({
     .refine((value) => listed(value).every((origin) => /^https?:[^*]+$/.test(origin) && parts(origin)?.origin === origin), {
       error: 'must list origins, scheme://host or scheme://host:port',
     })
+    .default(''),
+  LEASEHOLD_SMTP_URL: url('smtp:', 'smtps:').optional(),
+  LEASEHOLD_SMTP_FROM: z.email().optional(),
+  LEASEHOLD_NOTIFICATION_NETWORKS: z
+    .string()
+    .refine((value) => listed(value).every((network) => cidr.safeParse(network).success), { error: 'must list networks, as 10.1.0.0/16' })
     .default(''),
   LEASEHOLD_CACHE_DIRECTORY: z.string().min(1).optional(),
   LEASEHOLD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),

@@ -1,18 +1,24 @@
 import { sql } from 'kysely'
+import { createBreakGlassReviewActivities } from '#activities/break-glass-review.ts'
+import { createAccessRequestActivities } from '#activities/access-request.ts'
 import { createLeaseActivities } from '#activities/lease.ts'
+import { createNotificationActivities } from '#activities/notification.ts'
 import { createReencryptionActivities } from '#activities/reencryption.ts'
 import { createRotationActivities } from '#activities/rotation.ts'
 import { createSweepActivities } from '#activities/sweep.ts'
+import { createAccountKeys } from '#secrets/account-key.ts'
 import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
 import { createVaultKeys } from '#secrets/vault-keys.ts'
 import { connect, type Db } from '#store/connection.ts'
 import { listenForDuties } from '#store/duty-signal.ts'
+import { readBreakGlassFigures } from '#store/break-glass-figures.ts'
 import { startAccessReview } from './access-review.ts'
 import { workflowDuties } from '#store/duties.ts'
 import { readDutyFigures } from '#store/duty-figures.ts'
 import { temporalSilence } from '#store/relay-state.ts'
 import { readExpirerFigures } from '#store/expirer-figures.ts'
 import { passwordOf } from './credentials.ts'
+import { breakGlassGauges } from './metrics/break-glass.ts'
 import { dutyGauges, dutyMeter, heartbeatGauge } from './metrics/duties.ts'
 import { expirerGauges, expirerMeter, reconcileMeter } from './metrics/expirer.ts'
 import { watchPools } from './metrics/pools.ts'
@@ -21,6 +27,7 @@ import { startHousekeeping } from './housekeeping.ts'
 import { startLoop } from './loop.ts'
 import { openBaoOf } from './openbao.ts'
 import type { RoleContext, RunningRole } from './role.ts'
+import { sendingOf } from './sending.ts'
 import { startTemporalSide } from './temporal-side.ts'
 
 /** A lost notification costs no more than a poll; this only lets the wait end now and then, ms. */
@@ -50,7 +57,10 @@ export async function startWorkerRole({
     ...createLeaseActivities(worker),
     ...createRotationActivities({ db: worker, vaultKeys }),
     ...createSweepActivities({ expirer, worker }),
+    ...createBreakGlassReviewActivities(worker),
     ...createReencryptionActivities({ db: worker, vaultKeys }),
+    ...createNotificationActivities({ db: worker, send: sendingOf({ config, credentials, trust }, createAccountKeys(bao)) }),
+    ...createAccessRequestActivities(worker),
   }
   const temporalSide = startTemporalSide({
     config,
@@ -80,6 +90,7 @@ export async function startWorkerRole({
   readAtScrape('leasehold_relay', () => readDutyFigures(relay, [...workflowDuties, 'vault_access', 'user_access']), dutyGauges(registry))
   readAtScrape('leasehold_worker', () => temporalSilence(worker), heartbeatGauge(registry))
   readAtScrape('leasehold_expirer', () => readExpirerFigures(expirer), expirerGauges(registry))
+  readAtScrape('leasehold_expirer', () => readBreakGlassFigures(expirer), breakGlassGauges(registry))
   return {
     ready: async () => ({
       postgres: await sql`select 1`.execute(worker).then(

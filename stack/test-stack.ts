@@ -25,6 +25,8 @@ export interface TestStackOptions {
   readonly ports?: 'random' | 'preferred'
   /** Variables of the role processes that replace the stack's own. */
   readonly roleEnvironment?: Readonly<Record<string, string>>
+  /** Root of the source tree that is started; absent: this one. */
+  readonly program?: string
 }
 
 /** A running stack as tests see it. */
@@ -42,14 +44,14 @@ export interface Stack {
   /**
    * Returns when the process is ready again.
    *
-   * @param crashPoint name of a `// crash point:` of its code, where it dies when it comes there the next time
+   * @param crashPoint name of a `// crash point:` of its code, where it gets the signal when it comes there the next time
    */
-  restart(name: string, crashPoint?: string): Promise<void>
+  restart(name: string, crashPoint?: string, signal?: 'SIGKILL' | 'SIGSTOP'): Promise<void>
   /** Returns when no process of the stack is left. */
   stop(): Promise<void>
 }
 
-const entry = path.join(import.meta.dirname, 'start.ts')
+const projectRoot = path.dirname(import.meta.dirname)
 
 /** Starts a stack that ends with this process, however it ends. @throws Error with the reason when it does not become ready */
 export async function startStack(options: TestStackOptions = {}): Promise<Stack> {
@@ -61,6 +63,7 @@ export async function startStack(options: TestStackOptions = {}): Promise<Stack>
     timeSkipping = false,
     tour = false,
     ports = 'random',
+    program = projectRoot,
   } = options
   const args = [
     '--api',
@@ -75,7 +78,7 @@ export async function startStack(options: TestStackOptions = {}): Promise<Stack>
   ]
   mkdirSync(path.join(home, 'logs'), { recursive: true })
   const output = openSync(path.join(home, 'logs', 'supervisor.log'), 'a', 0o600)
-  const supervisor = spawn(process.execPath, [entry, ...args], {
+  const supervisor = spawn(process.execPath, [path.join(program, 'stack/start.ts'), ...args], {
     detached: true,
     stdio: ['ignore', output, output, 'ipc'],
     env: { ...process.env, LEASEHOLD_HOME: home, LEASEHOLD_DETACHED: '1', LEASEHOLD_LIFELINE: '1' },
@@ -118,12 +121,14 @@ export async function connectStack(folder: string): Promise<Stack> {
     processes: async () => (await askSupervisor(home, { do: 'status' })).processes,
     kill: (name, signal = 'SIGKILL') => order({ do: 'kill', name, signal }),
     hold: (name, signal = 'SIGTERM') => order({ do: 'hold', name, signal }),
-    restart: (name, crashPoint) => order({ do: 'restart', name, ...(crashPoint === undefined ? {} : { once: crashAt(crashPoint) }) }),
+    restart: (name, crashPoint, signal = 'SIGKILL') =>
+      order({ do: 'restart', name, ...(crashPoint === undefined ? {} : { once: crashAt(crashPoint, signal) }) }),
     stop: async () => untilGone(await askSupervisor(home, { do: 'stop' })),
   }
 }
 
-const crashAt = (point: string): Record<string, string> => ({
+const crashAt = (point: string, signal: string): Record<string, string> => ({
+  LEASEHOLD_CRASH_SIGNAL: signal,
   LEASEHOLD_CRASH_POINT: `${point}:1`,
   NODE_OPTIONS: `--import ${path.join(import.meta.dirname, 'crash-loader.mjs')}`,
 })

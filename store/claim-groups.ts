@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
 import type { UserId } from '#schemas/ids.ts'
-import { oweUserReviews } from './access-review.ts'
+import { oweUserReviews, type AccessSubject } from './access-review.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
 
@@ -16,9 +16,15 @@ export interface GroupsClaim {
  * Makes the memberships of one person in groups with source `claims` what the token says. Names of which there is no such group
  * mean nothing: a group exists because somebody here made it.
  *
- * @returns the users whose leases must be looked at
+ * @returns whose leases must be looked at
  */
-export async function followGroupsClaim(trx: Transaction, idpUserId: string, userId: UserId, claim: GroupsClaim, actor: Actor): Promise<readonly UserId[]> {
+export async function followGroupsClaim(
+  trx: Transaction,
+  idpUserId: string,
+  userId: UserId,
+  claim: GroupsClaim,
+  actor: Actor,
+): Promise<readonly AccessSubject[]> {
   const { rows } = await sql`
     select from idp_user where id = ${idpUserId}::uuid and (groups_issued_at is null or groups_issued_at < ${claim.issuedAt}::timestamptz) for update`.execute(
     trx,

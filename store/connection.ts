@@ -157,6 +157,14 @@ export function inAccount<T>(db: Db, account: AccountId, decide: (trx: Transacti
   return run(db, account, decide, false)
 }
 
+/** Runs transactions of one account, each as `inAccount` does. */
+export type RunInAccount = <T>(decide: (trx: Transaction) => Promise<T>) => Promise<T>
+
+export const runnerOf =
+  (db: Db, account: AccountId): RunInAccount =>
+  (decide) =>
+    inAccount(db, account, decide)
+
 /**
  * As inAccount, in one journey: the commit leaves together with the statements that `ask` starts before it first waits. One that
  * it starts later is refused.

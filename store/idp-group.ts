@@ -5,7 +5,7 @@ import { LeaseholdError } from '#schemas/errors.ts'
 import type { UserId } from '#schemas/ids.ts'
 import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
 import type { Principal } from '#schemas/principal.ts'
-import { oweUserReviews } from './access-review.ts'
+import { oweUserReviews, type AccessSubject } from './access-review.ts'
 import { appendAudit } from './audit.ts'
 import type { Change } from './change.ts'
 import type { Transaction } from './connection.ts'
@@ -58,10 +58,10 @@ export async function changeGroup(trx: Transaction, { id, caller, actor, expecte
 /**
  * Deletes a group: memberships, grants and roles of it end. The rows stay for "as of" questions.
  *
- * @returns the users whose leases must be looked at
+ * @returns whose leases must be looked at
  * @throws LeaseholdError `not-found`, `precondition-failed`, `forbidden`, `last-owner`
  */
-export async function deleteGroup(trx: Transaction, { id, caller, actor, expectedVersion }: Change): Promise<readonly UserId[]> {
+export async function deleteGroup(trx: Transaction, { id, caller, actor, expectedVersion }: Change): Promise<readonly AccessSubject[]> {
   return keepingAnOwner(trx, async () => {
     const group = await lockGroup(trx, id)
     refuseClaimsGroup(caller, group.source)
@@ -111,10 +111,10 @@ export async function addMember(trx: Transaction, { id, caller, actor }: Change,
 /**
  * Takes somebody out of a group, from the next request on. Who is not in it stays out.
  *
- * @returns the users whose leases must be looked at
+ * @returns whose leases must be looked at
  * @throws LeaseholdError `not-found`, `forbidden` (a group of owners), `members-follow-claims`, `last-owner`
  */
-export async function removeMember(trx: Transaction, { id, caller, actor }: Change, idpUserId: string): Promise<readonly UserId[]> {
+export async function removeMember(trx: Transaction, { id, caller, actor }: Change, idpUserId: string): Promise<readonly AccessSubject[]> {
   return keepingAnOwner(trx, async () => {
     refuseClaims(await lockGroup(trx, id))
     await refuseOwnersGroup(trx, id, caller)

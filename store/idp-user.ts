@@ -2,9 +2,8 @@ import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
 import type { ChangeIdpUser, CreateIdpUser, IdpUser } from '#schemas/directory.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
-import type { UserId } from '#schemas/ids.ts'
 import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
-import { oweUserReviews } from './access-review.ts'
+import { oweUserReviews, type AccessSubject } from './access-review.ts'
 import { appendAudit } from './audit.ts'
 import type { Change } from './change.ts'
 import type { Transaction } from './connection.ts'
@@ -48,7 +47,7 @@ export async function changeIdpUser(
   trx: Transaction,
   { id, caller, actor, expectedVersion }: Change,
   change: ChangeIdpUser,
-): Promise<{ idpUser: IdpUser; review: readonly UserId[] }> {
+): Promise<{ idpUser: IdpUser; review: readonly AccessSubject[] }> {
   return keepingAnOwner(trx, async () => {
     await sql`select from idp_user where id = ${id}::uuid for update`.execute(trx)
     const before = await readIdpUser(trx, id)

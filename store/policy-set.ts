@@ -45,7 +45,7 @@ export async function createPolicySet(trx: Transaction, id: string, userId: User
 }
 
 /**
- * Puts a version in force, from the next request on. Uses that older decisions still allow end: they were decided by other policies.
+ * Puts a version in force, from the next request on: uses that other policies decided no longer count (`judgeUse`).
  *
  * @throws LeaseholdError `not-found`
  */
@@ -55,7 +55,6 @@ export async function activatePolicySet(trx: Transaction, id: string, actor: Act
   if (inForce) return readPolicySet(trx, id)
   const before = await sql<{ version: number }>`update policy_set set in_force = false where in_force returning version`.execute(trx)
   await sql`update policy_set set in_force = true, activated_at = app_clock() where id = ${id}::uuid`.execute(trx)
-  await sql`update use_grant set closed_at = app_clock() where closed_at is null`.execute(trx)
   const after = await readPolicySet(trx, id)
   const detail = { version: after.version, before: before.rows[0]?.version ?? null }
   await appendAudit(trx, { actor, action: 'policy_set.activated', effect: 'permit', outcome: 'success', detail })

@@ -8,6 +8,7 @@ import { lockIdentity } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
 import { owe } from './duties.ts'
 import { auditJob } from './job.ts'
+import { takeLateResult, type Taken } from './late-result.ts'
 import { replaceRefused } from './replace-refused.ts'
 import { settleRotation } from './settle-rotation.ts'
 
@@ -24,25 +25,17 @@ interface JobRow {
   staged_version: number
 }
 
-export interface Taken {
-  /** It changed nothing. */
-  readonly stale: boolean
-  /** And that is all right: the same result was taken before. */
-  readonly repeated: boolean
-}
-
 /**
  * Takes a connector's result. The version that a host has moves here, per host, and the last host's result settles the
- * rotation in the same transaction. A result of an older epoch or another instance, or of a final job, changes nothing.
- *
- * @returns stale: it was not taken (the connector may forget it all the same)
+ * rotation in the same transaction. A result of an older epoch or another instance, or of a final job, decides nothing
+ * (`takeLateResult`); the connector may forget it all the same.
  */
 export async function reportJob(trx: Transaction, report: JobReport): Promise<Taken> {
   const found = await readJob(trx, report)
-  if (found === undefined) return { stale: true, repeated: await isRepeated(trx, report) }
+  if (found === undefined) return takeLateResult(trx, report)
   await lockIdentity(trx, found.identity_id)
   const job = await readJob(trx, report)
-  if (job === undefined) return { stale: true, repeated: await isRepeated(trx, report) }
+  if (job === undefined) return takeLateResult(trx, report)
   const verdict = verdictOfReport(job, report)
   await writeVerdict(trx, job, verdict)
   const actor: Actor = { kind: 'connector', id: report.connectorId }
@@ -55,23 +48,17 @@ export async function reportJob(trx: Transaction, report: JobReport): Promise<Ta
   if (verdict.state === 'waiting' || verdict.state === 'doubt') await owe(trx, 'offer', job.id, { delayMs: verdict.delayMs })
   await replaceRefused(trx, job.rotation_id, actor)
   await settleRotation(trx, job.rotation_id, actor)
-  return { stale: false, repeated: false }
+  return 'recorded'
 }
 
-/** It comes from the last claim of the job, whose result was taken already: its acknowledgement got lost. */
-async function isRepeated(trx: Transaction, { jobId, connectorId, epoch, instance }: JobReport): Promise<boolean> {
-  const { rows } = await sql`select from job j join connector c on c.id = j.connector_id where j.id = ${jobId}::uuid and j.connector_id = ${connectorId}::uuid
-    and c.state = 'active' and j.epoch = ${epoch}::int and j.instance = ${instance}::uuid`.execute(trx)
-  return rows.length > 0
-}
-
-/** The job, when the report comes from whoever holds it. A lapsed claim may still be answered until the next claim of the job. */
+/** The job, when the report comes from whoever holds it. A lapsed claim may still be answered, once, until the next claim of the job. */
 async function readJob(trx: Transaction, report: JobReport): Promise<JobRow | undefined> {
   const { rows } = await sql<JobRow>`
     select j.id, j.identity_id, j.rotation_id, j.host_id, j.kind, j.state, j.epoch, j.instance, j.attempts, r.staged_version
     from job j join rotation r on r.id = j.rotation_id join connector c on c.id = j.connector_id
     where j.id = ${report.jobId}::uuid and j.connector_id = ${report.connectorId}::uuid and c.state = 'active' and j.epoch = ${report.epoch}::int
-      and j.instance = ${report.instance}::uuid and j.state in ('claimed', 'doubt') and r.state = 'pending'`.execute(trx)
+      and j.instance = ${report.instance}::uuid and j.state in ('claimed', 'doubt') and r.state = 'pending'
+      and not ${report.epoch}::int = any(j.reported_epochs)`.execute(trx)
   return rows[0]
 }
 
@@ -80,7 +67,7 @@ async function writeVerdict(trx: Transaction, job: JobRow, verdict: JobVerdict):
       refused_version = case when ${verdict.refusesValue}::boolean then ${job.staged_version}::int else refused_version end,
       next_at = app_clock() + make_interval(secs => ${verdict.delayMs}::float8 / 1000),
       doubt_since = case when ${verdict.state}::text = 'doubt' then coalesce(doubt_since, app_clock()) end,
-      finished_at = case when ${verdict.state}::text in ('confirmed', 'failed') then app_clock() end
+      finished_at = case when ${verdict.state}::text in ('confirmed', 'failed') then app_clock() end, reported_epochs = reported_epochs || ${job.epoch}::int
     where id = ${job.id}::uuid`.execute(trx)
   if (verdict.host === null) return
   await sql`update identity_host set sync = ${verdict.host}::text,

@@ -6,7 +6,7 @@ import type { OrganizationId, UserId } from '#schemas/ids.ts'
 import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
 import type { Principal } from '#schemas/principal.ts'
 import type { CreateRoleAssignment, RoleAssignment } from '#schemas/role.ts'
-import { oweUserReviews } from './access-review.ts'
+import { oweUserReviews, type AccessSubject } from './access-review.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
 import { findDirectoryRecord, refuseSelf } from './idp.ts'
@@ -70,10 +70,10 @@ export async function assignRole(trx: Transaction, { id, roleId, caller, actor }
 /**
  * Takes a role away: from the commit on nobody does anything by it. Taking it away twice changes nothing.
  *
- * @returns the users whose leases must be looked at
+ * @returns whose leases must be looked at
  * @throws LeaseholdError `not-found`, `forbidden` (an owner's, unless by an owner), `last-owner`
  */
-export async function endAssignment(trx: Transaction, { id, roleId, caller, actor }: Assigning): Promise<readonly UserId[]> {
+export async function endAssignment(trx: Transaction, { id, roleId, caller, actor }: Assigning): Promise<readonly AccessSubject[]> {
   const { owner } = await readRole(trx, roleId)
   if (owner && !caller.owner) throw new LeaseholdError('forbidden', { missing: 'to be an owner of the account' })
   return keepingAnOwner(trx, async () => {

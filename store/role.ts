@@ -4,7 +4,7 @@ import { LeaseholdError } from '#schemas/errors.ts'
 import type { UserId } from '#schemas/ids.ts'
 import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
 import type { ChangeRole, CreateRole, Role } from '#schemas/role.ts'
-import { oweUserReviews } from './access-review.ts'
+import { oweUserReviews, type AccessSubject } from './access-review.ts'
 import { appendAudit } from './audit.ts'
 import type { Change } from './change.ts'
 import type { Transaction } from './connection.ts'
@@ -52,7 +52,7 @@ export async function changeRole(
   trx: Transaction,
   { id, caller, actor, expectedVersion }: Change,
   change: ChangeRole,
-): Promise<{ role: Role; review: readonly UserId[] }> {
+): Promise<{ role: Role; review: readonly AccessSubject[] }> {
   const before = await lockRole(trx, id, expectedVersion)
   if (!caller.owner && (await isGivenRole(trx, caller.userId, id)))
     throw new LeaseholdError('forbidden', { missing: 'another person: nobody changes a role of their own' })

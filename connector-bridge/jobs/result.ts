@@ -29,10 +29,11 @@ export async function takeResult(parts: { readonly db: Db; readonly vaultKeys: V
   }
   const { jobId, epoch, instance, outcome, reasonClass, stagedLogsIn, knownLogsIn } = result
   const report: JobReport = { jobId, epoch, instance, connectorId, outcome, reasonClass, stagedLogsIn, knownLogsIn }
-  const { stale, repeated } = await inAccount(parts.db, accountId, (trx) => reportJob(trx, report))
+  // crash point: result checked
+  const taken = await inAccount(parts.db, accountId, (trx) => reportJob(trx, report))
   // crash point: result committed
-  if (stale && !repeated) await refuse(parts.db, speaker, result, 'stale-result')
-  return { v: 1, ack: true, stale }
+  if (taken === 'stale') await refuse(parts.db, speaker, result, 'stale-result')
+  return { v: 1, ack: true, stale: taken !== 'recorded' }
 }
 
 async function refuse(db: Db, { accountId, connectorId }: Speaker, { jobId, epoch }: JobResult, outcome: string): Promise<void> {

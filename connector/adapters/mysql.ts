@@ -52,7 +52,7 @@ async function prepare(connection: Connection): Promise<{ isMariaDb: boolean } |
   try {
     const isMariaDb = /mariadb/i.test(String(await only(connection, 'select version() as value')))
     // Without backslash escapes a quote is the only character that has to be doubled.
-    await connection.query(`set session sql_mode = 'NO_BACKSLASH_ESCAPES', lock_wait_timeout = ${lockSeconds}`)
+    await connection.query(`set session sql_mode = 'NO_BACKSLASH_ESCAPES', lock_wait_timeout = ${lockSeconds}, wait_timeout = ${lockSeconds}`)
     if (isMariaDb) await connection.query(`set session max_statement_time = ${lockSeconds}`)
     // Logs of statements would have the value. Whether an admin may keep itself out of the general one is the target's affair.
     for (const log of ['slow_query_log = 0', 'sql_log_off = 1']) await connection.query(`set session ${log}`).catch(() => {})

@@ -6,6 +6,8 @@ import { connectionFault, tlsOptions } from '../tls.ts'
 import type { Adapter, Change, ChangeOutcome, Login, LoginOutcome, Target } from './adapter.ts'
 
 const connectLimit = 5_000
+/** ms that the server waits for the change once we are logged in; the claim must last that long. */
+const idleLimit = 5_000
 
 /** Modules that check passwords raise invalid_parameter_value (passwordcheck) or invalid_password; the statement has no other cause for them. */
 const refusals: Readonly<Record<string, ReasonClass>> = { '42501': 'denied', '22023': 'policy-refused', '28P01': 'policy-refused' }
@@ -31,9 +33,11 @@ async function change(target: Target, { as, username, password, beforeSend }: Ch
     if (login.login === 'rejected') return { change: 'unchanged', reasonClass: 'denied' }
     // Whoever could log in without a proof may still change roles; only what we verify later must be proven.
     if (login.login === 'unclear' && login.reasonClass !== 'unverified') return { change: 'unchanged', reasonClass: login.reasonClass }
+    await fence(client)
     const statement = `alter role ${client.escapeIdentifier(username)} password ${client.escapeLiteral(verifier)}`
     const remaining = Math.floor(beforeSend())
-    if (remaining <= 0) return { change: 'unchanged', reasonClass: 'late' }
+    if (remaining <= idleLimit) return { change: 'unchanged', reasonClass: 'late' }
+    // crash point: change due
     // One message, one implicit transaction; the server gives up by itself, so nothing is applied long after we stopped waiting.
     const text = `set statement_timeout = ${remaining}; ${statement}`
     return await sent(client.query({ text, query_timeout: remaining + 500 } as pg.QueryConfig))
@@ -41,6 +45,12 @@ async function change(target: Target, { as, username, password, beforeSend }: Ch
     await close(client)
   }
 }
+
+/**
+ * A connector that stands still between its last look at the clock and the send must find its session gone when it goes on. Before
+ * PostgreSQL 14 a server has no such setting, and the result that comes late tells of the change.
+ */
+const fence = (client: pg.Client): Promise<unknown> => client.query(`set idle_session_timeout = ${idleLimit}`).catch(() => {})
 
 async function sent(query: Promise<unknown>): Promise<ChangeOutcome> {
   try {

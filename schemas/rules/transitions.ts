@@ -1,4 +1,5 @@
-import type { JobState, LeaseState, RotationState } from '../states.ts'
+import type { DeliveryState } from '../notice.ts'
+import type { AccessRequestState, JobState, LeaseState, RotationState } from '../states.ts'
 
 /** from -> the states it may become. The rows of `state_transition` in the database are the same table. */
 export type Transitions<State extends string> = Readonly<Record<State, readonly State[]>>
@@ -22,7 +23,20 @@ export const jobTransitions: Transitions<JobState> = {
   cancelled: [],
 }
 
+/** approved: a single-use right to check out; an edit asks anew. */
+export const accessRequestTransitions: Transitions<AccessRequestState> = {
+  pending: ['approved', 'denied', 'expired', 'cancelled'],
+  approved: ['pending', 'denied', 'expired', 'cancelled', 'used'],
+  denied: [],
+  expired: [],
+  cancelled: [],
+  used: [],
+}
+
 export const reencryptionTransitions: Transitions<'running' | 'done'> = { running: ['done'], done: [] }
+
+/** failed: given up; skipped: there was nothing to send it by. */
+export const deliveryTransitions: Transitions<DeliveryState> = { pending: ['delivered', 'failed', 'skipped'], delivered: [], failed: [], skipped: [] }
 
 export const connectorTransitions: Transitions<'pending' | 'joining' | 'active' | 'revoked'> = {
   pending: ['joining', 'revoked'],

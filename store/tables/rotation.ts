@@ -42,6 +42,7 @@ export interface JobTable {
   next_at: Generated<Date>
   reason_class: string | null
   refused_version: number | null
+  reported_epochs: Generated<number[]>
   offered_at: Moment
   claimed_at: Moment
   finished_at: Moment

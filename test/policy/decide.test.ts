@@ -43,7 +43,7 @@ describe('default deny', () => {
   })
 
   test('somebody without permissions and grants may do nothing but look at themselves', () => {
-    expect(actions.filter((action) => decide(principal(), action, { ...inVault, holderId: UserId.parse(id(5)) }).permit)).toEqual(['me.read'])
+    expect(actions.filter((action) => decide(principal(), action, { ...inVault, holderId: UserId.parse(id(5)) }).permit)).toEqual(['me.read', 'notice.list'])
   })
 
   test('the owner may do everything that is not reserved to the holder of a lease', () => {

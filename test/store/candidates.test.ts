@@ -1,50 +1,30 @@
-import { randomBytes, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { v7 as uuidv7 } from 'uuid'
 import { HostId, type IdentityId, type JobId, type RotationId } from '#schemas/ids.ts'
 import type { JobReport } from '#schemas/job-facts.ts'
-import { beginRotation } from '#store/begin-rotation.ts'
 import { createHost } from '#store/change-host.ts'
-import { claimJob } from '#store/claim-job.ts'
-import { inAccount, type Transaction } from '#store/connection.ts'
-import { lapseClaim, openJobs, readOffer } from '#store/job.ts'
-import { reportJob } from '#store/report-job.ts'
-import { readRotation, rotationMaterial } from '#store/rotation.ts'
-import { stageVersion } from '#store/stage-version.ts'
+import { readOffer } from '#store/job.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { rotationActs, type RotationActs } from '../support/rotation-acts.ts'
 import { createVaultWorld, type VaultWorld } from '../support/vault-world.ts'
 
 let database: TestDatabase
 let world: VaultWorld
+let acts: RotationActs
 let rotationId: RotationId
 let identityId: IdentityId
-const instance = randomUUID()
-const worker = { kind: 'workflow', id: 'test' } as const
 beforeAll(async () => {
   database = await createTestDatabase()
 })
 afterAll(() => database?.end())
 beforeEach(async () => {
   world = await createVaultWorld(database, database.as('leasehold_api'))
-  await database.superuser(`update connector set state = 'joining' where id = $1`, [world.connectorId])
-  await database.superuser(`update connector set state = 'active', encryption_jwk = '{"kty":"OKP"}' where id = $1`, [world.connectorId])
+  acts = await rotationActs(database, world)
 })
 
-const asWorker = <T>(decide: (trx: Transaction) => Promise<T>) => inAccount(database.as('leasehold_worker', 1), world.account.id, decide)
-const asBridge = <T>(decide: (trx: Transaction) => Promise<T>) => inAccount(database.as('leasehold_bridge', 1), world.account.id, decide)
-const read = () => asWorker((trx) => readRotation(trx, rotationId))
-const shift = (interval: string) =>
-  database.superuser('insert into clock_shift values ($1, $2) on conflict (account_id) do update set shift = excluded.shift', [world.account.id, interval])
+const read = () => acts.read(rotationId)
 
-/** What the workflow does: stage a value, when there is none, and open the jobs. */
-async function stage(): Promise<void> {
-  const { nextVersion: version } = await asWorker((trx) => rotationMaterial(trx, rotationId))
-  const value = { version, sealed: { encryptionVersion: 2, keyId: 'o1', ciphertext: randomBytes(48) } as const, hash: randomBytes(32) }
-  await asWorker((trx) => stageVersion(trx, rotationId, value, worker))
-  await asWorker((trx) => openJobs(trx, rotationId))
-}
-
-async function begin(hosts: number): Promise<JobId[]> {
+async function begin(hosts: number): Promise<readonly JobId[]> {
   const { actor } = world.account.people.mia
   const more = Array.from({ length: hosts - 1 }, () => HostId.parse(uuidv7()))
   for (const id of more) {
@@ -59,19 +39,15 @@ async function begin(hosts: number): Promise<JobId[]> {
     await world.account.run((trx) => createHost(trx, id, body, actor))
   }
   identityId = (await world.addIdentity({ hostIds: [world.hostId, ...more] })).id
-  ;({ rotationId } = await asWorker((trx) => beginRotation(trx, { identityId, trigger: 'manual', actor: worker })))
-  await stage()
-  return (await read()).jobs.map((job) => job.jobId)
+  rotationId = await acts.begin(identityId)
+  return acts.open(rotationId)
 }
 
-const claim = (jobId: JobId | undefined, epoch: number) =>
-  asBridge((trx) => claimJob(trx, { jobId: jobId as JobId, epoch, instance, connectorId: world.connectorId }))
+const claim = (jobId: JobId | undefined, epoch: number) => acts.claim(jobId as JobId, epoch)
 const report = (jobId: JobId | undefined, epoch: number, outcome: JobReport['outcome'], reasonClass: string | null = null) =>
-  asBridge((trx) =>
-    reportJob(trx, { jobId: jobId as JobId, epoch, instance, connectorId: world.connectorId, outcome, reasonClass, stagedLogsIn: null, knownLogsIn: null }),
-  )
+  acts.report(jobId as JobId, epoch, outcome, { reasonClass })
 const refuse = (jobId: JobId | undefined, epoch: number) => report(jobId, epoch, 'unchanged', 'policy-refused')
-const offered = (jobId: JobId | undefined) => asBridge((trx) => readOffer(trx, jobId as JobId))
+const offered = (jobId: JobId | undefined) => acts.asBridge((trx) => readOffer(trx, jobId as JobId))
 
 describe('a value that the policy of the target refuses', () => {
   test('is withdrawn, nothing is offered until there is another one, and that one is confirmed', async () => {
@@ -81,7 +57,7 @@ describe('a value that the policy of the target refuses', () => {
     expect(await read()).toMatchObject({ state: 'pending', phase: 'queued', stagedVersion: null, jobs: [{ state: 'waiting', reasonClass: 'policy-refused' }] })
     expect(await offered(job)).toBeUndefined()
     expect(await claim(job, 2)).toEqual({ refused: 'gone' })
-    await stage()
+    await acts.open(rotationId)
     expect(await offered(job)).toMatchObject({ epoch: 2, kind: 'reset' })
     expect(await claim(job, 2)).toMatchObject({ staged: { version: 3 }, known: { version: 1 } })
     await report(job, 2, 'confirmed')
@@ -95,7 +71,7 @@ describe('a value that the policy of the target refuses', () => {
     for (const epoch of [1, 2, 3]) {
       expect(await claim(job, epoch)).toMatchObject({ staged: { version: epoch + 1 } })
       await refuse(job, epoch)
-      await stage()
+      await acts.open(rotationId)
     }
     expect(await read()).toMatchObject({ state: 'failed', reasonClass: 'policy-refused', stagedVersion: 4, jobs: [{ state: 'failed', attempts: 3 }] })
     const { rows } = await database.superuser('select version from credential_version where identity_id = $1 and ciphertext is not null order by 1', [
@@ -113,8 +89,8 @@ describe('a value that the policy of the target refuses', () => {
     // Nobody else gets the refused value meanwhile, and the host that refused it does not get it again.
     for (const job of [first, third]) expect(await offered(job)).toBeUndefined()
     expect(await claim(third, 1)).toEqual({ refused: 'later' })
-    await shift('31 seconds')
-    await asWorker((trx) => lapseClaim(trx, second as JobId, 1))
+    await acts.shift('31 seconds')
+    await acts.lapse(second as JobId, 1)
     expect(await read()).toMatchObject({ stagedVersion: 2, phase: 'in_doubt' })
     expect(await claim(second, 2)).toMatchObject({ kind: 'probe', staged: { version: 2 } })
     await report(second, 2, 'unchanged', 'unverified')
@@ -134,13 +110,32 @@ describe('a value that the policy of the target refuses', () => {
       jobs: [{ state: 'confirmed' }, { state: 'failed' }],
     })
   })
+
+  test('holds up no third host: the value that one host has goes to the others too, and only the one that refuses it fails', async () => {
+    const [first, second, third] = await begin(3)
+    await claim(first, 1)
+    await claim(second, 1)
+    await claim(third, 1)
+    await report(third, 1, 'unchanged', 'unreachable')
+    await report(first, 1, 'confirmed')
+    await database.superuser('update obligation set delivered = version where subject_id = $1', [third])
+    await refuse(second, 1)
+    expect(await read()).toMatchObject({ state: 'pending', stagedVersion: 2, jobs: [{ state: 'confirmed' }, { state: 'failed' }, { state: 'waiting' }] })
+    const { rows } = await database.superuser('select delivered < version as owed from obligation where subject_id = $1', [third])
+    expect(rows).toEqual([{ owed: true }])
+    await acts.shift('1 minute')
+    expect(await offered(third)).toMatchObject({ epoch: 2, kind: 'reset' })
+    expect(await claim(third, 2)).toMatchObject({ staged: { version: 2 } })
+    await report(third, 2, 'confirmed')
+    expect(await read()).toMatchObject({ state: 'failed', reasonClass: 'policy-refused' })
+  })
 })
 
 test('a result that comes after the time of its claim, and says that nothing was changed, ends the doubt', async () => {
   const [job] = await begin(1)
   await claim(job, 1)
-  await shift('31 seconds')
-  await asWorker((trx) => lapseClaim(trx, job as JobId, 1))
-  expect(await report(job, 1, 'unchanged', 'late')).toEqual({ stale: false, repeated: false })
+  await acts.shift('31 seconds')
+  await acts.lapse(job as JobId, 1)
+  expect(await report(job, 1, 'unchanged', 'late')).toBe('recorded')
   expect(await read()).toMatchObject({ phase: 'waiting', jobs: [{ state: 'waiting', kind: 'reset' }] })
 })

@@ -1,66 +1,52 @@
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { JobId, RotationId } from '#schemas/ids.ts'
 import type { Identity } from '#schemas/identity.ts'
 import type { Principal } from '#schemas/principal.ts'
-import { beginRotation } from '#store/begin-rotation.ts'
 import { changeHost } from '#store/change-host.ts'
 import { claimJob } from '#store/claim-job.ts'
-import { inAccount, type Db, type Transaction } from '#store/connection.ts'
+import type { Transaction } from '#store/connection.ts'
 import { revokeConnector } from '#store/connector.ts'
-import { openJobs } from '#store/job.ts'
 import { readLease } from '#store/lease.ts'
 import { releaseLease } from '#store/release-lease.ts'
-import { readRotation } from '#store/rotation.ts'
-import { stageVersion } from '#store/stage-version.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { hold, untilWaiting } from '../support/hold.ts'
 import { checkOut } from '../support/leases.ts'
+import { rotationActs, type RotationActs } from '../support/rotation-acts.ts'
 import { createVaultWorld, type VaultWorld } from '../support/vault-world.ts'
 
 /** A connector's claim against everything else that may happen to its identity at the same instant. */
 
 let database: TestDatabase
 let world: VaultWorld
-let bridge: Db
+let acts: RotationActs
 let identity: Identity
 let mia: Principal
 let jobId: JobId
 let rotationId: RotationId
 beforeAll(async () => {
   database = await createTestDatabase()
-  bridge = database.as('leasehold_bridge', 8)
 })
 afterAll(() => database?.end())
 beforeEach(async () => {
   world = await createVaultWorld(database, database.as('leasehold_api', 4))
-  await database.superuser(`update connector set state = 'joining' where id = $1`, [world.connectorId])
-  await database.superuser(`update connector set state = 'active', encryption_jwk = '{"kty":"OKP"}' where id = $1`, [world.connectorId])
+  acts = await rotationActs(database, world)
   mia = await world.account.principal('mia')
   identity = await world.addIdentity({ hostIds: [world.hostId] })
-  const { actor } = world.account.people.mia
-  ;({ rotationId } = await world.account.run((trx) => beginRotation(trx, { identityId: identity.id, trigger: 'manual', actor })))
-  const worker = { kind: 'workflow', id: 'a test' } as const
-  const sealed = { encryptionVersion: 2 as const, keyId: 'o1', ciphertext: randomBytes(48) }
-  await asWorker((trx) => stageVersion(trx, rotationId, { version: 2, sealed, hash: randomBytes(32) }, worker))
-  await asWorker((trx) => openJobs(trx, rotationId))
-  const [job] = (await asWorker((trx) => readRotation(trx, rotationId))).jobs
-  if (job === undefined) throw new Error('no job')
-  jobId = job.jobId
+  rotationId = await acts.begin(identity.id)
+  jobId = (await acts.open(rotationId))[0] as JobId
 })
 
-const asBridge = <T>(decide: (trx: Transaction) => Promise<T>): Promise<T> => inAccount(bridge, world.account.id, decide)
-const asWorker = <T>(decide: (trx: Transaction) => Promise<T>): Promise<T> => inAccount(database.as('leasehold_worker', 1), world.account.id, decide)
 const claim =
   (epoch = 1, instance: string = randomUUID()) =>
   (trx: Transaction) =>
     claimJob(trx, { jobId, epoch, instance, connectorId: world.connectorId })
 const take = () => world.account.run((trx) => checkOut(trx, mia, identity.id))
-const job = async () => (await asWorker((trx) => readRotation(trx, rotationId))).jobs[0]
+const job = async () => (await acts.read(rotationId)).jobs[0]
 
 describe('a claim and a checkout at the same instant', () => {
   test('claim first: the checkout waits and is refused while the account is being changed', async () => {
-    const claiming = hold(asBridge, claim())
+    const claiming = hold(acts.asBridge, claim())
     await claiming.reached
     const refused = expect(take()).rejects.toMatchObject({ code: 'identity-rotating', facts: { rotationId } })
     await untilWaiting(database)
@@ -72,29 +58,29 @@ describe('a claim and a checkout at the same instant', () => {
   test('checkout first: the claim waits and is put off; the checkin lets it through', async () => {
     const checkout = hold(world.account.run, (trx) => checkOut(trx, mia, identity.id))
     await checkout.reached
-    const claiming = asBridge(claim())
+    const claiming = acts.asBridge(claim())
     await untilWaiting(database)
     checkout.go()
     const { leaseId } = await checkout.result
     expect(await claiming).toEqual({ refused: 'later' })
     await world.account.run((trx) => releaseLease(trx, { leaseId, cause: 'checked_in', actor: world.account.people.mia.actor }))
-    expect(await asBridge(claim())).toMatchObject({ epoch: 1 })
+    expect(await acts.asBridge(claim())).toMatchObject({ epoch: 1 })
   })
 
   test('a lease past its end does not put a claim off, although no clock has ended it', async () => {
     const { leaseId } = await take()
     await database.superuser(`insert into clock_shift values ($1, '31 minutes')`, [world.account.id])
-    expect(await asBridge(claim())).toMatchObject({ epoch: 1 })
-    expect(await asWorker((trx) => readLease(trx, leaseId))).toMatchObject({ state: 'ended', endCause: 'expired' })
+    expect(await acts.asBridge(claim())).toMatchObject({ epoch: 1 })
+    expect(await acts.asWorker((trx) => readLease(trx, leaseId))).toMatchObject({ state: 'ended', endCause: 'expired' })
   })
 })
 
 describe('a claim', () => {
   test('of two instances at once is given to one', async () => {
     const [one, two] = [randomUUID(), randomUUID()]
-    const first = hold(asBridge, claim(1, one))
+    const first = hold(acts.asBridge, claim(1, one))
     await first.reached
-    const second = asBridge(claim(1, two))
+    const second = acts.asBridge(claim(1, two))
     await untilWaiting(database)
     first.go()
     expect(await first.result).toMatchObject({ epoch: 1 })
@@ -103,18 +89,18 @@ describe('a claim', () => {
   })
 
   test('that comes late, for an epoch that is over or a job that is final, gets nothing', async () => {
-    expect(await asBridge(claim(2))).toEqual({ refused: 'gone' })
-    await asBridge(claim(1))
-    expect(await asBridge(claim(1))).toEqual({ refused: 'gone' })
+    expect(await acts.asBridge(claim(2))).toEqual({ refused: 'gone' })
+    await acts.asBridge(claim(1))
+    expect(await acts.asBridge(claim(1))).toEqual({ refused: 'gone' })
     await database.superuser(`update job set state = 'confirmed' where id = $1`, [jobId])
-    expect(await asBridge(claim(1))).toEqual({ refused: 'gone' })
-    expect(await asBridge(claim(2))).toEqual({ refused: 'gone' })
+    expect(await acts.asBridge(claim(1))).toEqual({ refused: 'gone' })
+    expect(await acts.asBridge(claim(2))).toEqual({ refused: 'gone' })
   })
 
   test('and the deregistration of its connector: whichever commits first counts', async () => {
     const revocation = hold(world.account.run, (trx) => revokeConnector(trx, world.connectorId, world.account.people.mia.actor))
     await revocation.reached
-    const claiming = asBridge(claim())
+    const claiming = acts.asBridge(claim())
     await untilWaiting(database)
     revocation.go()
     await revocation.result
@@ -125,7 +111,7 @@ describe('a claim', () => {
   test('of a host that is changed meanwhile waits, and gets the new address', async () => {
     const change = hold(world.account.run, (trx) => changeHost(trx, world.hostId, { address: 'new.internal' }, world.account.people.mia.actor))
     await change.reached
-    const claiming = asBridge(claim())
+    const claiming = acts.asBridge(claim())
     await untilWaiting(database)
     change.go()
     await change.result
@@ -135,7 +121,7 @@ describe('a claim', () => {
   test('ends the drain of an identity that took no new holders until it went through', async () => {
     await database.superuser(`update identity set draining_since = clock_timestamp() where id = $1`, [identity.id])
     await expect(take()).rejects.toMatchObject({ code: 'identity-draining' })
-    await asBridge(claim())
+    await acts.asBridge(claim())
     const { rows } = await database.superuser(`select draining_since from identity where id = $1`, [identity.id])
     expect(rows).toEqual([{ draining_since: null }])
   })

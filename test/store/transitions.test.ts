@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
+  accessRequestTransitions,
   connectorTransitions,
   jobTransitions,
+  deliveryTransitions,
   leaseTransitions,
   reencryptionTransitions,
   rotationTransitions,
@@ -20,7 +22,9 @@ const tables: Readonly<Record<string, Transitions<never>>> = {
   rotation: rotationTransitions,
   job: jobTransitions,
   connector: connectorTransitions,
+  access_request: accessRequestTransitions,
   reencryption: reencryptionTransitions,
+  notice_delivery: deliveryTransitions,
 }
 
 test.each(Object.keys(tables))('the database knows the same transitions of a %s as the code', async (noun) => {
