@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import type { Call, Gap } from '#schemas/http-calls.ts'
+import { isHeaderLine, isPathPiece, type Call, type Gap } from '#schemas/http-calls.ts'
 import type { Login } from './adapters/adapter.ts'
 
 /** A request as it goes over the wire. */
@@ -59,15 +59,13 @@ function bodyOf({ json, form }: Call, filled: (template: string) => string): [ty
 
 const isOneLine = (username: string): boolean => username.isWellFormed() && /^[^\p{Cc}\p{Zl}\p{Zp}]+$/u.test(username)
 
-/** Servers and those in front of them take some characters for a way through the tree even when they are escaped. */
 function pathPiece(piece: string): string {
-  if (/[/\\%;]|^\.{1,2}$/.test(piece)) throw new UnfitError()
+  if (!isPathPiece(piece)) throw new UnfitError()
   return encodeURIComponent(piece).replaceAll(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
 }
 
-/** Blanks around a header's value are not part of it (RFC 9110 5.5). */
 function headerLine(line: string): string {
-  if (!/^[\x20-\x7e]+$/.test(line) || line.trim() !== line) throw new UnfitError()
+  if (!isHeaderLine(line)) throw new UnfitError()
   return line
 }
 

@@ -125,3 +125,22 @@ function stringsOf(value: unknown): string[] {
   if (typeof value === 'string') return value === '' ? [] : [value]
   return typeof value === 'object' && value !== null ? Object.values(value).flatMap(stringsOf) : []
 }
+
+/** Servers and those in front of them take some characters for a way through the tree even when they are escaped. */
+export const isPathPiece = (piece: string): boolean => !/[/\\%;]|^\.{1,2}$/.test(piece)
+/** Blanks around a header's value are not part of it (RFC 9110 5.5). */
+export const isHeaderLine = (line: string): boolean => /^[\x20-\x7e]+$/.test(line) && line.trim() === line
+
+/** Whether a username stays what it is wherever the calls put it. */
+export function namesAreTaken(calls: HttpCalls | undefined, username: string): boolean {
+  return Object.values(calls ?? {}).every(
+    (one) =>
+      one === undefined ||
+      ((isPathPiece(username) || !gapsOf(one.path).includes('username')) &&
+        (isHeaderLine(username) ||
+          !Object.values(one.headers ?? {})
+            .flatMap(gapsOf)
+            .includes('username')) &&
+        (!username.includes(':') || !gapsIn(one).has('basic'))),
+  )
+}

@@ -1,4 +1,5 @@
 import { sql, type RawBuilder } from 'kysely'
+import { accountNameFault } from '#schemas/account-name.ts'
 import type { IdentityId } from '#schemas/ids.ts'
 import type { Transaction } from './connection.ts'
 import { refuseFaults } from './refusals.ts'
@@ -33,4 +34,17 @@ export async function refuseUnkeepable(
   const promised = [...(settings.rotateAfterUse === true ? ['rotateAfterUse'] : []), ...(settings.rotationIntervalDays == null ? [] : ['rotationIntervalDays'])]
   if (promised.length === 0 || (await canRotate(trx, id))) return
   refuseFaults(promised.map((path) => ({ path, message: 'needs hosts that can change this credentialType' })))
+}
+
+/**
+ * A user name that a host of the identity would take for another one, or for more than a name, is refused before any job is made.
+ *
+ * @throws LeaseholdError `validation-failed`
+ */
+export async function refuseUnfitName(trx: Transaction, id: IdentityId): Promise<void> {
+  const { rows } = await sql<{ username: string; adapter: string | null; parameters: Readonly<Record<string, unknown>> }>`
+    select i.username, ${jobAdapter(sql`i.credential_type`, sql`h.adapter`)} as adapter, h.parameters
+    from identity i join identity_host ih on ih.identity_id = i.id join host h on h.id = ih.host_id where i.id = ${id}::uuid`.execute(trx)
+  const faults = rows.map(({ username, adapter, parameters }) => (adapter === null ? undefined : accountNameFault(adapter, username, parameters)))
+  refuseFaults([...new Set(faults)].flatMap((message) => (message === undefined ? [] : [{ path: 'username', message }])))
 }

@@ -1,4 +1,5 @@
 import ssh2 from 'ssh2'
+import { accountNameFault } from '#schemas/account-name.ts'
 import type { ReasonClass } from '#schemas/connector-message.ts'
 import { isPreparedPassword } from '../scram.ts'
 import { startCommand, type SshExit } from '../ssh-command.ts'
@@ -39,7 +40,8 @@ async function change(target: Target, change: Change): Promise<ChangeOutcome> {
   const credential = credentialOf(as)
   const isSelf = as.username === username
   // passwd asks for the old password, which a key is not.
-  if (credential === undefined || (isSelf && 'key' in credential) || !isLineName(username) || !isPreparedPassword(password)) return unchanged('unsupported')
+  if (credential === undefined || (isSelf && 'key' in credential) || accountNameFault('ssh', username) !== undefined || !isPreparedPassword(password))
+    return unchanged('unsupported')
   const connection = await openSsh(target, as.username, credential)
   try {
     // Whoever could log in without a proof may still run commands; only what we verify later must be proven.
@@ -79,9 +81,6 @@ async function logIn(target: Target, { username, password }: Login): Promise<Log
   await connection.hangUp()
   return connection.outcome
 }
-
-/** chpasswd splits at the first colon and at line ends. */
-const isLineName = (username: string): boolean => /^[^:\p{Cc}\p{Zl}\p{Zp}]+$/u.test(username) && username.isWellFormed()
 
 /** @returns undefined for a private key that is encrypted, damaged, or of a kind (DSA) that only signs with SHA-1 */
 export function credentialOf({ password }: Login): SshCredential | undefined {
