@@ -3,10 +3,15 @@ import { Hono, type Context } from 'hono'
 import { matchedRoutes } from 'hono/route'
 import { TLSSocket } from 'node:tls'
 import { LeaseholdError } from '#schemas/errors.ts'
+import { accessRequestRoutes } from './access-requests.ts'
 import { accessRoutes } from './access.ts'
 import { addAnswerHeaders } from './answer-headers.ts'
+import { approvalPolicyRoutes } from './approval-policies.ts'
 import { auditEventRoutes } from './audit-events.ts'
 import { createAuthenticate } from './authenticate.ts'
+import { breakGlassCredentialRoutes } from './break-glass-credential.ts'
+import { breakGlassReviewRoutes } from './break-glass-reviews.ts'
+import { breakGlassRoutes } from './break-glass.ts'
 import { checkoutRoutes } from './checkout.ts'
 import { connectorRoutes } from './connectors.ts'
 import { addCorsHeaders } from './cors.ts'
@@ -64,8 +69,13 @@ const laneLimit = 10_000
 const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   meRoutes,
   checkoutRoutes,
+  breakGlassRoutes,
+  breakGlassCredentialRoutes,
+  breakGlassReviewRoutes,
   revealRoutes,
   leaseRoutes,
+  accessRequestRoutes,
+  approvalPolicyRoutes,
   rotationRoutes,
   jobRoutes,
   dutyRoutes,
@@ -171,7 +181,7 @@ async function countCheckout(parts: Parts, decide: () => Promise<Reply | Respons
   const count = (outcome: string) => parts.meter?.checkedOut(outcome, (performance.now() - began) / 1_000)
   try {
     const answer = await decide()
-    count('idempotent-replayed' in answer.headers ? 'replayed' : 'granted')
+    count(answer.status === 202 ? 'asked' : 'idempotent-replayed' in answer.headers ? 'replayed' : 'granted')
     return answer
   } catch (error) {
     count(error instanceof LeaseholdError ? error.code : 'internal')

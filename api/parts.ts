@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import type { DecisionPoint } from '#schemas/decision.ts'
 import type { ApiMeter } from '#schemas/meters.ts'
 import type { OrganizationSecrets } from '#secrets/organization-secret.ts'
+import type { Passphrases } from '#secrets/passphrase.ts'
 import type { Transit } from '#secrets/transit.ts'
 import type { VaultKeys } from '#secrets/vault-keys.ts'
 import type { Permission } from '#schemas/principal.ts'
@@ -72,6 +73,8 @@ export interface Parts {
   /** Key of the seals on cursors; the same in every process. */
   readonly cursorKey: KeyObject
   readonly nonces: Nonces
+  /** Hashes of the credentials that people enrol for emergencies. */
+  readonly passphrases: Passphrases
   readonly vaultKeys: VaultKeys
   readonly organizationSecrets: OrganizationSecrets
   readonly accountKeys: AccountKeys

@@ -40,6 +40,14 @@ const templates: Readonly<Record<NoticeKind, Template>> = {
     title: 'Break-glass credential was refused several times',
     lines: ['Somebody with a valid login gave wrong break-glass credentials.', 'Ask the person; when it was not them, disable the user.'],
   },
+  'break_glass.credential_changed': {
+    title: 'Your break-glass credential was changed',
+    lines: ['It was enrolled, replaced or revoked. When that was not you, tell an administrator now.'],
+  },
+  'lease.ends_early': {
+    title: 'A credential that you hold must be given back early',
+    lines: ['An emergency use of it is over, so its password will be changed. Finish what you are at; nobody can extend it.'],
+  },
   'access_request.opened': { title: 'An access request waits for you', lines: ['Approve or deny it before it times out.'] },
   'access_request.escalated': { title: 'An access request has waited too long', lines: ['Those who were asked first have not decided.'] },
   'access_request.approved': { title: 'Your access request was approved', lines: ['Check out with its id; the approval is good for one checkout.'] },

@@ -12,6 +12,8 @@ export const NoticeKind = z.enum([
   'break_glass.ended',
   'break_glass.review_due',
   'break_glass.credential_refused',
+  'break_glass.credential_changed',
+  'lease.ends_early',
   'access_request.opened',
   'access_request.escalated',
   'access_request.approved',

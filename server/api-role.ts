@@ -8,6 +8,7 @@ import type { Parts } from '#api/parts.ts'
 import { createCedarDecisionPoint } from '#policy/cedar.ts'
 import { createAccountKeys } from '#secrets/account-key.ts'
 import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
+import { createPassphrases } from '#secrets/passphrase.ts'
 import { createTransit } from '#secrets/transit.ts'
 import { createVaultKeys } from '#secrets/vault-keys.ts'
 import { connect, inAccount, type Db } from '#store/connection.ts'
@@ -61,6 +62,7 @@ export async function startApiRole({ config, credentials, trust, certificate, lo
     requestHashKey: sharedKey(credentials.tenantSalt, 'leasehold/request-hash'),
     cursorKey: sharedKey(credentials.tenantSalt, 'leasehold/cursor'),
     nonces: createNonces(sharedKey(credentials.tenantSalt, 'leasehold/dpop-nonce')),
+    passphrases: createPassphrases(sharedKey(credentials.tenantSalt, 'leasehold/break-glass')),
     signingKeys: () => transit.jwks('connector-signing'),
     wakeLoops: createWake(db),
     meter: apiMeter(metrics.registry),

@@ -1,4 +1,6 @@
 import { sql } from 'kysely'
+import { createBreakGlassReviewActivities } from '#activities/break-glass-review.ts'
+import { createAccessRequestActivities } from '#activities/access-request.ts'
 import { createLeaseActivities } from '#activities/lease.ts'
 import { createNotificationActivities } from '#activities/notification.ts'
 import { createReencryptionActivities } from '#activities/reencryption.ts'
@@ -10,14 +12,16 @@ import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
 import { createVaultKeys } from '#secrets/vault-keys.ts'
 import { connect, type Db } from '#store/connection.ts'
 import { listenForDuties } from '#store/duty-signal.ts'
+import { readBreakGlassFigures } from '#store/break-glass-figures.ts'
 import { startAccessReview } from './access-review.ts'
 import { workflowDuties } from '#store/duties.ts'
 import { readDutyFigures } from '#store/duty-figures.ts'
 import { temporalSilence } from '#store/relay-state.ts'
-import { readOverdueFigures } from '#store/sweep.ts'
+import { readExpirerFigures } from '#store/expirer-figures.ts'
 import { passwordOf } from './credentials.ts'
+import { breakGlassGauges } from './metrics/break-glass.ts'
 import { dutyGauges, dutyMeter, heartbeatGauge } from './metrics/duties.ts'
-import { expirerMeter, overdueGauges, reconcileMeter } from './metrics/expirer.ts'
+import { expirerGauges, expirerMeter, reconcileMeter } from './metrics/expirer.ts'
 import { watchPools } from './metrics/pools.ts'
 import { startExpirer } from './expirer.ts'
 import { startHousekeeping } from './housekeeping.ts'
@@ -56,8 +60,10 @@ export async function startWorkerRole({
     ...createRotationActivities({ db: worker, vaultKeys }),
     ...createSupportAccessActivities(worker),
     ...createSweepActivities({ expirer, worker }),
+    ...createBreakGlassReviewActivities(worker),
     ...createReencryptionActivities({ db: worker, vaultKeys }),
     ...createNotificationActivities({ db: worker, send: sendingOf({ config, credentials, trust }, createAccountKeys(bao)) }),
+    ...createAccessRequestActivities(worker),
   }
   const temporalSide = startTemporalSide({
     config,
@@ -95,7 +101,8 @@ export async function startWorkerRole({
   watchPools(registry, { leasehold_worker: worker, leasehold_relay: relay, leasehold_expirer: expirer })
   readAtScrape('leasehold_relay', () => readDutyFigures(relay, [...workflowDuties, 'vault_access', 'user_access']), dutyGauges(registry))
   readAtScrape('leasehold_worker', () => temporalSilence(worker), heartbeatGauge(registry))
-  readAtScrape('leasehold_expirer', () => readOverdueFigures(expirer), overdueGauges(registry))
+  readAtScrape('leasehold_expirer', () => readExpirerFigures(expirer), expirerGauges(registry))
+  readAtScrape('leasehold_expirer', () => readBreakGlassFigures(expirer), breakGlassGauges(registry))
   return {
     ready: async () => ({
       postgres: await sql`select 1`.execute(worker).then(

@@ -1,12 +1,13 @@
 import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
-import type { HostId, IdentityId, LeaseId, OrganizationId, VaultId } from '#schemas/ids.ts'
+import type { AccessRequestId, HostId, IdentityId, LeaseId, OrganizationId, VaultId } from '#schemas/ids.ts'
 import type { LeaseFacts } from '#schemas/lease-facts.ts'
 import type { Principal } from '#schemas/principal.ts'
 import { checkoutRefusal, versionFor } from '#schemas/rules/checkout.ts'
 import { expiryOf, lowestFreeSlot } from '#schemas/rules/lease.ts'
 import type { Sealed } from '#schemas/sealed.ts'
+import type { LeaseMode } from '#schemas/states.ts'
 import { appendAudit, auditInsert } from './audit.ts'
 import { lockIdentity, readCheckoutFacts, type CheckoutFacts } from './checkout-facts.ts'
 import { sendWithCommit, type Transaction } from './connection.ts'
@@ -17,6 +18,7 @@ import { readLease } from './lease.ts'
 import { judgeVaultAccess, lockAuthority } from './principal.ts'
 import { refuseReusedKey } from './refusals.ts'
 import type { OpenValue, ShownCredential } from './reveal.ts'
+import { useApproval } from './use-approval.ts'
 
 export interface LeaseRequest {
   /** uuidv5(account, subject, Idempotency-Key). */
@@ -29,6 +31,10 @@ export interface LeaseRequest {
   readonly minutes: number
   /** When the decision that permits it ends; absent or null: it does not. */
   readonly decisionEndsAt?: Date | null
+  /** An approved access request of the principal for exactly this, which is used up. */
+  readonly requestId?: AccessRequestId | null
+  /** How many people must agree at least, by the decision that permits it; absent: none. */
+  readonly approvers?: number
   readonly principal: Principal
   readonly actor: Actor
   /** SHA-256 over identity and body, 32 bytes: a retry must agree with it. */
@@ -50,7 +56,7 @@ export interface Checkout {
  * Decides one checkout: either the lease, its exposure, its audit event and its duty are there, or nothing is.
  * The value is decrypted and its tag checked before anything is written.
  *
- * @throws LeaseholdError `not-found`, `forbidden`, `idempotency-key-reused`, the 409s of a checkout, `decryption-failed`, `busy`
+ * @throws LeaseholdError `not-found`, `forbidden`, `idempotency-key-reused`, the 409s of a checkout, those of an approval (`useApproval`), `decryption-failed`, `busy`
  */
 export async function acquireLease(trx: Transaction, request: LeaseRequest): Promise<Checkout> {
   const { identityId, principal, vault } = request
@@ -72,11 +78,14 @@ export async function acquireLease(trx: Transaction, request: LeaseRequest): Pro
   // Overdue leases hold their slot until they are ended; the caller ends them first and tries once more.
   if (version === undefined || slot === undefined) throw new LeaseholdError('busy', { retryAfterSeconds: 1 })
   const credential = openCredential(request, facts, sealed, version)
-  const decided = {
+  const approval = await useApproval(trx, facts, { ...request, userId: principal.userId })
+  const decided: Decided = {
+    mode: principal.support === null ? 'standard' : 'support',
     version,
     slot,
-    expiresAt: expiryOf(facts.now, request.minutes, [access.endsAt, request.decisionEndsAt ?? null], facts.maximumLeaseMinutes),
+    expiresAt: expiryOf(facts.now, request.minutes, [access.endsAt, request.decisionEndsAt ?? null, approval?.endsAt ?? null], facts.maximumLeaseMinutes),
     grantEndsAt: access.endsAt,
+    approval,
   }
   sendWithCommit(trx, writeLease(trx, request, facts, { ...decided, exposed: credential !== null }))
   return { lease: newLease(request, facts, decided), credential, replayed: false }
@@ -89,18 +98,21 @@ function openCredential(request: LeaseRequest, facts: CheckoutFacts, credentials
   return { username: facts.username, value: request.open(facts, version, sealed) }
 }
 
-interface Decided {
+export interface Decided {
+  readonly mode: LeaseMode
   readonly version: number
   readonly slot: number
   readonly expiresAt: Date
   /** When the holder's access ends by itself; null: it does not. */
   readonly grantEndsAt: Date | null
+  /** More for the audit event. */
+  readonly detail?: Readonly<Record<string, unknown>>
+  /** The approval that it uses up, and the last end that it allows; null: none. */
+  readonly approval: { readonly requestId: AccessRequestId; readonly endsAt: Date } | null
 }
 
-const modeFor = ({ support }: Principal): LeaseFacts['mode'] => (support === null ? 'standard' : 'support')
-
 /** What was just written, as `readLease` would tell it. */
-function newLease({ leaseId, hostId, principal, minutes }: LeaseRequest, facts: CheckoutFacts, decided: Decided): LeaseFacts {
+export function newLease({ leaseId, hostId, principal, minutes }: LeaseRequest, facts: CheckoutFacts, decided: Decided): LeaseFacts {
   const [startedAt, expiresAt] = [facts.now.toISOString(), decided.expiresAt.toISOString()]
   return {
     leaseId,
@@ -109,7 +121,7 @@ function newLease({ leaseId, hostId, principal, minutes }: LeaseRequest, facts: 
     identityId: facts.identityId,
     hostId,
     userId: principal.userId,
-    mode: modeFor(principal),
+    mode: decided.mode,
     state: 'active',
     slot: decided.slot,
     version: 1,
@@ -126,7 +138,13 @@ function newLease({ leaseId, hostId, principal, minutes }: LeaseRequest, facts: 
   }
 }
 
-async function writeLease(trx: Transaction, request: LeaseRequest, facts: CheckoutFacts, decided: Decided & { readonly exposed: boolean }): Promise<void> {
+/** Writes the lease with its exposure, its audit event and its duty. The caller holds the lock of the identity. */
+export async function writeLease(
+  trx: Transaction,
+  request: LeaseRequest,
+  facts: CheckoutFacts,
+  decided: Decided & { readonly exposed: boolean },
+): Promise<void> {
   const { leaseId, identityId, hostId, principal, reason } = request
   const audit = auditInsert({
     actor: request.actor,
@@ -138,19 +156,22 @@ async function writeLease(trx: Transaction, request: LeaseRequest, facts: Checko
     identityId,
     hostId,
     leaseId,
+    requestId: decided.approval?.requestId ?? null,
     reason,
     requestedMinutes: request.minutes,
     expiresAt: decided.expiresAt,
-    detail: { slot: decided.slot, credentialVersion: decided.version, exposed: decided.exposed },
+    breakGlass: decided.mode === 'break_glass',
+    detail: { slot: decided.slot, credentialVersion: decided.version, exposed: decided.exposed, ...decided.detail },
   })
   const exposure = exposureInsert({ identityId, hostId, version: decided.version, userId: principal.userId, leaseId }, decided.exposed)
   const written = sql`
     with fenced as (update identity set epoch = epoch + 1 where id = ${identityId}::uuid returning epoch),
     granted as (
       insert into lease (id, organization_id, vault_id, identity_id, host_id, user_id, mode, slot, fence, credential_version, requested_minutes,
-        started_at, expires_at, grant_ends_at, reason_ciphertext, reason_key_id, request_hash)
-      select ${leaseId}::uuid, ${facts.organizationId}::uuid, ${facts.vaultId}::uuid, ${identityId}::uuid, ${hostId}::uuid, ${principal.userId}::uuid,
-        ${modeFor(principal)}::text, ${decided.slot}::int, epoch, ${decided.version}::int, ${request.minutes}::int, ${facts.now}::timestamptz, ${decided.expiresAt}::timestamptz, ${decided.grantEndsAt}::timestamptz,
+        started_at, expires_at, grant_ends_at, request_id, approval_ends_at, reason_ciphertext, reason_key_id, request_hash)
+      select ${leaseId}::uuid, ${facts.organizationId}::uuid, ${facts.vaultId}::uuid, ${identityId}::uuid, ${hostId}::uuid, ${principal.userId}::uuid, ${decided.mode}::text,
+        ${decided.slot}::int, epoch, ${decided.version}::int, ${request.minutes}::int, ${facts.now}::timestamptz, ${decided.expiresAt}::timestamptz, ${decided.grantEndsAt}::timestamptz,
+        ${decided.approval?.requestId ?? null}::uuid, ${decided.approval?.endsAt ?? null}::timestamptz,
         ${reason.ciphertext}::bytea, ${reason.keyId}::text, ${request.requestHash}::bytea from fenced
     ),
     term as (

@@ -27,6 +27,7 @@ export interface AuditFilter {
   readonly hostId?: string | undefined
   readonly leaseId?: string | undefined
   readonly rotationId?: string | undefined
+  readonly requestId?: string | undefined
   readonly connectorId?: string | undefined
   readonly correlationId?: string | undefined
   readonly from?: string | undefined
@@ -50,6 +51,7 @@ export async function listAuditEvents(trx: Transaction, scope: Scope, filter: Au
       and (${filter.hostId ?? null}::uuid is null or t.host_id = ${filter.hostId ?? null}::uuid)
       and (${filter.leaseId ?? null}::uuid is null or t.lease_id = ${filter.leaseId ?? null}::uuid)
       and (${filter.rotationId ?? null}::uuid is null or t.rotation_id = ${filter.rotationId ?? null}::uuid)
+      and (${filter.requestId ?? null}::uuid is null or t.request_id = ${filter.requestId ?? null}::uuid)
       and (${filter.connectorId ?? null}::uuid is null or t.connector_id = ${filter.connectorId ?? null}::uuid)
       and (${filter.correlationId ?? null}::text is null or t.correlation_id = ${filter.correlationId ?? null}::text)
       and (${filter.supportAccess ?? false}::boolean = false or t.action like 'support-access.%'

@@ -16,6 +16,7 @@ export interface CheckoutFacts extends CheckoutState {
   readonly username: string
   readonly exposure: 'revealable' | 'inject_only'
   readonly maximumLeaseMinutes: number | null
+  readonly breakGlassMaximumMinutes: number
   /** Which logins the organization asks for, where it differs from the default. */
   readonly stepUp: Partial<Record<StepUpClass, StepUpRule>>
   /** Key that new values are sealed with. */
@@ -37,6 +38,8 @@ export interface CheckoutFacts extends CheckoutState {
     readonly requestHash: Uint8Array
     readonly credentialVersion: number
   } | null
+  /** Whether somebody else must agree to a checkout. */
+  readonly approvalRequired: boolean
   /** When the next scheduled rotation is due; null: never. */
   readonly nextRotationAt: Date | null
   readonly now: Date
@@ -59,14 +62,16 @@ interface Row {
   secret_version: number | null
   legacy_open: boolean
   maximum_lease_minutes: number | null
+  break_glass_maximum_minutes: number
   step_up: Partial<Record<StepUpClass, StepUpRule>>
   now: Date
   key_ids: string[]
   leases: { id: LeaseId; slot: number; userId: UserId; holder: string | null; expiresAt: string; overdue: boolean }[]
   hosts: { hostId: HostId; knownVersion: number }[]
-  open_rotation: { id: RotationId; jobs: { hostId: HostId; state: JobState }[] } | null
+  open_rotation: { id: RotationId; stagedVersion: number | null; jobs: { hostId: HostId; state: JobState }[] } | null
   owed_since: Date | null
   next_rotation_at: Date | null
+  approval_required: boolean | null
   replay: { state: LeaseState; identityId: IdentityId; requestHash: string; credentialVersion: number } | null
 }
 
@@ -80,17 +85,19 @@ export async function readCheckoutFacts(trx: Transaction, identityId: IdentityId
   const { rows } = await sql<Row>`
     with clock as materialized (select app_clock() as now)
     select i.account_id, i.id, i.organization_id, i.vault_id, i.username, i.exposure, i.state, i.allow_concurrent_checkout, i.max_concurrent_sessions,
-      i.draining_since, i.after_use_grace_minutes, i.current_version, i.next_rotation_at, v.salt, o.secret_version, o.legacy_open, o.maximum_lease_minutes, clock.now,
+      i.draining_since, i.after_use_grace_minutes, i.current_version, i.next_rotation_at, v.salt, o.secret_version, o.legacy_open, o.maximum_lease_minutes, o.break_glass_maximum_minutes, clock.now,
       coalesce((select jsonb_object_agg(s.class, jsonb_build_object('acr', s.acr, 'maxAgeSeconds', s.max_age_seconds)) from step_up_rule s
         where s.organization_id = i.organization_id), '{}') as step_up,
       array(select distinct c.key_id from credential_version c where c.identity_id = i.id and c.ciphertext is not null) as key_ids,
       coalesce((select jsonb_agg(jsonb_build_object('id', l.id, 'slot', l.slot, 'userId', l.user_id, 'holder', coalesce(u.name, u.sub), 'expiresAt', l.expires_at, 'overdue', l.expires_at <= clock.now))
         from lease l join account_user u on u.id = l.user_id where l.identity_id = i.id and l.state = 'active'), '[]') as leases,
       coalesce((select jsonb_agg(jsonb_build_object('hostId', h.host_id, 'knownVersion', h.known_version)) from identity_host h where h.identity_id = i.id), '[]') as hosts,
-      (select jsonb_build_object('id', r.id, 'jobs', coalesce((select jsonb_agg(jsonb_build_object('hostId', j.host_id, 'state', j.state)) from job j where j.rotation_id = r.id), '[]'))
+      (select jsonb_build_object('id', r.id, 'stagedVersion', r.staged_version, 'jobs', coalesce((select jsonb_agg(jsonb_build_object('hostId', j.host_id, 'state', j.state)) from job j where j.rotation_id = r.id), '[]'))
         from rotation r where r.identity_id = i.id and r.state = 'pending') as open_rotation,
       (select min(e.must_die_at) from exposure e where e.identity_id = i.id and e.must_die_at is not null
         and e.version >= coalesce((select min(h.known_version) from identity_host h where h.identity_id = i.id), i.current_version)) as owed_since,
+      (select p.required from approval_policy p where p.deleted_at is null and (p.identity_id = i.id or p.vault_id = i.vault_id)
+        order by p.identity_id nulls last limit 1) as approval_required,
       (select jsonb_build_object('state', l.state, 'identityId', l.identity_id, 'requestHash', encode(l.request_hash, 'hex'), 'credentialVersion', l.credential_version)
         from lease l where l.id = ${leaseId}::uuid) as replay
     from identity i join vault v on v.id = i.vault_id join organization o on o.id = i.organization_id, clock
@@ -118,12 +125,14 @@ export async function readCheckoutFacts(trx: Transaction, identityId: IdentityId
     openRotation: row.open_rotation,
     owedSince: row.owed_since,
     maximumLeaseMinutes: row.maximum_lease_minutes,
+    breakGlassMaximumMinutes: row.break_glass_maximum_minutes,
     stepUp: row.step_up,
     vaultKey: { accountId: row.account_id, organizationId: row.organization_id, vaultId: row.vault_id, vaultSalt: row.salt, keyVersion: row.secret_version },
     keyVersions: keyVersionsOf(row.key_ids, row.secret_version),
     legacyOpen: row.legacy_open,
     hasLegacyValues: row.key_ids.includes(legacyKeyId),
     replayOf: row.replay && { ...row.replay, requestHash: Buffer.from(row.replay.requestHash, 'hex') },
+    approvalRequired: row.approval_required ?? false,
     nextRotationAt: row.next_rotation_at,
     now: row.now,
   }

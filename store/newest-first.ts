@@ -8,7 +8,11 @@ import type { PageRequest } from '#schemas/page.ts'
  * @param table its alias in the query must be `t`
  * @param time column that orders it; the id breaks ties
  */
-export function newestFirst(table: 'lease' | 'rotation' | 'job' | 'audit_event' | 'notice', time: string, { limit, after }: PageRequest): RawBuilder<unknown> {
+export function newestFirst(
+  table: 'lease' | 'rotation' | 'job' | 'audit_event' | 'access_request' | 'notice' | 'break_glass_review',
+  time: string,
+  { limit, after }: PageRequest,
+): RawBuilder<unknown> {
   const at = sql.ref(`t.${time}`)
   return sql`and (${after}::uuid is null or (${at}, t.id) < (select c.at, c.id from (select ${sql.ref(time)} as at, id from ${sql.table(table)}) c where c.id = ${after}::uuid))
     order by ${at} desc, t.id desc limit ${limit + 1}::int`

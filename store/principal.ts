@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { AccountId, OrganizationId, UserId, VaultId } from '#schemas/ids.ts'
-import type { GrantLevel, Principal } from '#schemas/principal.ts'
+import type { GrantLevel, Permission, Principal } from '#schemas/principal.ts'
 import { hasPermission, vaultAccess } from '#schemas/rules/access.ts'
 import type { Db, Transaction } from './connection.ts'
 import { translateError } from './postgres-error.ts'
@@ -144,4 +144,18 @@ export async function confirmVaultAccess(
   level: GrantLevel,
 ): Promise<{ readonly endsAt: Date | null }> {
   return judgeVaultAccess(trx, principal, vault, level, await lockAuthority(trx, principal, vault))
+}
+
+const emergency: Permission = 'pam_vaults.break_glass'
+
+/**
+ * Locks what the principal's right to break the glass rests on, and judges it there: a permission without a grant, which does not
+ * end by itself.
+ *
+ * @throws LeaseholdError `forbidden`
+ */
+export async function confirmEmergency(trx: Transaction, principal: Principal, vault: VaultPlace): Promise<{ readonly endsAt: null }> {
+  const now = (await lockAuthority(trx, principal, vault)) ? principal : await readPrincipal(trx, principal.userId)
+  if (now === undefined || !hasPermission(now, emergency, vault.organizationId)) throw new LeaseholdError('forbidden', { missing: emergency })
+  return { endsAt: null }
 }

@@ -22,6 +22,8 @@ export const workflowTypes = {
   reencryption: 'reencryption',
   notification: 'notification',
   support_access: 'supportAccess',
+  breakGlassReview: 'breakGlassReview',
+  access_request: 'accessRequest',
 } as const
 export type WorkflowKind = keyof typeof workflowTypes
 export const workflowIdOf = (kind: WorkflowKind, { accountId, subjectId }: Subject): string => `${kind.replaceAll('_', '-')}:${accountId}:${subjectId}`

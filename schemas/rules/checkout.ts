@@ -12,7 +12,11 @@ export interface CheckoutState {
   readonly leases: readonly { readonly slot: number; readonly userId: UserId; readonly holder: string | null; readonly expiresAt: Date }[]
   readonly hosts: readonly { readonly hostId: HostId; readonly knownVersion: number }[]
   readonly currentVersion: number
-  readonly openRotation: { readonly id: RotationId; readonly jobs: readonly { readonly hostId: HostId; readonly state: JobState }[] } | null
+  readonly openRotation: {
+    readonly id: RotationId
+    readonly stagedVersion: number | null
+    readonly jobs: readonly { readonly hostId: HostId; readonly state: JobState }[]
+  } | null
   /** Since when a version that must die is still the one that logs in; null: none. */
   readonly owedSince: Date | null
 }
@@ -30,13 +34,17 @@ export function versionFor(state: Pick<CheckoutState, 'hosts' | 'currentVersion'
   return versions.size === 1 ? [...versions][0] : undefined
 }
 
+/** Why a checkout is refused that waits for an approval first: what will not pass meanwhile. */
+export function lastingRefusal(state: Pick<CheckoutState, 'active' | 'hosts'>, hostId: HostId | null): Refusal | undefined {
+  if (!state.active) return { code: 'identity-disabled', facts: {} }
+  if (hostId === null || state.hosts.some((host) => host.hostId === hostId)) return undefined
+  return { code: 'validation-failed', facts: { errors: [{ path: 'hostId', message: 'must be a host of this identity' }] } }
+}
+
 /** Why a standard checkout is refused now (S2 "Checking out credentials"); undefined: it is not. Order: what lasts longest first. */
 export function checkoutRefusal(state: CheckoutState, hostId: HostId | null, now: Date): Refusal | undefined {
-  if (!state.active) return { code: 'identity-disabled', facts: {} }
-  if (hostId !== null && !state.hosts.some((host) => host.hostId === hostId)) {
-    return { code: 'validation-failed', facts: { errors: [{ path: 'hostId', message: 'must be a host of this identity' }] } }
-  }
   return (
+    lastingRefusal(state, hostId) ??
     takenRefusal(state) ??
     rotationRefusal(state, hostId, now) ??
     (versionFor(state, hostId) === undefined ? { code: 'host-required', facts: { hostIds: state.hosts.map((host) => host.hostId) } } : undefined)

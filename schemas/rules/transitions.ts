@@ -1,5 +1,5 @@
 import type { DeliveryState } from '../notice.ts'
-import type { JobState, LeaseState, RotationState } from '../states.ts'
+import type { AccessRequestState, JobState, LeaseState, RotationState } from '../states.ts'
 
 /** from -> the states it may become. The rows of `state_transition` in the database are the same table. */
 export type Transitions<State extends string> = Readonly<Record<State, readonly State[]>>
@@ -21,6 +21,16 @@ export const jobTransitions: Transitions<JobState> = {
   confirmed: [],
   failed: [],
   cancelled: [],
+}
+
+/** approved: a single-use right to check out; an edit asks anew. */
+export const accessRequestTransitions: Transitions<AccessRequestState> = {
+  pending: ['approved', 'denied', 'expired', 'cancelled'],
+  approved: ['pending', 'denied', 'expired', 'cancelled', 'used'],
+  denied: [],
+  expired: [],
+  cancelled: [],
+  used: [],
 }
 
 export const reencryptionTransitions: Transitions<'running' | 'done'> = { running: ['done'], done: [] }

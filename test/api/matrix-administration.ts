@@ -9,6 +9,13 @@ export const administrationRows: Readonly<Record<string, Row>> = {
   'POST /v1/users': create('/v1/users', administers, () => ({ sub: randomUUID() })),
   'GET /v1/users/{id}': item(({ user }) => `/v1/users/${user}`, seesAdministration),
   'PATCH /v1/users/{id}': stale(({ user }) => `/v1/users/${user}`, administers, seesAdministration, { state: 'disabled' }),
+  // Nobody has enrolled one there.
+  'DELETE /v1/users/{id}/break-glass-credential': {
+    path: ({ user }) => `/v1/users/${user}/break-glass-credential`,
+    may: [...administers, 'manage'],
+    sees: ['audit'],
+    answer: 404,
+  },
   'GET /v1/idp-users': collection('/v1/idp-users', seesDirectory),
   'POST /v1/idp-users': create('/v1/idp-users', administers, () => ({ email: `${randomUUID()}@acme.example` }), seesDirectory),
   'GET /v1/idp-users/{id}': item(({ idpUser }) => `/v1/idp-users/${idpUser}`, seesDirectory),

@@ -12,6 +12,8 @@ export interface Things {
   readonly host: string
   readonly connector: string
   readonly lease: string
+  /** Of a break-glass use that is not over. */
+  readonly review: string
   readonly rotation: string
   readonly job: string
   readonly user: string
@@ -22,6 +24,9 @@ export interface Things {
   readonly policySet: string
   readonly notice: string
   readonly channel: string
+  readonly guardedIdentity: string
+  readonly approvalPolicy: string
+  readonly accessRequest: string
 }
 
 export interface Row {

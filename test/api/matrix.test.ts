@@ -64,6 +64,16 @@ beforeAll(async () => {
     [accounts[0].account_id, job, world.organizationId, rotatingIdentity, rotation, world.hostId, world.connectorId],
   )
   const checkout = await world.post('view+checkout', `/v1/identities/${leased}/checkout`, { reason: 'x', durationMinutes: 30 })
+  const passphrase = 'seven quiet herons over the weir'
+  await world.call('break_glass', 'PUT', '/v1/me/break-glass-credential', { body: { passphrase } })
+  const emergency = await world.post('break_glass', `/v1/identities/${await world.addIdentity('burning')}/break-glass`, {
+    reason: 'x',
+    justification: 'nobody can be asked',
+    breakGlassCredential: passphrase,
+  })
+  const guardedIdentity = await world.addIdentity('guarded')
+  const approvalPolicy = await make('/v1/approval-policies', { identityId: guardedIdentity, steps: [{ approvers: [{ type: 'permission' }] }] })
+  const asked = await world.post('view+checkout', `/v1/identities/${guardedIdentity}/checkout`, { reason: 'x', durationMinutes: 30 })
   await world.post('mia', `${organization}/secret/rotate`)
   await world.post('mia', `${organization}/legacy-import/open`)
   await world.post('mia', `${organization}/legacy-import/close`)
@@ -77,6 +87,7 @@ beforeAll(async () => {
     host: world.hostId,
     connector: world.connectorId,
     lease: checkout.body.lease.id,
+    review: emergency.body.lease.id,
     rotation,
     job,
     user: (await world.call('mia', 'GET', `/v1/idp-users/${idpUser}`)).body.userId,
@@ -84,6 +95,9 @@ beforeAll(async () => {
     group: await make('/v1/idp-groups', { name: 'some group' }),
     role,
     assignment: await make(`/v1/roles/${role}/assignments`, { principal: { type: 'user', id: idpUser } }),
+    guardedIdentity,
+    approvalPolicy,
+    accessRequest: asked.body.accessRequest.id,
     policySet: await make('/v1/policy-sets', { policies: 'permit (principal, action, resource);' }),
     notice: await inAccount(world.parts.db, AccountId.parse(accounts[0].account_id), (trx) =>
       raiseNotice(trx, { kind: 'rotation.stuck', severity: 'warning', subject: { type: 'rotation', id: rotation }, to: [] }),
@@ -215,6 +229,8 @@ const lines: readonly [line: string, routes: readonly string[], may: readonly Pe
     ['organizations'],
   ],
   ['connectors: connectors.manage', ['POST /v1/connectors', 'PATCH /v1/connectors/{id}', 'DELETE /v1/connectors/{id}'], ['connectors']],
+  ['approve: named by the approval policy, here pam_requests.approve', ['POST /v1/access-requests/{id}/decisions'], ['approve']],
+  ['approval policies: organizations.manage', ['POST /v1/approval-policies', 'PATCH /v1/approval-policies/{id}'], ['organizations']],
   ['audit: pam_audit.view', ['GET /v1/audit/events'], ['audit']],
 ]
 

@@ -5,6 +5,7 @@ import { createNonces } from '#api/dpop-nonce.ts'
 import type { ApiSettings, Parts } from '#api/parts.ts'
 import { refusalsOf } from '#api/refusals.ts'
 import { createCedarDecisionPoint } from '#policy/cedar.ts'
+import { createPassphrases } from '#secrets/passphrase.ts'
 import { LeaseholdError, type ErrorCode } from '#schemas/errors.ts'
 import { seedPeople } from '#stack/seed-people.ts'
 import { inAccount } from '#store/connection.ts'
@@ -94,6 +95,7 @@ export async function startApi(database: TestDatabase, more: Partial<Parts> = {}
     db,
     requestHashKey: createSecretKey(randomBytes(32)),
     cursorKey: createSecretKey(randomBytes(32)),
+    passphrases: createPassphrases(createSecretKey(randomBytes(32)), { memoryKib: 64, passes: 1, lanes: 1 }),
     nonces: createNonces(createSecretKey(randomBytes(32))),
     decisionPoint: createCedarDecisionPoint(({ accountId, version }) => inAccount(db, accountId, (trx) => readPolicies(trx, version)), ['pwd', 'mfa']),
     vaultKeys: { get: down, legacy: down },

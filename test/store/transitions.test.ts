@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
+  accessRequestTransitions,
   connectorTransitions,
   jobTransitions,
   deliveryTransitions,
@@ -22,6 +23,7 @@ const tables: Readonly<Record<string, Transitions<never>>> = {
   rotation: rotationTransitions,
   job: jobTransitions,
   connector: connectorTransitions,
+  access_request: accessRequestTransitions,
   reencryption: reencryptionTransitions,
   notice_delivery: deliveryTransitions,
   support_access: supportAccessTransitions,

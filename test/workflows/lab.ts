@@ -100,6 +100,7 @@ const allOf = (proxy: Activities): Activities =>
       'openRotationJobs',
       'lapseClaim',
       'raiseRotationAttention',
+      'tellRotationStuck',
       'settleRotation',
       'sweepDueRotations',
       'lookAtReencryption',
@@ -110,6 +111,11 @@ const allOf = (proxy: Activities): Activities =>
       'lookAtSupportAccess',
       'remindOfSupportAccess',
       'expireSupportAccess',
+      'lookAtBreakGlassReview',
+      'remindOfBreakGlassReview',
+      'lookAtAccessRequest',
+      'escalateAccessRequest',
+      'expireAccessRequest',
     ].map((name) => [name, proxy[name as keyof Activities]]),
   ) as unknown as Activities
 
