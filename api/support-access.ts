@@ -35,7 +35,7 @@ export function supportAccessRoutes(route: DefineRoute, parts: Parts): void {
     {
       method: 'get',
       path: '/v1/support-access',
-      action: 'support-access.read',
+      action: 'support-access.list',
       summary: 'Whether support staff may come in',
       answers: { 200: SupportAccess },
       refuses: ['decryption-failed'],
@@ -101,7 +101,7 @@ export function supportAccessRoutes(route: DefineRoute, parts: Parts): void {
     {
       method: 'get',
       path: '/v1/support-access/audit-log',
-      action: 'support-access.read',
+      action: 'support-access.list',
       summary: 'What was done to support access, and what support staff did; newest first',
       query: PageQuery,
       answers: { 200: pageOf(AuditEvent) },
@@ -137,7 +137,7 @@ export function supportAccessRoutes(route: DefineRoute, parts: Parts): void {
     {
       method: 'get',
       path: '/v1/support-access/users',
-      action: 'support-access.read',
+      action: 'support-access.list',
       summary: 'Those of the support staff who may come in while it is enabled',
       query: PageQuery,
       answers: { 200: pageOf(SupportUser) },
