@@ -50,6 +50,7 @@ import type { DefineRoute, Reply } from './route.ts'
 import { respond, runRoute } from './run-route.ts'
 import { scrubError } from './scrub-error.ts'
 import { stepUpRoutes } from './step-up.ts'
+import { supportAccessRoutes } from './support-access.ts'
 import { traceOf, type Trace } from './trace.ts'
 import { userRoutes } from './users.ts'
 
@@ -99,6 +100,7 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   connectorRoutes,
   noticeRoutes,
   notificationChannelRoutes,
+  supportAccessRoutes,
 ]
 
 /** The HTTP API as one fetch handler; the role gives it a listener. */

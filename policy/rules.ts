@@ -170,6 +170,11 @@ export const rules = {
   // Who lets others have a value is held to the login that having it asks for.
   'access-request.decide': { approver: 'only', stepUp: 'checkout', visible: 'access-request.read' },
 
+  'support-access.read': { anyOf: ['support_access.manage', 'pam_audit.view'] },
+  'support-access.change': { anyOf: ['support_access.manage'], stepUp: 'admin', visible: 'support-access.read' },
+  // One click: closing a door asks for no stronger login than the one in hand.
+  'support-access.emergency-disable': { anyOf: ['support_access.manage'], visible: 'support-access.read' },
+
   'audit.list': { anyOf: ['pam_audit.view'], collection: true },
 } as const satisfies Record<string, Rule>
 

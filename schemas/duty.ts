@@ -13,6 +13,7 @@ export const DutyKind = z.enum([
   'notification',
   'breakGlassReview',
   'access_request',
+  'support_access',
 ])
 export type DutyKind = z.infer<typeof DutyKind>
 export const DutyState = z.enum(['owed', 'quarantined'])

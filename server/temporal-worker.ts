@@ -8,6 +8,7 @@ import type { LeaseActivities } from '#activities/lease.ts'
 import type { NotificationActivities } from '#activities/notification.ts'
 import type { ReencryptionActivities } from '#activities/reencryption.ts'
 import type { RotationActivities } from '#activities/rotation.ts'
+import type { SupportAccessActivities } from '#activities/support-access.ts'
 import type { SweepActivities } from '#activities/sweep.ts'
 
 export type Activities = LeaseActivities &
@@ -16,7 +17,8 @@ export type Activities = LeaseActivities &
   ReencryptionActivities &
   SweepActivities &
   BreakGlassReviewActivities &
-  AccessRequestActivities
+  AccessRequestActivities &
+  SupportAccessActivities
 
 export interface TemporalWorkerOptions {
   readonly connection: NativeConnection

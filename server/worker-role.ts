@@ -5,6 +5,7 @@ import { createLeaseActivities } from '#activities/lease.ts'
 import { createNotificationActivities } from '#activities/notification.ts'
 import { createReencryptionActivities } from '#activities/reencryption.ts'
 import { createRotationActivities } from '#activities/rotation.ts'
+import { createSupportAccessActivities } from '#activities/support-access.ts'
 import { createSweepActivities } from '#activities/sweep.ts'
 import { createAccountKeys } from '#secrets/account-key.ts'
 import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
@@ -28,6 +29,7 @@ import { startLoop } from './loop.ts'
 import { openBaoOf } from './openbao.ts'
 import type { RoleContext, RunningRole } from './role.ts'
 import { sendingOf } from './sending.ts'
+import { startSupportExpirer } from './support-expirer.ts'
 import { startTemporalSide } from './temporal-side.ts'
 
 /** A lost notification costs no more than a poll; this only lets the wait end now and then, ms. */
@@ -56,6 +58,7 @@ export async function startWorkerRole({
   const activities = {
     ...createLeaseActivities(worker),
     ...createRotationActivities({ db: worker, vaultKeys }),
+    ...createSupportAccessActivities(worker),
     ...createSweepActivities({ expirer, worker }),
     ...createBreakGlassReviewActivities(worker),
     ...createReencryptionActivities({ db: worker, vaultKeys }),
@@ -85,6 +88,15 @@ export async function startWorkerRole({
     },
   })
   const expiring = startExpirer({ expirer, worker, log, meter: expirerMeter(registry), onEnded: temporalSide.wake })
+  const endingSupport = startSupportExpirer({
+    expirer,
+    worker,
+    log,
+    onEnded: () => {
+      temporalSide.wake()
+      reviewing.wake()
+    },
+  })
   const housekeeping = startHousekeeping(expirer, log)
   watchPools(registry, { leasehold_worker: worker, leasehold_relay: relay, leasehold_expirer: expirer })
   readAtScrape('leasehold_relay', () => readDutyFigures(relay, [...workflowDuties, 'vault_access', 'user_access']), dutyGauges(registry))
@@ -100,7 +112,7 @@ export async function startWorkerRole({
       temporal: (await temporalSide.isUp()) ? 'ok' : 'down',
     }),
     drain: async () => {
-      await Promise.all([expiring.stop(), reviewing.stop(), housekeeping.stop(), temporalSide.stop(), listening.stop(), signal.close()])
+      await Promise.all([expiring.stop(), endingSupport.stop(), reviewing.stop(), housekeeping.stop(), temporalSide.stop(), listening.stop(), signal.close()])
       await Promise.all([worker.destroy(), relay.destroy(), expirer.destroy()])
     },
   }

@@ -80,7 +80,7 @@ export async function acquireLease(trx: Transaction, request: LeaseRequest): Pro
   const credential = openCredential(request, facts, sealed, version)
   const approval = await useApproval(trx, facts, { ...request, userId: principal.userId })
   const decided: Decided = {
-    mode: 'standard',
+    mode: principal.support === null ? 'standard' : 'support',
     version,
     slot,
     expiresAt: expiryOf(facts.now, request.minutes, [access.endsAt, request.decisionEndsAt ?? null, approval?.endsAt ?? null], facts.maximumLeaseMinutes),

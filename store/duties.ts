@@ -31,6 +31,7 @@ export const workflowDuties = [
   'notification',
   'breakGlassReview',
   'access_request',
+  'support_access',
 ] as const satisfies readonly ObligationKind[]
 
 const quarantineAfter = 20

@@ -23,6 +23,7 @@ export const workflowTypes = {
   notification: 'notification',
   breakGlassReview: 'breakGlassReview',
   access_request: 'accessRequest',
+  support_access: 'supportAccess',
 } as const
 export type WorkflowKind = keyof typeof workflowTypes
 export const workflowIdOf = (kind: WorkflowKind, { accountId, subjectId }: Subject): string => `${kind.replaceAll('_', '-')}:${accountId}:${subjectId}`

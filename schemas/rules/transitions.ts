@@ -35,6 +35,8 @@ export const accessRequestTransitions: Transitions<AccessRequestState> = {
 
 export const reencryptionTransitions: Transitions<'running' | 'done'> = { running: ['done'], done: [] }
 
+export const supportAccessTransitions: Transitions<'open' | 'ended'> = { open: ['ended'], ended: [] }
+
 /** failed: given up; skipped: there was nothing to send it by. */
 export const deliveryTransitions: Transitions<DeliveryState> = { pending: ['delivered', 'failed', 'skipped'], delivered: [], failed: [], skipped: [] }
 

@@ -28,6 +28,7 @@ function principal(held: readonly Permission[] = [], more: Partial<Principal> = 
     groupIds: [],
     groupsIssuedAt: null,
     policyVersion: null,
+    support: null,
     permissions: held.map((name) => ({ name, organizationId: null })),
     ...more,
   }

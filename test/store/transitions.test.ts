@@ -7,6 +7,7 @@ import {
   leaseTransitions,
   reencryptionTransitions,
   rotationTransitions,
+  supportAccessTransitions,
   type Transitions,
 } from '#schemas/rules/transitions.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -25,6 +26,7 @@ const tables: Readonly<Record<string, Transitions<never>>> = {
   access_request: accessRequestTransitions,
   reencryption: reencryptionTransitions,
   notice_delivery: deliveryTransitions,
+  support_access: supportAccessTransitions,
 }
 
 test.each(Object.keys(tables))('the database knows the same transitions of a %s as the code', async (noun) => {

@@ -113,6 +113,9 @@ const allOf = (proxy: Activities): Activities =>
       'lookAtAccessRequest',
       'escalateAccessRequest',
       'expireAccessRequest',
+      'lookAtSupportAccess',
+      'remindOfSupportAccess',
+      'expireSupportAccess',
     ].map((name) => [name, proxy[name as keyof Activities]]),
   ) as unknown as Activities
 
