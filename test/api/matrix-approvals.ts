@@ -34,5 +34,13 @@ export const approvalRows: Readonly<Record<string, Row>> = {
     answer: 200,
     body: () => ({ verdict: 'approve' }),
   },
+  // Made for `approve`, who has decided by then.
+  'POST /v1/access-request-links': {
+    path: () => '/v1/access-request-links',
+    may: ['approve'],
+    sees: [],
+    answer: 409,
+    body: ({ decisionLink: token }) => ({ token }),
+  },
   'POST /v1/access-requests/{id}/cancel': { path: request('/cancel'), may: holder, sees: seesRequest, answer: 200, body: () => ({}) },
 }

@@ -1,5 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { AccountId } from '#schemas/ids.ts'
+import { signDecisionLink } from '#secrets/decision-link.ts'
+import { acme } from '#stack/people.ts'
 import { grantLevels, people, permissionOf, type Person } from './matrix-people.ts'
 import type { Row, Things } from './matrix-row.ts'
 import { rows } from './matrix-rows.ts'
@@ -64,6 +67,13 @@ beforeAll(async () => {
   const guardedIdentity = await world.addIdentity('guarded')
   const approvalPolicy = await make('/v1/approval-policies', { identityId: guardedIdentity, steps: [{ approvers: [{ type: 'permission' }] }] })
   const asked = await world.post('view+checkout', `/v1/identities/${guardedIdentity}/checkout`, { reason: 'x', durationMinutes: 30 })
+  const decisionLink = signDecisionLink(world.parts.decisionLinkKey, {
+    accountId: AccountId.parse(acme.id),
+    requestId: asked.body.accessRequest.id,
+    version: 1,
+    verdict: 'approve',
+    userId: (await world.call('approve', 'GET', '/v1/me')).body.user.id,
+  })
   await world.post('mia', `${organization}/secret/rotate`)
   await world.post('mia', `${organization}/legacy-import/open`)
   await world.post('mia', `${organization}/legacy-import/close`)
@@ -87,6 +97,7 @@ beforeAll(async () => {
     guardedIdentity,
     approvalPolicy,
     accessRequest: asked.body.accessRequest.id,
+    decisionLink,
     policySet: await make('/v1/policy-sets', { policies: 'permit (principal, action, resource);' }),
   }
 }, 60_000)
