@@ -9,6 +9,9 @@ import { addAnswerHeaders } from './answer-headers.ts'
 import { approvalPolicyRoutes } from './approval-policies.ts'
 import { auditEventRoutes } from './audit-events.ts'
 import { createAuthenticate } from './authenticate.ts'
+import { breakGlassCredentialRoutes } from './break-glass-credential.ts'
+import { breakGlassReviewRoutes } from './break-glass-reviews.ts'
+import { breakGlassRoutes } from './break-glass.ts'
 import { checkoutRoutes } from './checkout.ts'
 import { connectorRoutes } from './connectors.ts'
 import { addCorsHeaders } from './cors.ts'
@@ -33,6 +36,8 @@ import { moveRoutes } from './move-identity.ts'
 import { openApiOf, type AnyRouteSpec } from './openapi.ts'
 import { organizationRoutes, organizationSecretRoutes } from './organizations.ts'
 import { mountRoutes } from './mount-routes.ts'
+import { noticeRoutes } from './notices.ts'
+import { notificationChannelRoutes } from './notification-channels.ts'
 import type { Parts } from './parts.ts'
 import { peerCertificate, refuseOddHeaders } from './incoming.ts'
 import { policyRoutes } from './policies.ts'
@@ -45,6 +50,7 @@ import type { DefineRoute, Reply } from './route.ts'
 import { respond, runRoute } from './run-route.ts'
 import { scrubError } from './scrub-error.ts'
 import { stepUpRoutes } from './step-up.ts'
+import { supportAccessRoutes } from './support-access.ts'
 import { traceOf, type Trace } from './trace.ts'
 import { userRoutes } from './users.ts'
 
@@ -63,6 +69,9 @@ const laneLimit = 10_000
 const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   meRoutes,
   checkoutRoutes,
+  breakGlassRoutes,
+  breakGlassCredentialRoutes,
+  breakGlassReviewRoutes,
   revealRoutes,
   leaseRoutes,
   accessRequestRoutes,
@@ -89,6 +98,9 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   hostRoutes,
   enrollRoutes,
   connectorRoutes,
+  noticeRoutes,
+  notificationChannelRoutes,
+  supportAccessRoutes,
 ]
 
 /** The HTTP API as one fetch handler; the role gives it a listener. */

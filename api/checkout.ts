@@ -18,7 +18,7 @@ import { presentLease } from './present-lease.ts'
 import { reply, type DefineRoute, type RouteContext } from './route.ts'
 
 /** A retry of the same caller with the same key finds the lease that it made. */
-const leaseIdOf = ({ accountId, userId }: Login, { key }: Idempotency): LeaseId => LeaseId.parse(uuidv5(`lease:${userId}:${key}`, accountId))
+export const leaseIdOf = ({ accountId, userId }: Login, { key }: Idempotency): LeaseId => LeaseId.parse(uuidv5(`lease:${userId}:${key}`, accountId))
 
 export function checkoutRoutes(route: DefineRoute, parts: Parts): void {
   const { config, vaultKeys, wakeLoops } = parts

@@ -13,6 +13,7 @@ import { showLeaseCredential } from '#store/reveal.ts'
 import { fetchKeyRing, withUpgrade } from './key-ring.ts'
 import { pageFrom } from './collection.ts'
 import type { Parts } from './parts.ts'
+import { presentPossible } from './present-possible.ts'
 import { presentLeaseView } from './present-lease.ts'
 import { reply, type DefineRoute, type FindRequest } from './route.ts'
 
@@ -25,7 +26,15 @@ const ofReasons = ['organization-secret-not-found', 'decryption-failed'] as cons
 async function findLease(trx: Transaction, { params }: Pick<FindRequest<{ id: LeaseId }, unknown, unknown>, 'params'>) {
   const lease = await readLeaseView(trx, params.id)
   return (
-    lease && { organizationId: lease.organizationId, vaultId: lease.vaultId, holderId: lease.userId, identityId: lease.identityId, leaseId: lease.id, lease }
+    lease && {
+      organizationId: lease.organizationId,
+      vaultId: lease.vaultId,
+      holderId: lease.userId,
+      identityId: lease.identityId,
+      leaseId: lease.id,
+      emergency: lease.mode === 'break_glass',
+      lease,
+    }
   )
 }
 
@@ -60,9 +69,9 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
       refuses: ofReasons,
     },
     async ({ principal, query, inAccount }) => {
-      const { identityId, identityGroupId, userId, state } = query
+      const { identityId, identityGroupId, userId, state, mode } = query
       const page = await inAccount((trx) =>
-        listLeases(trx, scopeOf(principal, 'lease.list'), principal.userId, { identityId, vaultId: identityGroupId, userId, state }, pageFrom(query)),
+        listLeases(trx, scopeOf(principal, 'lease.list'), principal.userId, { identityId, vaultId: identityGroupId, userId, state, mode }, pageFrom(query)),
       )
       return reply(200, { ...page, items: await Promise.all(page.items.map((lease) => presentLeaseView(parts, principal, lease))) })
     },
@@ -101,8 +110,8 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
     async ({ principal, actor, params: { id }, found, inAccount }) => {
       const ring = await fetchKeyRing(vaultKeys, found.facts)
       const asked = { leaseId: id, principal, actor, open: ring.openValue }
-      const { username, value } = await inAccount(withUpgrade(ring, actor, (trx) => showLeaseCredential(trx, asked)))
-      return reply(200, { username, value: value.expose() })
+      const { username, value, alsoPossible } = await inAccount(withUpgrade(ring, actor, (trx) => showLeaseCredential(trx, asked)))
+      return reply(200, { username, value: value.expose(), ...(alsoPossible.length === 0 ? {} : { alsoPossible: alsoPossible.map(presentPossible) }) })
     },
   )
 
@@ -121,6 +130,7 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
     },
     async ({ principal, actor, params: { id }, found, inAccount }) => {
       const lease = await inAccount((trx) => end(trx, found.identityId, { leaseId: id, cause: 'checked_in', actor, endedBy: principal.userId }))
+      // crash point: checkin committed
       wakeLoops()
       return reply(200, { lease: await presentLeaseView(parts, principal, lease) })
     },

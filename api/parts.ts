@@ -3,10 +3,15 @@ import type { Logger } from 'pino'
 import type { DecisionPoint } from '#schemas/decision.ts'
 import type { ApiMeter } from '#schemas/meters.ts'
 import type { OrganizationSecrets } from '#secrets/organization-secret.ts'
+import type { Passphrases } from '#secrets/passphrase.ts'
 import type { Transit } from '#secrets/transit.ts'
 import type { VaultKeys } from '#secrets/vault-keys.ts'
+import type { Permission } from '#schemas/principal.ts'
 import type { StepUpRules } from '#schemas/step-up.ts'
+import type { AccountId } from '#schemas/ids.ts'
+import type { AccountKeys } from '#secrets/account-key.ts'
 import type { Db } from '#store/connection.ts'
+import type { Claim, DeliveryTarget, Outcome } from '#store/notice-delivery.ts'
 import type { Nonces } from './dpop-nonce.ts'
 import type { AnyRouteSpec } from './openapi.ts'
 import type { Reply } from './route.ts'
@@ -18,6 +23,12 @@ export interface ApiSettings {
   readonly oidcIssuer: string
   /** Where the issuer is reached. */
   readonly oidcUrl: string
+  /** Exact `iss` of the tokens of support staff; undefined: they come from `oidcIssuer` too. */
+  readonly supportIssuer: string | undefined
+  /** Where it is reached. */
+  readonly supportIssuerUrl: string | undefined
+  /** What support staff may do while an account lets them in. */
+  readonly supportPermissions: readonly Permission[]
   /** `aud` of access tokens. */
   readonly apiAudience: string
   /** Public base URL without trailing slash, the base of `htu` in DPoP proofs. */
@@ -64,8 +75,18 @@ export interface Parts {
   /** Key of the links in notifications that decide on access requests; the same in every process. */
   readonly decisionLinkKey: KeyObject
   readonly nonces: Nonces
+  /** Hashes of the credentials that people enrol for emergencies. */
+  readonly passphrases: Passphrases
   readonly vaultKeys: VaultKeys
   readonly organizationSecrets: OrganizationSecrets
+  readonly accountKeys: AccountKeys
+  /** How people are told things besides the answers of the API. */
+  readonly notices: {
+    /** Tries the messages of notices that were just committed, behind the back of the caller. */
+    readonly announce: (accountId: AccountId, noticeIds: readonly string[]) => void
+    /** Sends one message once; never throws. */
+    readonly send: (accountId: AccountId, notice: Claim['notice'], target: DeliveryTarget) => Promise<Outcome>
+  }
   /** Public keys that sign offers to connectors. */
   readonly signingKeys: () => ReturnType<Transit['jwks']>
   /** Tells the loops that something is owed; called after a commit, sent once for many calls. */

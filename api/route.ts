@@ -30,7 +30,7 @@ export interface RouteSpec<Params, Query, Body, Found> {
   /** Status -> schema of the answer; null: no content. */
   readonly answers: Readonly<Record<number, z.ZodType | null>>
   /** What of the body policies may judge. */
-  readonly asked?: (body: Body) => { readonly minutes: number }
+  readonly asked?: (body: Body) => { readonly minutes?: number }
   /**
    * Whether what a policy with the obligation `require_approval` asks for is there, or is seen to by the handler. Absent: such a
    * permit permits nothing here.

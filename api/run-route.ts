@@ -6,6 +6,7 @@ import { readPrincipal } from '#store/principal.ts'
 import { recordTampering } from '#store/tampering.ts'
 import type { Authenticate, Caller, Login, PeerCertificate } from './authenticate.ts'
 import { authorize, confirmRight, recordDenial, type Named } from './authorize.ts'
+import { announcing } from './announcing.ts'
 import { parseJson, readBody, validate } from './body.ts'
 import { askPolicies, circumstancesOf, counting, questionOf } from './enforce.ts'
 import { followClaims } from './follow-claims.ts'
@@ -84,7 +85,7 @@ export async function runRoute<P, Q, B, F>(
         token: caller.token,
         request,
         inAccount: inLane(tools.lanes, spec, found, (decide) =>
-          inAccount(db, caller.accountId, async (trx) => {
+          announcing(tools.parts, caller.accountId, async (trx) => {
             const decided = await decide(trx)
             if (spec.confirms) await confirmRight(trx, principal, spec.action, found)
             return decided

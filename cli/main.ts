@@ -1,8 +1,10 @@
 import { Command } from 'commander'
+import { addBreakGlass } from './commands/break-glass.ts'
 import { addDevToken } from './commands/dev-token.ts'
 import { addDuties } from './commands/duties.ts'
 import { addImport } from './commands/import.ts'
 import { addLogin } from './commands/login.ts'
+import { addRotation } from './commands/rotation.ts'
 import { addStatus } from './commands/status.ts'
 
 /** The `leasehold` command. Each command is one file of commands/; results go to stdout, everything else to stderr. */
@@ -10,7 +12,9 @@ const program = new Command('leasehold').description('Privileged access as lease
 addStatus(program)
 addLogin(program)
 addDuties(program)
+addBreakGlass(program)
 addImport(program)
+addRotation(program)
 addDevToken(program.command('dev').description('help for development stacks'))
 
 program.parseAsync().catch((error: unknown) => {

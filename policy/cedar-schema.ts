@@ -1,10 +1,11 @@
 import { rules } from './rules.ts'
 
 /** Actions that show a value, or let somebody have one for longer. */
-const uses = new Set(['identity.reveal', 'identity.checkout', 'lease.read-credential', 'lease.extend', 'rotation.read-credentials'])
+const uses = new Set(['identity.reveal', 'identity.checkout', 'identity.break-glass', 'lease.read-credential', 'lease.extend', 'rotation.read-credentials'])
 
 /** `use`: a value is had; `read`; `change`. */
-export const groupOf = (action: string): string => (uses.has(action) ? 'use' : /\.(list|read|search|read-reason)$/.test(action) ? 'read' : 'change')
+export const groupOf = (action: string): string =>
+  uses.has(action) ? 'use' : /\.(list|read|search|read-reason|read-evidence)$/.test(action) ? 'read' : 'change'
 
 /**
  * The Cedar schema that policies are checked against: every action of the API, in one of three groups, on a resource that lies in

@@ -12,6 +12,8 @@ export interface Resource {
   readonly vaultId?: VaultId | null
   /** Who holds the lease, or made the request. */
   readonly holderId?: UserId
+  /** It is done under a break-glass lease. */
+  readonly emergency?: boolean
   /** Who may decide on the request now; never who made it. */
   readonly approvers?: ReadonlySet<UserId>
 }
@@ -40,6 +42,8 @@ function refuse(principal: Principal, rule: Rule, action: Action, resource: Reso
   if (rule.holder === 'only' && !holds)
     return { permit: false, code: 'forbidden', missing: action.startsWith('lease.') ? 'to be the holder of the lease' : 'to be the requester' }
   if (rule.holder === 'instead' && holds) return permitted
+  if (rule.emergency !== undefined && resource.emergency === true)
+    return hasPermission(principal, rule.emergency, resource.organizationId ?? null) ? permitted : { permit: false, code: 'forbidden', missing: rule.emergency }
   const approves = resource.approvers?.has(principal.userId) === true
   if (rule.approver === 'only' && !approves) return { permit: false, code: 'forbidden', missing: 'to be an approver of this request, and not who made it' }
   if (rule.approver === 'instead' && approves) return permitted

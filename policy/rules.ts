@@ -15,6 +15,8 @@ export interface Rule {
   readonly approver?: 'instead' | 'only'
   /** The caller must be linked to a record of the directory; account owners pass (S2 "No IDP user mapping"). */
   readonly mapping?: true
+  /** Under a break-glass lease this permission does instead of the others, the grant and the mapping. */
+  readonly emergency?: Permission
   /** A collection: permitted when there is anything that the caller may see; the query then filters by `scopeOf`. */
   readonly collection?: true
   /** Which rule about the strength and age of the login it is held to besides. */
@@ -34,6 +36,14 @@ const approvalPolicies = { anyOf: ['organizations.manage'], stepUp: 'admin', vis
 /** Every action of the API (S2 "Permissions reference", and who may administer what). */
 export const rules = {
   'me.read': {},
+
+  'break-glass-credential.read': {},
+  'break-glass-credential.enrol': { anyOf: ['pam_vaults.break_glass'], collection: true, stepUp: 'break_glass' },
+  'break-glass-credential.revoke': { anyOf: ['pam_vaults.manage', 'organizations.manage'], stepUp: 'admin', visible: 'user.read' },
+  'break-glass-review.list': { anyOf: ['pam_vaults.manage', 'pam_audit.view'], collection: true },
+  'break-glass-review.read': { anyOf: ['pam_vaults.manage', 'pam_audit.view'], holder: 'instead' },
+  'break-glass-review.read-evidence': { anyOf: ['pam_audit.view'], visible: 'break-glass-review.read' },
+  'break-glass-review.sign': { anyOf: ['pam_vaults.manage'], stepUp: 'admin', visible: 'break-glass-review.read' },
 
   'organization.list': { ...anyRole, collection: true },
   'organization.read': anyRole,
@@ -88,11 +98,21 @@ export const rules = {
   'identity.move': { ...manage, stepUp: 'checkout' },
   'identity.reveal': { anyOf: ['pam_vaults.view'], andGrant: 'view_credentials', mapping: true, stepUp: 'reveal', visible: 'vault.read' },
   'identity.checkout': { anyOf: ['pam_vaults.view'], andGrant: 'checkout', mapping: true, stepUp: 'checkout', visible: 'vault.read' },
+  // Neither a grant nor a record in the directory: nobody can be asked for one in time.
+  'identity.break-glass': { anyOf: ['pam_vaults.break_glass'], stepUp: 'break_glass', visible: 'vault.read' },
   'identity.rotate': manage,
 
   'lease.list': { ...view, collection: true },
   'lease.read': { anyOf: ['pam_vaults.view', 'pam_vaults.manage'], holder: 'instead' },
-  'lease.read-credential': { anyOf: ['pam_vaults.view'], andGrant: 'checkout', mapping: true, holder: 'only', stepUp: 'checkout', visible: 'lease.read' },
+  'lease.read-credential': {
+    anyOf: ['pam_vaults.view'],
+    andGrant: 'checkout',
+    mapping: true,
+    holder: 'only',
+    emergency: 'pam_vaults.break_glass',
+    stepUp: 'checkout',
+    visible: 'lease.read',
+  },
   'lease.checkin': { holder: 'only', visible: 'lease.read' },
   'lease.extend': { holder: 'only', stepUp: 'checkout', visible: 'lease.read' },
   'lease.force-checkin': { anyOf: ['pam_vaults.manage'], visible: 'lease.read' },
@@ -128,6 +148,14 @@ export const rules = {
   'duty.retry': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'duty.list' },
   'duty.reconcile': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'duty.list' },
 
+  // Everybody reads what they were told; administrators read all of it.
+  'notice.list': {},
+  'notification-channel.list': { anyOf: ['organizations.manage', 'pam_audit.view'], collection: true },
+  'notification-channel.read': { anyOf: ['organizations.manage', 'pam_audit.view'] },
+  'notification-channel.create': { anyOf: ['organizations.manage'], stepUp: 'admin' },
+  'notification-channel.update': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'notification-channel.read' },
+  'notification-channel.delete': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'notification-channel.read' },
+  'notification-channel.test': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'notification-channel.read' },
   'approval-policy.list': { anyOf: ['organizations.manage', 'pam_audit.view'], collection: true },
   'approval-policy.read': { anyOf: ['organizations.manage', 'pam_audit.view'] },
   'approval-policy.create': approvalPolicies,
@@ -141,6 +169,11 @@ export const rules = {
   'access-request.cancel': { holder: 'only', visible: 'access-request.read' },
   // Who lets others have a value is held to the login that having it asks for.
   'access-request.decide': { approver: 'only', stepUp: 'checkout', visible: 'access-request.read' },
+
+  'support-access.read': { anyOf: ['support_access.manage', 'pam_audit.view'] },
+  'support-access.change': { anyOf: ['support_access.manage'], stepUp: 'admin', visible: 'support-access.read' },
+  // One click: closing a door asks for no stronger login than the one in hand.
+  'support-access.emergency-disable': { anyOf: ['support_access.manage'], visible: 'support-access.read' },
 
   'audit.list': { anyOf: ['pam_audit.view'], collection: true },
 } as const satisfies Record<string, Rule>

@@ -2,7 +2,20 @@ import { z } from 'zod'
 import { AccountId, Uuid } from './ids.ts'
 import { PageQuery } from './page.ts'
 
-export const DutyKind = z.enum(['lease', 'rotation', 'offer', 'connector', 'vault_access', 'user_access', 'reencryption', 'access_request'])
+export const DutyKind = z.enum([
+  'lease',
+  'rotation',
+  'offer',
+  'connector',
+  'vault_access',
+  'user_access',
+  'reencryption',
+  'notification',
+  'breakGlassReview',
+  'access_request',
+  'support_access',
+])
+export type DutyKind = z.infer<typeof DutyKind>
 export const DutyState = z.enum(['owed', 'quarantined'])
 
 const moment = z.iso.datetime()

@@ -32,6 +32,11 @@ export const errors = {
     'A stronger or fresher login is needed',
     'Log in again with the acr_values of the WWW-Authenticate header (RFC 9470).',
   ),
+  'break-glass-credential-refused': row(
+    401,
+    'The break-glass credential is not right',
+    'Send the passphrase that you enrolled with PUT /v1/me/break-glass-credential; after 5 wrong ones nobody looks at another for 15 minutes.',
+  ),
   'invalid-join-token': row(401, 'The join token is not valid', 'Ask for a new join token; it is single use and lives 15 minutes.'),
   forbidden: row(403, 'You are not allowed to do this', 'Ask an administrator of the account for the missing permission or vault access.'),
   'uses-exhausted': row(403, 'The uses that a policy allows are used up', 'Log in again for a fresh decision, or wait until the time in until.'),
@@ -89,6 +94,8 @@ export const errors = {
   'organization-secret-exists': row(409, 'The organization secret is already set', 'Use POST /v1/organizations/{id}/secret/rotate to add a version.'),
   'host-offline': row(409, 'The host is offline', 'Check the connector of this host.', true),
   'host-required': row(409, 'The hosts of this identity hold different passwords', 'Name the host with hostId.'),
+  'break-glass-in-use': row(409, 'This break-glass use is not over yet', 'Wait for its end, or force a checkin of its lease; then review it.'),
+  'break-glass-review-signed': row(409, 'This break-glass use is reviewed already', 'Read the finding: GET /v1/break-glass-reviews/{id}.'),
   'lease-not-active': row(409, 'This lease has ended', 'Check out again.'),
   'approvals-missing': row(
     409,
@@ -113,6 +120,12 @@ export const errors = {
     422,
     'A host of this identity cannot change this type of credential',
     'Change it on the target yourself and store the new value with PATCH /v1/identities/{id}.',
+  ),
+  'break-glass-rate-limited': row(
+    429,
+    'Too many break-glass attempts',
+    'Wait for the time in Retry-After: 3 uses a minute per person and organization, 5 wrong credentials in 15 minutes.',
+    true,
   ),
   'rate-limited': row(429, 'Too many requests', 'Wait for the time in Retry-After.', true),
   internal: row(500, 'Something went wrong on our side', 'Report the traceId to the operators of this installation.', true),

@@ -19,6 +19,7 @@ export const ConnectorId = id<'ConnectorId'>()
 export const LeaseId = id<'LeaseId'>()
 export const RotationId = id<'RotationId'>()
 export const JobId = id<'JobId'>()
+export const ChannelId = id<'ChannelId'>()
 export const AccessRequestId = id<'AccessRequestId'>()
 export const ApprovalPolicyId = id<'ApprovalPolicyId'>()
 
@@ -32,5 +33,6 @@ export type ConnectorId = z.infer<typeof ConnectorId>
 export type LeaseId = z.infer<typeof LeaseId>
 export type RotationId = z.infer<typeof RotationId>
 export type JobId = z.infer<typeof JobId>
+export type ChannelId = z.infer<typeof ChannelId>
 export type AccessRequestId = z.infer<typeof AccessRequestId>
 export type ApprovalPolicyId = z.infer<typeof ApprovalPolicyId>

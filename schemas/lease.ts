@@ -52,6 +52,12 @@ export const Lease = z.strictObject({
 export type Lease = z.infer<typeof Lease>
 
 const Credential = z.strictObject({ username: z.string(), value: z.string() })
+/** One of several values of which nobody knows which one logs in. */
+export const PossibleCredential = Credential.extend({
+  version: z.int(),
+  label: z.enum(['current', 'staged']).meta({ description: '`staged`: a rotation is setting it right now, or nobody knows whether it did' }),
+  hostIds: z.array(HostId).meta({ description: 'Where it may log in; empty: the identity has no hosts' }),
+})
 export const LeaseAnswer = z.strictObject({ lease: Lease })
 /** A lease as an item, and once more as the verbs answer it: what reads the one answer reads the other. */
 export const LeaseItem = Lease.extend({ lease: Lease })
@@ -59,7 +65,12 @@ export const CheckoutAnswer = z.strictObject({
   lease: Lease,
   credential: Credential.nullable().meta({ description: 'Null: the identity is inject-only, or the retried lease has ended' }),
 })
-export const CredentialAnswer = Credential
+export const CredentialAnswer = Credential.extend({
+  alsoPossible: z
+    .array(PossibleCredential)
+    .optional()
+    .meta({ description: 'Under a break-glass lease: others that may log in, while a rotation is under way or hosts hold different passwords' }),
+})
 export const RevealAnswer = z.strictObject({ username: z.string(), value: z.string(), clearAfterSeconds: z.int() })
 
 export const LeaseQuery = PageQuery.extend({
@@ -67,4 +78,5 @@ export const LeaseQuery = PageQuery.extend({
   identityGroupId: VaultId.optional(),
   userId: UserId.optional(),
   state: z.enum(['active', 'ended']).optional(),
+  mode: Lease.shape.mode.optional(),
 })

@@ -1,5 +1,7 @@
 import { z } from 'zod'
-import { Uuid } from './ids.ts'
+import { OrganizationId, Uuid } from './ids.ts'
+import { PageQuery } from './page.ts'
+import { moment } from './text.ts'
 
 export const NoticeSeverity = z.enum(['info', 'warning', 'critical'])
 export type NoticeSeverity = z.infer<typeof NoticeSeverity>
@@ -10,6 +12,8 @@ export const NoticeKind = z.enum([
   'break_glass.ended',
   'break_glass.review_due',
   'break_glass.credential_refused',
+  'break_glass.credential_changed',
+  'lease.ends_early',
   'access_request.opened',
   'access_request.escalated',
   'access_request.approved',
@@ -24,6 +28,7 @@ export const NoticeKind = z.enum([
   'rotation.stuck',
   'rotation.needs_attention',
   'channel.dead',
+  'channel.test',
 ])
 export type NoticeKind = z.infer<typeof NoticeKind>
 
@@ -32,3 +37,43 @@ export const NoticeSubject = z.strictObject({
   id: Uuid,
 })
 export type NoticeSubject = z.infer<typeof NoticeSubject>
+
+export const DeliveryState = z.enum(['pending', 'delivered', 'failed', 'skipped'])
+export type DeliveryState = z.infer<typeof DeliveryState>
+
+/** One message that a notice became: on one channel, to one address. */
+const NoticeDelivery = z.strictObject({
+  id: Uuid,
+  channelId: Uuid.nullable().meta({ description: 'null: the mail of the installation' }),
+  channelName: z.string().nullable(),
+  userId: Uuid.nullable().meta({ description: 'Whose mail it is; null: a listed address, or no mail' }),
+  address: z.string().nullable().meta({ description: 'A listed address of a mail channel' }),
+  state: DeliveryState.meta({ description: '`failed`: given up; `skipped`: there was nothing to send it by' }),
+  attempts: z.int(),
+  nextAt: moment.nullable(),
+  deliveredAt: moment.nullable(),
+  receipt: z.string().nullable().meta({ description: 'Answer to the last attempt, e.g. `smtp 250`, `http 503`, `ECONNREFUSED`' }),
+})
+export type NoticeDelivery = z.infer<typeof NoticeDelivery>
+
+/** What people are told, with where it went. Whoever is no administrator sees the deliveries to themselves. */
+export const Notice = z.strictObject({
+  id: Uuid.meta({ description: 'Also the Message-ID of mails and the webhook-id' }),
+  kind: NoticeKind,
+  severity: NoticeSeverity,
+  title: z.string(),
+  organizationId: OrganizationId.nullable(),
+  subject: NoticeSubject,
+  facts: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
+  recipientIds: z.array(Uuid),
+  deliveries: z.array(NoticeDelivery),
+  createdAt: moment,
+})
+export type Notice = z.infer<typeof Notice>
+
+export const NoticeQuery = PageQuery.extend({
+  kind: NoticeKind.optional(),
+  severity: NoticeSeverity.optional(),
+  subjectId: Uuid.optional(),
+})
+export type NoticeQuery = z.infer<typeof NoticeQuery>

@@ -1,16 +1,32 @@
 import { z } from 'zod'
 import { OrganizationId } from './ids.ts'
+import { maximumMinutes } from './rules/lease.ts'
 import { moment, name } from './text.ts'
 
 const minutes = z.number().int().min(5).max(1440)
 const maximumLeaseMinutes = minutes.nullable().meta({ description: 'Longest lease in minutes; null: 1440' })
 const breakGlassMaximumMinutes = minutes.meta({ description: 'Longest break-glass lease in minutes' })
+const breakGlassGraceMinutes = z
+  .number()
+  .int()
+  .min(0)
+  .max(maximumMinutes)
+  .meta({ description: 'How long other holders of an identity keep it after a break-glass lease of it has ended' })
+
+const rotationLimitMinutes = z
+  .number()
+  .int()
+  .min(5)
+  .max(43_200)
+  .meta({ description: 'A rotation that is pending for longer is stuck: the admins are told, once; default: 1440' })
 
 export const CreateOrganization = z
   .strictObject({
     name,
     maximumLeaseMinutes: maximumLeaseMinutes.optional(),
     breakGlassMaximumMinutes: breakGlassMaximumMinutes.optional(),
+    breakGlassGraceMinutes: breakGlassGraceMinutes.optional(),
+    rotationLimitMinutes: rotationLimitMinutes.optional(),
   })
   .meta({ examples: [{ name: 'Payments', maximumLeaseMinutes: 480 }] })
 export type CreateOrganization = z.infer<typeof CreateOrganization>
@@ -23,6 +39,8 @@ export const Organization = z.object({
   name: z.string(),
   maximumLeaseMinutes,
   breakGlassMaximumMinutes,
+  breakGlassGraceMinutes,
+  rotationLimitMinutes,
   secretVersion: z.number().int().nullable().meta({ description: 'Newest version of the organization secret; null: none is set' }),
   version: z.number().int().meta({ description: 'The ETag' }),
   createdAt: moment,

@@ -8,5 +8,7 @@ export type RotationPhase = 'queued' | 'staged' | 'waiting' | 'applying' | 'in_d
 export type RotationTrigger = 'manual' | 'scheduled' | 'after_use' | 'break_glass' | 'enroll'
 export type JobKind = 'reset' | 'probe'
 export type JobState = 'waiting' | 'claimed' | 'doubt' | 'confirmed' | 'failed' | 'cancelled'
+/** What a rotation that is pending waits for. */
+export type WaitCause = 'person' | 'connector-revoked' | 'connector-offline' | 'lease' | 'connector' | 'probe' | 'worker' | 'target' | 'offer'
 /** Whether the known version of an identity on a host is proven. */
 export type HostState = 'in_sync' | 'unknown' | 'drifted'

@@ -1,8 +1,9 @@
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto'
+import { createHmac, hkdfSync } from 'node:crypto'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/ids.ts'
 import type { Sealed } from '#schemas/sealed.ts'
-import { Secret } from '#schemas/secret.ts'
+import type { Secret } from '#schemas/secret.ts'
+import { decrypt, encrypt } from './aead.ts'
 import type { VaultKey } from './vault-keys.ts'
 
 /** What a ciphertext belongs to; a ciphertext that is moved elsewhere does not open there. */
@@ -13,32 +14,15 @@ export interface SealedFor {
   readonly purpose: 'credential' | 'reason'
 }
 
-const nonceLength = 12
-const tagLength = 16
-
-/**
- * AES-256-GCM (NIST SP 800-38D) with a random 96-bit nonce: nonce || ciphertext || tag.
- * AAD = account|organization|vault|identity|version|purpose|key id (S1).
- */
+/** AAD = account|organization|vault|identity|version|purpose|key id (S1). */
 export function seal(key: VaultKey, belongsTo: SealedFor, plaintext: Secret<string>): Sealed {
-  const nonce = randomBytes(nonceLength)
-  const cipher = createCipheriv('aes-256-gcm', key.material.expose(), nonce).setAAD(aad(key, belongsTo))
-  const ciphertext = Buffer.concat([nonce, cipher.update(plaintext.expose(), 'utf8'), cipher.final(), cipher.getAuthTag()])
-  return { encryptionVersion: 2, keyId: key.keyId, ciphertext }
+  return { encryptionVersion: 2, keyId: key.keyId, ciphertext: encrypt(key.material, aad(key, belongsTo), plaintext) }
 }
 
 /** @throws LeaseholdError `decryption-failed`: never bytes that were not authenticated */
 export function open(key: VaultKey, belongsTo: SealedFor, { encryptionVersion, keyId, ciphertext }: Sealed): Secret<string> {
-  if (encryptionVersion !== 2 || keyId !== key.keyId || ciphertext.length < nonceLength + tagLength) throw new LeaseholdError('decryption-failed')
-  const bytes = Buffer.from(ciphertext)
-  try {
-    const decipher = createDecipheriv('aes-256-gcm', key.material.expose(), bytes.subarray(0, nonceLength), { authTagLength: tagLength })
-      .setAAD(aad(key, belongsTo))
-      .setAuthTag(bytes.subarray(-tagLength))
-    return Secret.of(decipher.update(bytes.subarray(nonceLength, -tagLength)).toString('utf8') + decipher.final('utf8'))
-  } catch {
-    throw new LeaseholdError('decryption-failed')
-  }
+  if (encryptionVersion !== 2 || keyId !== key.keyId) throw new LeaseholdError('decryption-failed')
+  return decrypt(key.material, aad(key, belongsTo), ciphertext)
 }
 
 const aad = (key: VaultKey, { identityId, version, purpose }: SealedFor): Buffer =>

@@ -10,11 +10,13 @@ export const policies = {
     ...readOrganizationSecrets,
     // Making a version only: check-and-set 0 is sent, and `update` is not given, so that none can be overwritten.
     path('leasehold/data/organizations/+/+/+', 'create', 'read'),
+    path('leasehold/data/accounts/+/+', 'create', 'read'),
     path('leasehold-transit/encrypt/org-wrap', 'update'),
     path('leasehold-transit/keys/connector-signing', 'read'),
   ].join('\n'),
   'leasehold-worker': [
     ...readOrganizationSecrets,
+    path('leasehold/data/accounts/*', 'read'),
     path('leasehold/data/temporal/+', 'create', 'read'),
     path('leasehold-transit/encrypt/namespace-wrap', 'update'),
     path('leasehold-transit/decrypt/namespace-wrap', 'update'),

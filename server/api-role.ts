@@ -5,7 +5,9 @@ import { createApp, type App } from '#api/app.ts'
 import { createNonces } from '#api/dpop-nonce.ts'
 import type { Parts } from '#api/parts.ts'
 import { createCedarDecisionPoint } from '#policy/cedar.ts'
+import { createAccountKeys } from '#secrets/account-key.ts'
 import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
+import { createPassphrases } from '#secrets/passphrase.ts'
 import { createTransit } from '#secrets/transit.ts'
 import { createVaultKeys } from '#secrets/vault-keys.ts'
 import { connect, inAccount, type Db } from '#store/connection.ts'
@@ -15,6 +17,7 @@ import { temporalSilence } from '#store/relay-state.ts'
 import type { Config } from './config.ts'
 import { passwordOf } from './credentials.ts'
 import { listen, type Place } from './listener.ts'
+import { createFirstTries } from './first-tries.ts'
 import { openBaoOf } from './openbao.ts'
 import { apiMeter } from './metrics/api.ts'
 import { heartbeatGauge } from './metrics/duties.ts'
@@ -22,6 +25,7 @@ import { contentType, type Metrics } from './metrics/metrics.ts'
 import { watchPools } from './metrics/pools.ts'
 import type { RoleContext, RunningRole } from './role.ts'
 import { sharedKey } from './shared-key.ts'
+import { sendingOf } from './sending.ts'
 
 const poolSize = 16
 const checkLimit = 1_500
@@ -33,6 +37,9 @@ export async function startApiRole({ config, credentials, trust, certificate, lo
   const db = connect({ ...postgres, max: poolSize })
   const bao = openBaoOf({ config, credentials, trust })
   const organizationSecrets = createOrganizationSecrets(bao)
+  const accountKeys = createAccountKeys(bao)
+  const send = sendingOf({ config, credentials, trust }, accountKeys)
+  const firstTries = createFirstTries({ db, send, log })
   const transit = createTransit(bao)
   const stopping = new AbortController()
   const checks = {
@@ -50,10 +57,13 @@ export async function startApiRole({ config, credentials, trust, certificate, lo
     decisionPoint: createCedarDecisionPoint(({ accountId, version }) => inAccount(db, accountId, (trx) => readPolicies(trx, version)), config.acrOrder),
     organizationSecrets,
     vaultKeys: createVaultKeys(organizationSecrets),
+    accountKeys,
+    notices: { announce: firstTries.announce, send },
     requestHashKey: sharedKey(credentials.tenantSalt, 'leasehold/request-hash'),
     cursorKey: sharedKey(credentials.tenantSalt, 'leasehold/cursor'),
     decisionLinkKey: sharedKey(credentials.tenantSalt, 'leasehold/decision-link'),
     nonces: createNonces(sharedKey(credentials.tenantSalt, 'leasehold/dpop-nonce')),
+    passphrases: createPassphrases(sharedKey(credentials.tenantSalt, 'leasehold/break-glass')),
     signingKeys: () => transit.jwks('connector-signing'),
     wakeLoops: createWake(db),
     meter: apiMeter(metrics.registry),
@@ -71,7 +81,7 @@ export async function startApiRole({ config, credentials, trust, certificate, lo
     },
     drain: async () => {
       stopping.abort()
-      await Promise.all(servers.map(close))
+      await Promise.all([...servers.map(close), firstTries.settled()])
       await db.destroy()
     },
   }

@@ -1,3 +1,4 @@
+import type { Permission } from '#schemas/principal.ts'
 import { Secret } from '#schemas/secret.ts'
 import type { StepUpRules } from '#schemas/step-up.ts'
 import { Environment, listed } from './environment.ts'
@@ -26,6 +27,10 @@ export interface Config {
   readonly oidcIssuer: string
   /** Where the issuer is reached from here. */
   readonly oidcUrl: string
+  readonly supportIssuer: string | undefined
+  readonly supportIssuerUrl: string | undefined
+  /** What support staff may do while an account lets them in. */
+  readonly supportPermissions: readonly Permission[]
   readonly apiAudience: string
   /** Public base URL without trailing slash; the base of `htu` in DPoP proofs. */
   readonly apiUrl: string
@@ -52,6 +57,11 @@ export interface Config {
   readonly rates: { readonly perSecond: number; readonly burst: number; readonly failuresPerMinute: number }
   /** Origins whose scripts may read what the API answers. */
   readonly corsOrigins: readonly string[]
+  /** The mail server of the installation; undefined: it sends no mail of its own. */
+  readonly smtpUrl: string | undefined
+  readonly smtpFrom: string
+  /** Networks (CIDR) that notification channels may lead to although they are not of the public internet. */
+  readonly notificationNetworks: readonly string[]
   /** Where a worker keeps its workflow bundle; undefined: nowhere. */
   readonly cacheDirectory: string | undefined
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
@@ -108,6 +118,9 @@ function toConfig(e: Environment): Config {
     openbaoUrl: e.LEASEHOLD_OPENBAO_URL,
     oidcIssuer: e.LEASEHOLD_OIDC_ISSUER,
     oidcUrl: e.LEASEHOLD_OIDC_URL ?? e.LEASEHOLD_OIDC_ISSUER,
+    supportIssuer: e.LEASEHOLD_SUPPORT_ISSUER,
+    supportIssuerUrl: e.LEASEHOLD_SUPPORT_ISSUER_URL ?? e.LEASEHOLD_SUPPORT_ISSUER,
+    supportPermissions: e.LEASEHOLD_SUPPORT_PERMISSIONS,
     apiAudience: e.LEASEHOLD_API_AUDIENCE,
     apiUrl: e.LEASEHOLD_API_URL.replace(/\/$/, ''),
     audienceFallback: e.LEASEHOLD_AUDIENCE_FALLBACK ?? e.LEASEHOLD_MODE === 'dev',
@@ -125,6 +138,9 @@ function toConfig(e: Environment): Config {
     temporalSilenceMinutes: e.LEASEHOLD_TEMPORAL_SILENCE_MINUTES,
     rates: ratesOf(e),
     corsOrigins: listed(e.LEASEHOLD_CORS_ORIGINS),
+    smtpUrl: e.LEASEHOLD_SMTP_URL,
+    smtpFrom: e.LEASEHOLD_SMTP_FROM ?? `leasehold@${new URL(e.LEASEHOLD_API_URL).hostname}`,
+    notificationNetworks: listed(e.LEASEHOLD_NOTIFICATION_NETWORKS),
     cacheDirectory: e.LEASEHOLD_CACHE_DIRECTORY,
     logLevel: e.LEASEHOLD_LOG_LEVEL,
     tenantSalt: e.TENANT_SALT === undefined ? undefined : Secret.of(e.TENANT_SALT),

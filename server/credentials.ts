@@ -7,6 +7,8 @@ const CredentialsFile = z.strictObject({
   /** Password per database role that this process uses. */
   postgres: z.record(z.string(), z.string().min(1)),
   openbao: z.strictObject({ roleId: z.string().min(1), secretId: z.string().min(1) }),
+  /** Login at the mail server of the installation. */
+  smtp: z.strictObject({ username: z.string().min(1), password: z.string().min(1) }).optional(),
   /** base64url, 32 bytes: key material of resource references. The variable TENANT_SALT may give it instead. */
   tenantSalt: z.base64url().optional(),
 })

@@ -26,6 +26,8 @@ function linksOf(given: Given): readonly Link[] {
     at('LEASEHOLD_OPENBAO_URL', 'https'),
     at('LEASEHOLD_OIDC_ISSUER', 'https'),
     at('LEASEHOLD_OIDC_URL', 'https'),
+    at('LEASEHOLD_SUPPORT_ISSUER', 'https'),
+    at('LEASEHOLD_SUPPORT_ISSUER_URL', 'https'),
     at('LEASEHOLD_API_URL', 'https'),
   ]
 }
@@ -58,6 +60,9 @@ function devFaults(given: Given): string[] {
   const faults = linksOf(given)
     .filter(({ checked, address }) => !checked && address !== undefined && !isLocal(address))
     .map(({ name }) => `${name}: a plain connection must stay on loopback`)
+  // Production demands STARTTLS where it is not TLS from the start.
+  const smtp = given.LEASEHOLD_SMTP_URL
+  if (smtp !== undefined && !encrypted(smtp, 'smtps') && !isLocal(smtp)) faults.push('LEASEHOLD_SMTP_URL: a plain connection must stay on loopback')
   if (given.LEASEHOLD_API_HOST !== undefined && !loopback.test(given.LEASEHOLD_API_HOST)) faults.push('LEASEHOLD_API_HOST: dev mode listens on loopback only')
   if (given.LEASEHOLD_API_TLS_PORT !== undefined && given.LEASEHOLD_TLS_CERT_FILE === undefined)
     faults.push('LEASEHOLD_API_TLS_PORT: needs LEASEHOLD_TLS_CERT_FILE and LEASEHOLD_TLS_KEY_FILE')

@@ -9,6 +9,7 @@ Leasehold is ready.
   Temporal UI  ${urls.temporalUi}
   issuer       ${urls.issuer}   people: mia, ola, sam, vic, axe; gus in a second account
   target       ${urls.target}
+  mail         ${urls.mail}   every notice that is mailed
 
 A first checkout, as sam:
 

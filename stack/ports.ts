@@ -16,6 +16,8 @@ const preferred = {
   postgres: 7408,
   target: 7409,
   apiTls: 7410,
+  smtp: 7411,
+  mail: 7412,
 } as const
 export type PortName = keyof typeof preferred
 export type Ports = Readonly<Record<PortName, number>>

@@ -46,6 +46,8 @@ function roleProgram({ home, ports }: ServerContext, role: RoleName, name: strin
       LEASEHOLD_API_AUDIENCE: apiAudience,
       LEASEHOLD_API_URL: urls.api,
       LEASEHOLD_API_PORT: String(ports.api),
+      LEASEHOLD_SMTP_URL: urls.smtp,
+      LEASEHOLD_NOTIFICATION_NETWORKS: process.env['LEASEHOLD_NOTIFICATION_NETWORKS'] ?? '',
       LEASEHOLD_CACHE_DIRECTORY: home.file('cache'),
       LEASEHOLD_LOG_LEVEL: process.env['LEASEHOLD_LOG_LEVEL'] ?? 'info',
       ...(role === 'api'

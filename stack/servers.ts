@@ -8,6 +8,7 @@ import { scramVerifier } from '#connector/scram.ts'
 import { cacheFolders, resolveProgram, serverPrograms } from './binaries.ts'
 import type { StackCredentials } from './credentials.ts'
 import type { Home } from './home.ts'
+import { mailProgram } from './mail.ts'
 import { natsProgram } from './nats.ts'
 import { oidcProgram } from './oidc-program.ts'
 import { bootRoleId, openbaoProgram } from './openbao.ts'
@@ -42,6 +43,7 @@ export async function startServers(context: ServerContext): Promise<void> {
     target: () => startTarget(context),
     temporal: () => startTemporal(context),
     issuer: () => startIssuer(context),
+    smtp: async () => context.add(mailProgram(context.home, context.ports)).up(),
   }
   await Promise.all(
     Object.entries(starts)

@@ -42,7 +42,7 @@ export interface Supervisor {
 const stopOrder: readonly (readonly string[])[] = [
   ['api', 'connector'],
   ['worker', 'bridge'],
-  ['oidc', 'temporal', 'nats', 'openbao', 'postgres', 'target'],
+  ['oidc', 'temporal', 'nats', 'openbao', 'postgres', 'target', 'mail'],
 ]
 
 /**

@@ -25,6 +25,8 @@ export interface TestStackOptions {
   readonly ports?: 'random' | 'preferred'
   /** Variables of the role processes that replace the stack's own. */
   readonly roleEnvironment?: Readonly<Record<string, string>>
+  /** Root of the source tree that is started; absent: this one. */
+  readonly program?: string
 }
 
 /** A running stack as tests see it. */
@@ -49,7 +51,7 @@ export interface Stack {
   stop(): Promise<void>
 }
 
-const entry = path.join(import.meta.dirname, 'start.ts')
+const projectRoot = path.dirname(import.meta.dirname)
 
 /** Starts a stack that ends with this process, however it ends. @throws Error with the reason when it does not become ready */
 export async function startStack(options: TestStackOptions = {}): Promise<Stack> {
@@ -61,6 +63,7 @@ export async function startStack(options: TestStackOptions = {}): Promise<Stack>
     timeSkipping = false,
     tour = false,
     ports = 'random',
+    program = projectRoot,
   } = options
   const args = [
     '--api',
@@ -75,7 +78,7 @@ export async function startStack(options: TestStackOptions = {}): Promise<Stack>
   ]
   mkdirSync(path.join(home, 'logs'), { recursive: true })
   const output = openSync(path.join(home, 'logs', 'supervisor.log'), 'a', 0o600)
-  const supervisor = spawn(process.execPath, [entry, ...args], {
+  const supervisor = spawn(process.execPath, [path.join(program, 'stack/start.ts'), ...args], {
     detached: true,
     stdio: ['ignore', output, output, 'ipc'],
     env: { ...process.env, LEASEHOLD_HOME: home, LEASEHOLD_DETACHED: '1', LEASEHOLD_LIFELINE: '1' },

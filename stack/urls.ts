@@ -14,6 +14,10 @@ export interface StackUrls {
   readonly openbao: string
   readonly postgres: string
   readonly target: string
+  /** Where mails go. */
+  readonly smtp: string
+  /** A page with the mails that were caught. */
+  readonly mail: string
 }
 
 /** Where a server of somebody else is told to be, by the name of ours. */
@@ -23,6 +27,7 @@ const externalVariables = {
   nats: 'LEASEHOLD_NATS_URL',
   openbao: 'LEASEHOLD_OPENBAO_URL',
   issuer: 'LEASEHOLD_OIDC_ISSUER',
+  smtp: 'LEASEHOLD_SMTP_URL',
 } as const
 
 export function externalServers(env: Readonly<Record<string, string | undefined>> = process.env): ReadonlySet<string> {
@@ -47,6 +52,8 @@ export function stackUrls(ports: Ports | undefined, env: Readonly<Record<string,
     nats: given('nats') ?? `nats://${at('nats')}`,
     openbao: given('openbao') ?? `http://${at('openbao')}`,
     postgres: given('postgres') ?? `postgres://${at('postgres')}/leasehold`,
+    smtp: given('smtp') ?? `smtp://${at('smtp')}`,
+    mail: `http://${at('mail')}`,
     target: `postgres://${at('target')}/postgres`,
   }
 }

@@ -3,7 +3,7 @@ import type { Actor } from '#schemas/audit-event.ts'
 import type { LeaseId, OrganizationId, UserId, VaultId } from '#schemas/ids.ts'
 import type { Principal } from '#schemas/principal.ts'
 import { hasPermission, vaultAccess } from '#schemas/rules/access.ts'
-import type { LeaseEndCause } from '#schemas/states.ts'
+import type { LeaseEndCause, LeaseMode } from '#schemas/states.ts'
 import { lockIdentity } from './checkout-facts.ts'
 import type { RunInAccount, Transaction } from './connection.ts'
 import { owe, oweEach } from './duties.ts'
@@ -11,6 +11,7 @@ import { moveLeaseEnd } from './extend-lease.ts'
 import { readLease } from './lease.ts'
 import { readPrincipal } from './principal.ts'
 import { releaseLease } from './release-lease.ts'
+import { readSupportWindow } from './support-access.ts'
 
 /** Whose leases are looked at: those from one vault, or those of one person. */
 export type AccessSubject = { readonly vaultId: VaultId } | { readonly userId: UserId }
@@ -29,7 +30,7 @@ export const oweAccessReview = (trx: Transaction, subject: AccessSubject): Promi
  */
 export async function oweUserReviews(trx: Transaction, userIds: readonly UserId[]): Promise<readonly AccessSubject[]> {
   const { rows } = await sql<{ id: UserId }>`
-    select distinct user_id as id from lease where user_id = any(${userIds}::uuid[]) and state = 'active' and mode = 'standard' order by id`.execute(trx)
+    select distinct user_id as id from lease where user_id = any(${userIds}::uuid[]) and state = 'active' order by id`.execute(trx)
   const holders = rows.map(({ id: userId }) => ({ userId }))
   await oweEach(
     trx,
@@ -40,7 +41,7 @@ export async function oweUserReviews(trx: Transaction, userIds: readonly UserId[
 }
 
 /**
- * Ends every standard lease whose holder has lost the right to it, and shortens those that would outlive it. One transaction
+ * Ends every lease whose holder has lost the right to it, and shortens those that would outlive it. One transaction
  * each: a hundred holders must not hold a hundred locks. Running it twice changes nothing.
  *
  * @param inAccount runs one transaction of the account
@@ -48,16 +49,16 @@ export async function oweUserReviews(trx: Transaction, userIds: readonly UserId[
  */
 export async function reviewLeases(inAccount: RunInAccount, subject: AccessSubject, actor: Actor): Promise<number> {
   let changed = 0
-  for (const leaseId of await inAccount((trx) => standardLeases(trx, subject))) {
+  for (const leaseId of await inAccount((trx) => activeLeases(trx, subject))) {
     if (await inAccount((trx) => reviewLease(trx, leaseId, actor))) changed += 1
   }
   return changed
 }
 
-async function standardLeases(trx: Transaction, subject: AccessSubject): Promise<LeaseId[]> {
+async function activeLeases(trx: Transaction, subject: AccessSubject): Promise<LeaseId[]> {
   const { vaultId = null, userId = null } = subject as { vaultId?: VaultId; userId?: UserId }
   const { rows } = await sql<{ id: LeaseId }>`
-    select id from lease where (vault_id = ${vaultId}::uuid or user_id = ${userId}::uuid) and state = 'active' and mode = 'standard' order by id`.execute(trx)
+    select id from lease where (vault_id = ${vaultId}::uuid or user_id = ${userId}::uuid) and state = 'active' order by id`.execute(trx)
   return rows.map(({ id }) => id)
 }
 
@@ -65,7 +66,8 @@ async function reviewLease(trx: Transaction, leaseId: LeaseId, actor: Actor): Pr
   const lease = await readLease(trx, leaseId)
   const right = rightTo(await readPrincipal(trx, lease.userId), lease)
   if ('lost' in right) {
-    await releaseLease(trx, { leaseId, cause: right.lost, actor })
+    const emergency = lease.mode === 'support' && (await readSupportWindow(trx))?.endCause === 'emergency'
+    await releaseLease(trx, { leaseId, cause: emergency ? 'emergency' : right.lost, actor })
     return true
   }
   await lockIdentity(trx, lease.identityId)
@@ -78,8 +80,10 @@ async function reviewLease(trx: Transaction, leaseId: LeaseId, actor: Actor): Pr
 /** What the holder's right to a lease has become: lost, or there until `endsAt` (null: without end). */
 function rightTo(
   holder: Principal | undefined,
-  { vaultId, organizationId }: { readonly vaultId: VaultId; readonly organizationId: OrganizationId },
+  { vaultId, organizationId, mode }: { readonly vaultId: VaultId; readonly organizationId: OrganizationId; readonly mode: LeaseMode },
 ): { readonly lost: LeaseEndCause } | { readonly endsAt: Date | null } {
+  if (mode === 'break_glass')
+    return holder !== undefined && hasPermission(holder, 'pam_vaults.break_glass', organizationId) ? { endsAt: null } : { lost: 'revoked' }
   if (holder === undefined || !hasPermission(holder, 'pam_vaults.view', organizationId)) return { lost: 'revoked' }
   return vaultAccess(holder, vaultId, 'checkout') ?? { lost: 'grant_ended' }
 }

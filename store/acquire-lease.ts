@@ -7,6 +7,7 @@ import type { Principal } from '#schemas/principal.ts'
 import { checkoutRefusal, versionFor } from '#schemas/rules/checkout.ts'
 import { expiryOf, lowestFreeSlot } from '#schemas/rules/lease.ts'
 import type { Sealed } from '#schemas/sealed.ts'
+import type { LeaseMode } from '#schemas/states.ts'
 import { appendAudit, auditInsert } from './audit.ts'
 import { lockIdentity, readCheckoutFacts, type CheckoutFacts } from './checkout-facts.ts'
 import { sendWithCommit, type Transaction } from './connection.ts'
@@ -78,7 +79,8 @@ export async function acquireLease(trx: Transaction, request: LeaseRequest): Pro
   if (version === undefined || slot === undefined) throw new LeaseholdError('busy', { retryAfterSeconds: 1 })
   const credential = openCredential(request, facts, sealed, version)
   const approval = await useApproval(trx, facts, { ...request, userId: principal.userId })
-  const decided = {
+  const decided: Decided = {
+    mode: principal.support === null ? 'standard' : 'support',
     version,
     slot,
     expiresAt: expiryOf(facts.now, request.minutes, [access.endsAt, request.decisionEndsAt ?? null, approval?.endsAt ?? null], facts.maximumLeaseMinutes),
@@ -96,18 +98,21 @@ function openCredential(request: LeaseRequest, facts: CheckoutFacts, credentials
   return { username: facts.username, value: request.open(facts, version, sealed) }
 }
 
-interface Decided {
+export interface Decided {
+  readonly mode: LeaseMode
   readonly version: number
   readonly slot: number
   readonly expiresAt: Date
   /** When the holder's access ends by itself; null: it does not. */
   readonly grantEndsAt: Date | null
+  /** More for the audit event. */
+  readonly detail?: Readonly<Record<string, unknown>>
   /** The approval that it uses up, and the last end that it allows; null: none. */
   readonly approval: { readonly requestId: AccessRequestId; readonly endsAt: Date } | null
 }
 
 /** What was just written, as `readLease` would tell it. */
-function newLease({ leaseId, hostId, principal, minutes }: LeaseRequest, facts: CheckoutFacts, decided: Decided): LeaseFacts {
+export function newLease({ leaseId, hostId, principal, minutes }: LeaseRequest, facts: CheckoutFacts, decided: Decided): LeaseFacts {
   const [startedAt, expiresAt] = [facts.now.toISOString(), decided.expiresAt.toISOString()]
   return {
     leaseId,
@@ -116,7 +121,7 @@ function newLease({ leaseId, hostId, principal, minutes }: LeaseRequest, facts: 
     identityId: facts.identityId,
     hostId,
     userId: principal.userId,
-    mode: 'standard',
+    mode: decided.mode,
     state: 'active',
     slot: decided.slot,
     version: 1,
@@ -133,7 +138,13 @@ function newLease({ leaseId, hostId, principal, minutes }: LeaseRequest, facts: 
   }
 }
 
-async function writeLease(trx: Transaction, request: LeaseRequest, facts: CheckoutFacts, decided: Decided & { readonly exposed: boolean }): Promise<void> {
+/** Writes the lease with its exposure, its audit event and its duty. The caller holds the lock of the identity. */
+export async function writeLease(
+  trx: Transaction,
+  request: LeaseRequest,
+  facts: CheckoutFacts,
+  decided: Decided & { readonly exposed: boolean },
+): Promise<void> {
   const { leaseId, identityId, hostId, principal, reason } = request
   const audit = auditInsert({
     actor: request.actor,
@@ -149,15 +160,16 @@ async function writeLease(trx: Transaction, request: LeaseRequest, facts: Checko
     reason,
     requestedMinutes: request.minutes,
     expiresAt: decided.expiresAt,
-    detail: { slot: decided.slot, credentialVersion: decided.version, exposed: decided.exposed },
+    breakGlass: decided.mode === 'break_glass',
+    detail: { slot: decided.slot, credentialVersion: decided.version, exposed: decided.exposed, ...decided.detail },
   })
   const exposure = exposureInsert({ identityId, hostId, version: decided.version, userId: principal.userId, leaseId }, decided.exposed)
   const written = sql`
     with fenced as (update identity set epoch = epoch + 1 where id = ${identityId}::uuid returning epoch),
     granted as (
-      insert into lease (id, organization_id, vault_id, identity_id, host_id, user_id, slot, fence, credential_version, requested_minutes,
+      insert into lease (id, organization_id, vault_id, identity_id, host_id, user_id, mode, slot, fence, credential_version, requested_minutes,
         started_at, expires_at, grant_ends_at, request_id, approval_ends_at, reason_ciphertext, reason_key_id, request_hash)
-      select ${leaseId}::uuid, ${facts.organizationId}::uuid, ${facts.vaultId}::uuid, ${identityId}::uuid, ${hostId}::uuid, ${principal.userId}::uuid,
+      select ${leaseId}::uuid, ${facts.organizationId}::uuid, ${facts.vaultId}::uuid, ${identityId}::uuid, ${hostId}::uuid, ${principal.userId}::uuid, ${decided.mode}::text,
         ${decided.slot}::int, epoch, ${decided.version}::int, ${request.minutes}::int, ${facts.now}::timestamptz, ${decided.expiresAt}::timestamptz, ${decided.grantEndsAt}::timestamptz,
         ${decided.approval?.requestId ?? null}::uuid, ${decided.approval?.endsAt ?? null}::timestamptz,
         ${reason.ciphertext}::bytea, ${reason.keyId}::text, ${request.requestHash}::bytea from fenced

@@ -16,6 +16,7 @@ export interface CheckoutFacts extends CheckoutState {
   readonly username: string
   readonly exposure: 'revealable' | 'inject_only'
   readonly maximumLeaseMinutes: number | null
+  readonly breakGlassMaximumMinutes: number
   /** Which logins the organization asks for, where it differs from the default. */
   readonly stepUp: Partial<Record<StepUpClass, StepUpRule>>
   /** Key that new values are sealed with. */
@@ -61,12 +62,13 @@ interface Row {
   secret_version: number | null
   legacy_open: boolean
   maximum_lease_minutes: number | null
+  break_glass_maximum_minutes: number
   step_up: Partial<Record<StepUpClass, StepUpRule>>
   now: Date
   key_ids: string[]
   leases: { id: LeaseId; slot: number; userId: UserId; holder: string | null; expiresAt: string; overdue: boolean }[]
   hosts: { hostId: HostId; knownVersion: number }[]
-  open_rotation: { id: RotationId; jobs: { hostId: HostId; state: JobState }[] } | null
+  open_rotation: { id: RotationId; stagedVersion: number | null; jobs: { hostId: HostId; state: JobState }[] } | null
   owed_since: Date | null
   next_rotation_at: Date | null
   approval_required: boolean | null
@@ -83,14 +85,14 @@ export async function readCheckoutFacts(trx: Transaction, identityId: IdentityId
   const { rows } = await sql<Row>`
     with clock as materialized (select app_clock() as now)
     select i.account_id, i.id, i.organization_id, i.vault_id, i.username, i.exposure, i.state, i.allow_concurrent_checkout, i.max_concurrent_sessions,
-      i.draining_since, i.after_use_grace_minutes, i.current_version, i.next_rotation_at, v.salt, o.secret_version, o.legacy_open, o.maximum_lease_minutes, clock.now,
+      i.draining_since, i.after_use_grace_minutes, i.current_version, i.next_rotation_at, v.salt, o.secret_version, o.legacy_open, o.maximum_lease_minutes, o.break_glass_maximum_minutes, clock.now,
       coalesce((select jsonb_object_agg(s.class, jsonb_build_object('acr', s.acr, 'maxAgeSeconds', s.max_age_seconds)) from step_up_rule s
         where s.organization_id = i.organization_id), '{}') as step_up,
       array(select distinct c.key_id from credential_version c where c.identity_id = i.id and c.ciphertext is not null) as key_ids,
       coalesce((select jsonb_agg(jsonb_build_object('id', l.id, 'slot', l.slot, 'userId', l.user_id, 'holder', coalesce(u.name, u.sub), 'expiresAt', l.expires_at, 'overdue', l.expires_at <= clock.now))
         from lease l join account_user u on u.id = l.user_id where l.identity_id = i.id and l.state = 'active'), '[]') as leases,
       coalesce((select jsonb_agg(jsonb_build_object('hostId', h.host_id, 'knownVersion', h.known_version)) from identity_host h where h.identity_id = i.id), '[]') as hosts,
-      (select jsonb_build_object('id', r.id, 'jobs', coalesce((select jsonb_agg(jsonb_build_object('hostId', j.host_id, 'state', j.state)) from job j where j.rotation_id = r.id), '[]'))
+      (select jsonb_build_object('id', r.id, 'stagedVersion', r.staged_version, 'jobs', coalesce((select jsonb_agg(jsonb_build_object('hostId', j.host_id, 'state', j.state)) from job j where j.rotation_id = r.id), '[]'))
         from rotation r where r.identity_id = i.id and r.state = 'pending') as open_rotation,
       (select min(e.must_die_at) from exposure e where e.identity_id = i.id and e.must_die_at is not null
         and e.version >= coalesce((select min(h.known_version) from identity_host h where h.identity_id = i.id), i.current_version)) as owed_since,
@@ -123,6 +125,7 @@ export async function readCheckoutFacts(trx: Transaction, identityId: IdentityId
     openRotation: row.open_rotation,
     owedSince: row.owed_since,
     maximumLeaseMinutes: row.maximum_lease_minutes,
+    breakGlassMaximumMinutes: row.break_glass_maximum_minutes,
     stepUp: row.step_up,
     vaultKey: { accountId: row.account_id, organizationId: row.organization_id, vaultId: row.vault_id, vaultSalt: row.salt, keyVersion: row.secret_version },
     keyVersions: keyVersionsOf(row.key_ids, row.secret_version),

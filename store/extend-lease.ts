@@ -10,7 +10,7 @@ import { lockIdentity, readCheckoutFacts } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
 import { owe } from './duties.ts'
 import { readLease } from './lease.ts'
-import { confirmVaultAccess } from './principal.ts'
+import { confirmEmergency, confirmVaultAccess } from './principal.ts'
 
 export interface Extension {
   readonly leaseId: LeaseId
@@ -22,15 +22,16 @@ export interface Extension {
 }
 
 /**
- * Moves the end of the holder's lease: `minutes` are added to its present end, at most 1440 minutes after its start and
- * never past the holder's access or what was approved. Authority is checked again like at a checkout.
+ * Moves the end of the holder's lease: `minutes` are added to its present end, at most 1440 minutes after its start (in an
+ * emergency: what the organization allows) and never past the holder's access or what was approved. Authority is checked again like at a checkout.
  *
  * @throws LeaseholdError `not-found`, `forbidden`, `lease-not-active`, `identity-draining`, `busy`
  */
 export async function extendLease(trx: Transaction, { leaseId, minutes, decisionEndsAt, principal, actor }: Extension): Promise<LeaseFacts> {
   const before = await readLease(trx, leaseId)
   if (before.userId !== principal.userId) throw new LeaseholdError('forbidden', { missing: 'only the holder extends a lease' })
-  const access = await confirmVaultAccess(trx, principal, before, 'checkout')
+  const emergency = before.mode === 'break_glass'
+  const access = emergency ? await confirmEmergency(trx, principal, before) : await confirmVaultAccess(trx, principal, before, 'checkout')
   await lockIdentity(trx, before.identityId)
   const lease = await readLease(trx, leaseId)
   const facts = await readCheckoutFacts(trx, lease.identityId, null)
@@ -38,8 +39,12 @@ export async function extendLease(trx: Transaction, { leaseId, minutes, decision
   if (lease.state !== 'active' || lease.remainingMs === 0) throw new LeaseholdError('lease-not-active')
   if (facts.draining) throw new LeaseholdError('identity-draining', { retryAfterSeconds: 30 })
   const times = { startedAt: new Date(lease.startedAt), expiresAt: new Date(lease.expiresAt) }
-  const caps = [access.endsAt, decisionEndsAt ?? null, await approvalEnd(trx, leaseId)]
-  const expiresAt = extendedExpiryOf(times, minutes, caps, facts.maximumLeaseMinutes)
+  const expiresAt = extendedExpiryOf(
+    times,
+    minutes,
+    [access.endsAt, decisionEndsAt ?? null, await approvalEnd(trx, leaseId)],
+    emergency ? facts.breakGlassMaximumMinutes : facts.maximumLeaseMinutes,
+  )
   if (expiresAt > times.expiresAt) await moveLeaseEnd(trx, leaseId, { expiresAt, grantEndsAt: access.endsAt })
   await appendAudit(trx, {
     actor,
@@ -53,6 +58,7 @@ export async function extendLease(trx: Transaction, { leaseId, minutes, decision
     leaseId,
     requestedMinutes: minutes,
     expiresAt,
+    breakGlass: emergency,
     detail: { before: lease.expiresAt },
   })
   return readLease(trx, leaseId)

@@ -12,8 +12,12 @@ import { readRotation } from './rotation.ts'
 /** Without an answer an offer is repeated after this time, ms. */
 const offerAgain = 10_000
 
-/** Whether no host of rotation `r` has refused its present value by policy: until there is another one, nobody else gets it either. */
-export const isAcceptable = sql<boolean>`not exists (select from job n where n.rotation_id = r.id and n.refused_version = r.staged_version)`
+/**
+ * Whether no host of rotation `r` has refused its present value by policy: until there is another one, nobody else gets it either.
+ * A host that has failed gets no other one, and holds nobody up.
+ */
+export const isAcceptable = sql<boolean>`not exists (
+  select from job n where n.rotation_id = r.id and n.refused_version = r.staged_version and n.state <> 'failed')`
 
 /** Makes one job per host of the identity and owes their offers; running it twice adds nothing. */
 export async function openJobs(trx: Transaction, rotationId: RotationId): Promise<void> {

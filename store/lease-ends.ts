@@ -3,7 +3,7 @@ import type { IdentityId, LeaseId, OrganizationId, RotationId, UserId, VaultId }
 import { appendAudits } from './audit.ts'
 import type { Transaction } from './connection.ts'
 import { oweEach } from './duties.ts'
-import type { LeaseEndCause } from '#schemas/states.ts'
+import type { LeaseEndCause, LeaseMode } from '#schemas/states.ts'
 import type { OwedRotation } from './owed-rotations.ts'
 import { isUnchangeable } from './rotatable.ts'
 import type { Release } from './release-lease.ts'
@@ -16,7 +16,8 @@ export interface EndedLease {
   readonly organizationId: OrganizationId
   readonly vaultId: VaultId
   readonly userId: UserId
-  /** `expired` becomes `grant_ended` where the holder's access ended with it. */
+  readonly mode: LeaseMode
+  /** `expired` becomes `grant_ended` where the holder's access ended with it, and `superseded` where an emergency cut it short. */
   readonly cause: LeaseEndCause
   /** What was shown under it must be rotated away. */
   readonly condemned: boolean
@@ -41,15 +42,17 @@ export async function endRows(
 ): Promise<EndedLease[]> {
   const { rows } = await sql<EndedLease>`
     with ended as (
-      update lease l set state = 'ended', ended_at = app_clock(), end_cause = case when ${cause}::text = 'expired' and l.grant_ends_at <= l.expires_at then 'grant_ended' else ${cause}::text end, ended_by = ${endedBy ?? null}::uuid
+      update lease l set state = 'ended', ended_at = app_clock(), end_cause = case
+        when ${cause}::text = 'expired' and l.superseded_at is not null then 'superseded'
+        when ${cause}::text = 'expired' and l.grant_ends_at <= l.expires_at then 'grant_ended' else ${cause}::text end, ended_by = ${endedBy ?? null}::uuid
       from identity i where l.id = any(${leaseIds}::uuid[]) and i.id = l.identity_id and i.id = any(${identityIds}::uuid[]) and l.state = 'active'
         and (${cause}::text <> 'expired' or (l.expires_at <= app_clock() and l.version = coalesce(${expectedVersion ?? null}::int, l.version)))
-      returning l.id, l.end_cause, l.identity_id, l.organization_id, l.vault_id, l.user_id, i.rotate_after_use or l.mode = 'break_glass' as must_die
+      returning l.id, l.end_cause, l.identity_id, l.organization_id, l.vault_id, l.user_id, l.mode, i.rotate_after_use or l.mode = 'break_glass' as must_die
     ),
     condemned as (
       update exposure e set must_die_at = app_clock() from ended where e.lease_id = ended.id and ended.must_die and e.must_die_at is null returning e.lease_id
     )
-    select id as "leaseId", identity_id as "identityId", organization_id as "organizationId", vault_id as "vaultId", user_id as "userId", end_cause as cause,
+    select id as "leaseId", identity_id as "identityId", organization_id as "organizationId", vault_id as "vaultId", user_id as "userId", mode, end_cause as cause,
       id in (select lease_id from condemned) as condemned from ended order by id`.execute(trx)
   return rows
 }
@@ -59,7 +62,7 @@ export interface Restless extends OwedRotation {
   readonly openRotationId: RotationId | null
   /** Since when what was shown must be rotated away. */
   readonly owedSince: Date | null
-  /** It has hosts, and each can change its type of credential; otherwise a person has to. */
+  /** Each of its hosts can change its type of credential. Without hosts a person has to, who is called for after an emergency only. */
   readonly rotatable: boolean
 }
 
@@ -67,7 +70,8 @@ export interface Restless extends OwedRotation {
 export async function listRestless(trx: Transaction, identityIds: readonly IdentityId[]): Promise<Restless[]> {
   const { rows } = await sql<Omit<Restless, 'trigger'> & { readonly breakGlass: boolean }>`
     select i.id as "identityId", i.organization_id as "organizationId", i.vault_id as "vaultId", r.id as "openRotationId",
-      owed.since as "owedSince", coalesce(owed.break_glass, false) as "breakGlass", hosts.known is not null and not ${isUnchangeable} as rotatable,
+      owed.since as "owedSince", coalesce(owed.break_glass, false) as "breakGlass", 
+      case when hosts.known is null then coalesce(owed.break_glass, false) else not ${isUnchangeable} end as rotatable,
       case when i.next_rotation_at <= app_clock() then i.next_rotation_at end as "dueAt"
     from identity i
       left join rotation r on r.identity_id = i.id and r.state = 'pending'
@@ -103,11 +107,12 @@ export async function recordEnds(trx: Transaction, ends: readonly EndedLease[], 
   const { actor, reason } = end
   await appendAudits(
     trx,
-    ends.map(({ condemned: _condemned, cause, ...lease }) => ({
+    ends.map(({ condemned: _condemned, cause, mode, ...lease }) => ({
       actor,
       action: 'lease.ended',
       effect: 'permit',
       outcome: cause,
+      breakGlass: mode === 'break_glass',
       ...lease,
       rotationId: rotations.get(lease.leaseId) ?? null,
       ...(reason === undefined ? {} : { reason }),

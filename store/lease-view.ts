@@ -3,7 +3,7 @@ import type { AccessRequestId, AccountId, IdentityId, LeaseId, UserId, VaultId }
 import type { LeaseFacts } from '#schemas/lease-facts.ts'
 import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
 import type { Sealed } from '#schemas/sealed.ts'
-import type { LeaseState } from '#schemas/states.ts'
+import type { LeaseMode, LeaseState } from '#schemas/states.ts'
 import type { VaultKeyRef } from '#schemas/vault-key-ref.ts'
 import type { Transaction } from './connection.ts'
 import { newestFirst } from './newest-first.ts'
@@ -26,6 +26,7 @@ export interface LeaseFilter {
   readonly vaultId?: VaultId | undefined
   readonly userId?: UserId | undefined
   readonly state?: LeaseState | undefined
+  readonly mode?: LeaseMode | undefined
 }
 
 interface Row extends Omit<LeaseView, 'leaseId' | 'startedAt' | 'expiresAt' | 'endedAt' | 'reason' | 'reasonKey'> {
@@ -78,6 +79,7 @@ export async function listLeases(trx: Transaction, scope: Scope, caller: UserId,
     and (${filter.vaultId ?? null}::uuid is null or t.vault_id = ${filter.vaultId ?? null}::uuid)
     and (${filter.userId ?? null}::uuid is null or t.user_id = ${filter.userId ?? null}::uuid)
     and (${filter.state ?? null}::text is null or t.state = ${filter.state ?? null}::text)
+    and (${filter.mode ?? null}::text is null or t.mode = ${filter.mode ?? null}::text)
     ${newestFirst('lease', 'started_at', page)}`,
   )
   return toPage(leases, page.limit)

@@ -6,9 +6,11 @@ import type { LeaseEndCause } from '#schemas/states.ts'
 import { lockIdentity, readCheckoutFacts } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
 import { oweEach } from './duties.ts'
+import { drainIdentities } from './drain-identity.ts'
 import { wakeJobs } from './job.ts'
 import { readLease } from './lease.ts'
 import { bindLeases, endRows, listRestless, lockFreeIdentities, recordEnds, type EndedLease } from './lease-ends.ts'
+import { raiseNotice } from './notice.ts'
 import { insertRotations } from './owed-rotations.ts'
 
 export interface Release {
@@ -62,6 +64,16 @@ export async function endDueLeases(trx: Transaction, leaseIds: readonly LeaseId[
   return endLocked(trx, await lockFreeIdentities(trx, leaseIds), leaseIds, { cause: 'expired', actor })
 }
 
+/**
+ * Ends those of the leases that are active, due or not, in one transaction; one whose identity is locked by somebody else stays for
+ * the next time.
+ *
+ * @returns how many it ended
+ */
+export async function takeLeasesBack(trx: Transaction, leaseIds: readonly LeaseId[], cause: 'emergency' | 'revoked', actor: Actor): Promise<number> {
+  return endLocked(trx, await lockFreeIdentities(trx, leaseIds), leaseIds, { cause, actor })
+}
+
 async function endLocked(
   trx: Transaction,
   identityIds: readonly IdentityId[],
@@ -71,8 +83,10 @@ async function endLocked(
   if (identityIds.length === 0 || leaseIds.length === 0) return 0
   const ended = await endRows(trx, identityIds, leaseIds, release)
   if (ended.length === 0) return 0
+  await drainIdentities(trx, emergenciesOf(ended), release.actor)
   const rotations = await rotateRestless(trx, ended, release.actor)
   await recordEnds(trx, ended, rotations, release)
+  await tellOfEmergencies(trx, ended, rotations)
   return ended.length
 }
 
@@ -89,6 +103,15 @@ async function rotateRestless(trx: Transaction, ended: readonly EndedLease[], ac
     restless.filter((identity) => identity.openRotationId === null && identity.rotatable && (identity.owedSince !== null || identity.dueAt !== null)),
     actor,
   )
+  for (const { identityId, organizationId } of restless.filter((identity) => identity.trigger === 'break_glass' && !identity.rotatable)) {
+    await raiseNotice(trx, {
+      kind: 'rotation.needs_attention',
+      severity: 'critical',
+      subject: { type: 'identity', id: identityId },
+      organizationId,
+      to: 'admins',
+    })
+  }
   const owed = restless.flatMap(({ identityId, owedSince, openRotationId }) => {
     const rotationId = openRotationId ?? begun.get(identityId)
     return owedSince === null || rotationId === undefined ? [] : [{ identityId, rotationId, owedSince }]
@@ -103,4 +126,21 @@ async function rotateRestless(trx: Transaction, ended: readonly EndedLease[], ac
       earlier.map((subjectId) => ({ subjectId, closed: false })),
     )
   return new Map([...waiting].filter(([leaseId]) => now.has(leaseId)))
+}
+
+const isEmergency = ({ mode }: EndedLease): boolean => mode === 'break_glass'
+const emergenciesOf = (ended: readonly EndedLease[]): IdentityId[] => [...new Set(ended.filter(isEmergency).map((lease) => lease.identityId))]
+
+/** The admins who heard of the beginning of an emergency use hear of its end. */
+async function tellOfEmergencies(trx: Transaction, ended: readonly EndedLease[], rotations: ReadonlyMap<LeaseId, RotationId>): Promise<void> {
+  for (const { leaseId, organizationId, identityId, userId, cause } of ended.filter(isEmergency)) {
+    await raiseNotice(trx, {
+      kind: 'break_glass.ended',
+      severity: 'warning',
+      subject: { type: 'lease', id: leaseId },
+      organizationId,
+      to: 'admins',
+      facts: { userId, identityId, cause, rotationId: rotations.get(leaseId) ?? null },
+    })
+  }
 }

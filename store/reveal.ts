@@ -8,10 +8,11 @@ import type { Secret } from '#schemas/secret.ts'
 import { appendAudit } from './audit.ts'
 import { lockIdentity, readCheckoutFacts, type CheckoutFacts } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
-import { readCredential } from './credential.ts'
+import { readCredential, readCredentials } from './credential.ts'
 import { exposureInsert } from './exposure.ts'
 import { readLease } from './lease.ts'
-import { confirmVaultAccess } from './principal.ts'
+import { showPossible, type PossibleCredential } from './possible-credentials.ts'
+import { confirmEmergency, confirmVaultAccess } from './principal.ts'
 
 /** Opens a stored value in memory; throws `busy` when the key it needs was not fetched before the transaction. */
 export type OpenValue = (facts: CheckoutFacts, version: number, sealed: Sealed) => Secret<string>
@@ -19,6 +20,10 @@ export type OpenValue = (facts: CheckoutFacts, version: number, sealed: Sealed) 
 export interface ShownCredential {
   readonly username: string
   readonly value: Secret<string>
+}
+
+interface LeaseCredential extends ShownCredential {
+  readonly alsoPossible: readonly PossibleCredential[]
 }
 
 interface Asking {
@@ -70,21 +75,24 @@ export async function revealCredential(
 }
 
 /**
- * Shows the value of an active lease to its holder once more.
+ * Shows the value of an active lease to its holder once more; in an emergency every value that may log in by now.
  *
  * @throws LeaseholdError `not-found`, `forbidden`, `lease-not-active`, `inject-only`
  */
-export async function showLeaseCredential(trx: Transaction, asked: Asking & { readonly leaseId: LeaseId }): Promise<ShownCredential> {
+export async function showLeaseCredential(trx: Transaction, asked: Asking & { readonly leaseId: LeaseId }): Promise<LeaseCredential> {
   const before = await readLease(trx, asked.leaseId)
   if (before.userId !== asked.principal.userId) throw new LeaseholdError('forbidden', { missing: 'only the holder sees the credential of a lease' })
-  await confirmVaultAccess(trx, asked.principal, before, 'checkout')
+  const emergency = before.mode === 'break_glass'
+  await (emergency ? confirmEmergency(trx, asked.principal, before) : confirmVaultAccess(trx, asked.principal, before, 'checkout'))
   await lockIdentity(trx, before.identityId)
   const lease = await readLease(trx, asked.leaseId)
   if (lease.state !== 'active' || lease.remainingMs === 0) throw new LeaseholdError('lease-not-active')
   const facts = await readCheckoutFacts(trx, lease.identityId, null)
   if (facts.exposure === 'inject_only') throw new LeaseholdError('inject-only')
   const { hostId, leaseId, credentialVersion: version } = lease
-  const shown = await show(trx, asked, facts, { hostId, version, leaseId })
+  const to = { hostId, leaseId, userId: asked.principal.userId, open: asked.open }
+  const [likeliest, ...alsoPossible] = emergency ? await showPossible(trx, facts, await readCredentials(trx, facts.identityId), to) : []
+  const shown = likeliest ?? (await show(trx, asked, facts, { hostId, version, leaseId }))
   await appendAudit(trx, {
     actor: asked.actor,
     action: 'lease.credential_read',
@@ -95,9 +103,10 @@ export async function showLeaseCredential(trx: Transaction, asked: Asking & { re
     identityId: facts.identityId,
     hostId,
     leaseId,
-    detail: { credentialVersion: version },
+    breakGlass: emergency,
+    detail: { credentialVersion: version, ...(alsoPossible.length === 0 ? {} : { alsoPossible: alsoPossible.map((other) => other.version) }) },
   })
-  return shown
+  return { ...shown, alsoPossible }
 }
 
 async function show(

@@ -10,6 +10,7 @@ import type { Transaction } from './connection.ts'
 import { shredUnused } from './credential.ts'
 import { shredIdentity } from './shred-identity.ts'
 import { owe } from './duties.ts'
+import { rotateOnward } from './rotate-onward.ts'
 import { readRotation } from './rotation.ts'
 
 /**
@@ -53,6 +54,7 @@ export async function settleRotation(trx: Transaction, rotationId: RotationId, a
     detail: { version: rotation.stagedVersion, hosts: rotation.jobs.length },
   })
   await owe(trx, 'rotation', rotationId, { closed: true })
+  if (verdict === 'confirmed') await rotateOnward(trx, identityId, rotationId, actor)
   await tellLeases(trx, rotationId)
   return readRotation(trx, rotationId)
 }

@@ -5,5 +5,7 @@ const retry = { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval
 
 /** A look: one short read whose result stands in the history. */
 export const lookOptions: LocalActivityOptions = { startToCloseTimeout: '3s', retry }
+/** An attempt to reach somebody outside, between two short transactions. When it is tried again stands in PostgreSQL. */
+export const sendOptions: ActivityOptions = { startToCloseTimeout: '20s', retry: { maximumAttempts: 1 } }
 /** A change: one deciding transaction, safe to run twice. */
 export const changeOptions: ActivityOptions = { startToCloseTimeout: '10s', retry }

@@ -16,7 +16,15 @@ export interface Subject {
 }
 
 /** Duty -> type of the workflow that it is delivered to. */
-export const workflowTypes = { lease: 'lease', rotation: 'rotation', reencryption: 'reencryption', access_request: 'accessRequest' } as const
+export const workflowTypes = {
+  lease: 'lease',
+  rotation: 'rotation',
+  reencryption: 'reencryption',
+  notification: 'notification',
+  breakGlassReview: 'breakGlassReview',
+  access_request: 'accessRequest',
+  support_access: 'supportAccess',
+} as const
 export type WorkflowKind = keyof typeof workflowTypes
 export const workflowIdOf = (kind: WorkflowKind, { accountId, subjectId }: Subject): string => `${kind.replaceAll('_', '-')}:${accountId}:${subjectId}`
 

@@ -1,5 +1,6 @@
 import { defineSearchAttributeKey, SearchAttributeType, type SearchAttributePair, type SearchAttributeUpdatePair } from '@temporalio/common'
 import { upsertSearchAttributes } from '@temporalio/workflow'
+import type { BreakGlassReviewFacts } from '#schemas/break-glass-facts.ts'
 import type { AccessRequestFacts } from '#schemas/access-request-facts.ts'
 import type { LeaseFacts } from '#schemas/lease-facts.ts'
 import type { RotationFacts } from '#schemas/rotation-facts.ts'
@@ -40,6 +41,13 @@ function rotationAttributes(facts: RotationFacts): SearchAttributePair[] {
   ]
 }
 
+const reviewAttributes = (facts: BreakGlassReviewFacts): SearchAttributePair[] => [
+  { key: keys.vault, value: facts.vaultId },
+  { key: keys.identity, value: facts.identityId },
+  { key: keys.state, value: facts.state },
+  { key: keys.breakGlass, value: true },
+  { key: keys.needsAttention, value: facts.state === 'open' },
+]
 function accessRequestAttributes(facts: AccessRequestFacts): SearchAttributePair[] {
   return [
     { key: keys.vault, value: facts.vaultId },
@@ -62,5 +70,6 @@ function publisher<Facts>(attributesOf: (facts: Facts) => SearchAttributePair[])
 }
 
 export const leasePublisher = () => publisher(leaseAttributes)
+export const reviewPublisher = () => publisher(reviewAttributes)
 export const rotationPublisher = () => publisher(rotationAttributes)
 export const accessRequestPublisher = () => publisher(accessRequestAttributes)

@@ -9,6 +9,8 @@ const longestRun = 6 * 86_400_000
 export interface News {
   /** Waits for a poke that came after the last look, at most `ms`. */
   readonly wait: (ms: number) => Promise<void>
+  /** Something happened in the workflow itself: to be looked at like a poke. */
+  readonly add: () => void
   /** To be called right before a look: what came until now is covered by it. */
   readonly cover: () => void
 }
@@ -16,10 +18,12 @@ export interface News {
 export function listenForPokes(): News {
   let pokes = 0
   let covered = 0
-  setHandler(poke, () => {
+  const add = () => {
     pokes += 1
-  })
+  }
+  setHandler(poke, add)
   return {
+    add,
     cover: () => {
       covered = pokes
     },

@@ -33,6 +33,7 @@ export async function offerJob({ db, transit, line }: OfferParts, accountId: Acc
   const connection = await line(accountId, facts.organizationId)
   const jws = await signOffer(transit, facts)
   const reply = await connection.request(subjects.offer(facts.connectorId), jws, { timeout: patience }).catch(() => undefined)
+  // crash point: job offered
   return reply === undefined ? 'silence' : (OfferAnswer.safeParse(reply.json()).data ?? 'silence')
 }
 

@@ -29,6 +29,7 @@ export async function takeResult(parts: { readonly db: Db; readonly vaultKeys: V
   }
   const { jobId, epoch, instance, outcome, reasonClass, stagedLogsIn, knownLogsIn } = result
   const report: JobReport = { jobId, epoch, instance, connectorId, outcome, reasonClass, stagedLogsIn, knownLogsIn }
+  // crash point: result checked
   const taken = await inAccount(parts.db, accountId, (trx) => reportJob(trx, report))
   // crash point: result committed
   if (taken === 'stale') await refuse(parts.db, speaker, result, 'stale-result')

@@ -12,7 +12,11 @@ export interface CheckoutState {
   readonly leases: readonly { readonly slot: number; readonly userId: UserId; readonly holder: string | null; readonly expiresAt: Date }[]
   readonly hosts: readonly { readonly hostId: HostId; readonly knownVersion: number }[]
   readonly currentVersion: number
-  readonly openRotation: { readonly id: RotationId; readonly jobs: readonly { readonly hostId: HostId; readonly state: JobState }[] } | null
+  readonly openRotation: {
+    readonly id: RotationId
+    readonly stagedVersion: number | null
+    readonly jobs: readonly { readonly hostId: HostId; readonly state: JobState }[]
+  } | null
   /** Since when a version that must die is still the one that logs in; null: none. */
   readonly owedSince: Date | null
 }

@@ -1,3 +1,4 @@
+import type { DeliveryState } from '../notice.ts'
 import type { AccessRequestState, JobState, LeaseState, RotationState } from '../states.ts'
 
 /** from -> the states it may become. The rows of `state_transition` in the database are the same table. */
@@ -33,6 +34,11 @@ export const accessRequestTransitions: Transitions<AccessRequestState> = {
 }
 
 export const reencryptionTransitions: Transitions<'running' | 'done'> = { running: ['done'], done: [] }
+
+export const supportAccessTransitions: Transitions<'open' | 'ended'> = { open: ['ended'], ended: [] }
+
+/** failed: given up; skipped: there was nothing to send it by. */
+export const deliveryTransitions: Transitions<DeliveryState> = { pending: ['delivered', 'failed', 'skipped'], delivered: [], failed: [], skipped: [] }
 
 export const connectorTransitions: Transitions<'pending' | 'joining' | 'active' | 'revoked'> = {
   pending: ['joining', 'revoked'],

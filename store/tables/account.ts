@@ -17,6 +17,8 @@ export interface OrganizationTable {
   secret_version: number | null
   maximum_lease_minutes: number | null
   break_glass_maximum_minutes: Generated<number>
+  break_glass_grace_minutes: Generated<number>
+  rotation_limit_minutes: Generated<number>
   legacy_open: Generated<boolean>
   legacy_closed_at: Moment
   version: Generated<number>

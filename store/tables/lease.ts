@@ -23,6 +23,7 @@ export interface LeaseTable {
   started_at: Time
   expires_at: Time
   grant_ends_at: Moment
+  superseded_at: Moment
   ended_at: Moment
   end_cause: LeaseEndCause | null
   ended_by: UserId | null

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { administers, seesAdministration, seesDirectory } from './matrix-people.ts'
+import { administers, manages, people, seesAdministration, seesDirectory, seesSupport } from './matrix-people.ts'
 import { fresh, collection, item, create, stale, group, role, type Row } from './matrix-row.ts'
 
 /** People, roles, policies, duties and the log. */
@@ -9,6 +9,13 @@ export const administrationRows: Readonly<Record<string, Row>> = {
   'POST /v1/users': create('/v1/users', administers, () => ({ sub: randomUUID() })),
   'GET /v1/users/{id}': item(({ user }) => `/v1/users/${user}`, seesAdministration),
   'PATCH /v1/users/{id}': stale(({ user }) => `/v1/users/${user}`, administers, seesAdministration, { state: 'disabled' }),
+  // Nobody has enrolled one there.
+  'DELETE /v1/users/{id}/break-glass-credential': {
+    path: ({ user }) => `/v1/users/${user}/break-glass-credential`,
+    may: [...administers, 'manage'],
+    sees: ['audit'],
+    answer: 404,
+  },
   'GET /v1/idp-users': collection('/v1/idp-users', seesDirectory),
   'POST /v1/idp-users': create('/v1/idp-users', administers, () => ({ email: `${randomUUID()}@acme.example` }), seesDirectory),
   'GET /v1/idp-users/{id}': item(({ idpUser }) => `/v1/idp-users/${idpUser}`, seesDirectory),
@@ -74,6 +81,39 @@ export const administrationRows: Readonly<Record<string, Row>> = {
   'GET /v1/duties': collection('/v1/duties', administers),
   'POST /v1/duties/{kind}/{subjectId}/retry': { path: ({ rotation }) => `/v1/duties/rotation/${rotation}/retry`, may: administers, sees: [], answer: 200 },
   'POST /v1/duties/reconcile': { path: () => '/v1/duties/reconcile', may: administers, sees: [], answer: 202 },
+
+  'GET /v1/notices': collection('/v1/notices', people),
+  'GET /v1/notices/{id}': { path: ({ notice }) => `/v1/notices/${notice}`, may: manages, sees: [], answer: 200 },
+  'GET /v1/notification-channels': collection('/v1/notification-channels', seesAdministration),
+  'POST /v1/notification-channels': create('/v1/notification-channels', administers, () => ({ ...fresh(), type: 'smtp', settings: {} })),
+  'GET /v1/notification-channels/{id}': item(({ channel }) => `/v1/notification-channels/${channel}`, seesAdministration),
+  'PATCH /v1/notification-channels/{id}': stale(({ channel }) => `/v1/notification-channels/${channel}`, administers, seesAdministration, { name: 'x' }),
+  'DELETE /v1/notification-channels/{id}': stale(({ channel }) => `/v1/notification-channels/${channel}`, administers, seesAdministration),
+  'POST /v1/notification-channels/{id}/test': {
+    path: ({ channel }) => `/v1/notification-channels/${channel}/test`,
+    may: administers,
+    sees: seesAdministration,
+    answer: 200,
+    body: () => ({}),
+  },
+
+  'GET /v1/support-access': collection('/v1/support-access', seesSupport),
+  'PUT /v1/support-access': { path: () => '/v1/support-access', may: ['owner', 'support'], sees: seesSupport, answer: 200, body: () => ({ enabled: false }) },
+  'POST /v1/support-access/emergency-disable': {
+    path: () => '/v1/support-access/emergency-disable',
+    may: ['owner', 'support'],
+    sees: seesSupport,
+    answer: 200,
+    body: () => ({}),
+  },
+  'GET /v1/support-access/audit-log': collection('/v1/support-access/audit-log', seesSupport),
+  'GET /v1/support-access/users': collection('/v1/support-access/users', seesSupport),
+  'POST /v1/support-access/users': create(
+    '/v1/support-access/users',
+    ['owner', 'support'],
+    () => ({ sub: randomUUID(), email: `${randomUUID()}@vendor.example` }),
+    seesSupport,
+  ),
 
   'GET /v1/audit/events': collection('/v1/audit/events', ['owner', 'audit']),
 }

@@ -12,6 +12,8 @@ export interface Things {
   readonly host: string
   readonly connector: string
   readonly lease: string
+  /** Of a break-glass use that is not over. */
+  readonly review: string
   readonly rotation: string
   readonly job: string
   readonly user: string
@@ -20,6 +22,8 @@ export interface Things {
   readonly role: string
   readonly assignment: string
   readonly policySet: string
+  readonly notice: string
+  readonly channel: string
   readonly guardedIdentity: string
   readonly approvalPolicy: string
   readonly accessRequest: string

@@ -9,6 +9,13 @@ import { fresh, collection, item, create, stale, organization, vault, lease, typ
 export const rows: Readonly<Record<string, Row>> = {
   'GET /v1/me': collection('/v1/me', people),
   'GET /v1/me/access': collection('/v1/me/access', people),
+  'GET /v1/me/break-glass-credential': collection('/v1/me/break-glass-credential', people),
+  'PUT /v1/me/break-glass-credential': {
+    path: () => '/v1/me/break-glass-credential',
+    may: ['owner', 'break_glass'],
+    answer: 200,
+    body: () => ({ passphrase: 'seven quiet herons over the weir' }),
+  },
 
   'GET /v1/organizations': collection('/v1/organizations', anyRole),
   'POST /v1/organizations': create('/v1/organizations', administers, fresh),
@@ -98,6 +105,14 @@ export const rows: Readonly<Record<string, Row>> = {
     answer: 409,
     body: () => ({ reason: 'x', durationMinutes: 5 }),
   },
+  'POST /v1/identities/{id}/break-glass': {
+    path: ({ identity }) => `/v1/identities/${identity}/break-glass`,
+    may: ['owner', 'break_glass'],
+    sees: seesVault,
+    // Whoever may must have a passphrase besides.
+    answer: 401,
+    body: () => ({ reason: 'x', justification: 'nobody can be asked', breakGlassCredential: 'not the one' }),
+  },
   'POST /v1/identities/{id}/rotate': {
     path: ({ rotatingIdentity }) => `/v1/identities/${rotatingIdentity}/rotate`,
     may: manages,
@@ -112,6 +127,22 @@ export const rows: Readonly<Record<string, Row>> = {
   'POST /v1/leases/{id}/extend': { path: lease('/extend'), may: holder, sees: seesLeases, answer: 200, body: () => ({ minutes: 5 }) },
   'POST /v1/leases/{id}/checkin': { path: lease('/checkin'), may: holder, sees: seesLeases, answer: 200, body: () => ({}) },
   'POST /v1/leases/{id}/force-checkin': { path: lease('/force-checkin'), may: manages, sees: seesLeases, answer: 200, body: () => ({ reason: 'x' }) },
+
+  'GET /v1/break-glass-reviews': collection('/v1/break-glass-reviews', [...manages, 'audit']),
+  'GET /v1/break-glass-reviews/{id}': item(({ review }) => `/v1/break-glass-reviews/${review}`, [...manages, 'audit', 'break_glass']),
+  'GET /v1/break-glass-reviews/{id}/evidence': item(
+    ({ review }) => `/v1/break-glass-reviews/${review}/evidence`,
+    ['owner', 'audit'],
+    ['manage', 'break_glass'],
+  ),
+  'POST /v1/break-glass-reviews/{id}/sign': {
+    path: ({ review }) => `/v1/break-glass-reviews/${review}/sign`,
+    may: manages,
+    // It is a use of theirs.
+    sees: ['audit', 'break_glass'],
+    answer: 409,
+    body: () => ({ finding: 'looked at by somebody else' }),
+  },
 
   'GET /v1/rotations': collection('/v1/rotations', seesVault),
   'GET /v1/rotations/{id}': item(({ rotation }) => `/v1/rotations/${rotation}`, seesVault),

@@ -3,6 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AccountId } from '#schemas/ids.ts'
 import { signDecisionLink } from '#secrets/decision-link.ts'
 import { acme } from '#stack/people.ts'
+import { inAccount } from '#store/connection.ts'
+import { raiseNotice } from '#store/notice.ts'
 import { grantLevels, people, permissionOf, type Person } from './matrix-people.ts'
 import type { Row, Things } from './matrix-row.ts'
 import { rows } from './matrix-rows.ts'
@@ -64,6 +66,13 @@ beforeAll(async () => {
     [accounts[0].account_id, job, world.organizationId, rotatingIdentity, rotation, world.hostId, world.connectorId],
   )
   const checkout = await world.post('view+checkout', `/v1/identities/${leased}/checkout`, { reason: 'x', durationMinutes: 30 })
+  const passphrase = 'seven quiet herons over the weir'
+  await world.call('break_glass', 'PUT', '/v1/me/break-glass-credential', { body: { passphrase } })
+  const emergency = await world.post('break_glass', `/v1/identities/${await world.addIdentity('burning')}/break-glass`, {
+    reason: 'x',
+    justification: 'nobody can be asked',
+    breakGlassCredential: passphrase,
+  })
   const guardedIdentity = await world.addIdentity('guarded')
   const approvalPolicy = await make('/v1/approval-policies', { identityId: guardedIdentity, steps: [{ approvers: [{ type: 'permission' }] }] })
   const asked = await world.post('view+checkout', `/v1/identities/${guardedIdentity}/checkout`, { reason: 'x', durationMinutes: 30 })
@@ -87,6 +96,7 @@ beforeAll(async () => {
     host: world.hostId,
     connector: world.connectorId,
     lease: checkout.body.lease.id,
+    review: emergency.body.lease.id,
     rotation,
     job,
     user: (await world.call('mia', 'GET', `/v1/idp-users/${idpUser}`)).body.userId,
@@ -99,6 +109,10 @@ beforeAll(async () => {
     accessRequest: asked.body.accessRequest.id,
     decisionLink,
     policySet: await make('/v1/policy-sets', { policies: 'permit (principal, action, resource);' }),
+    notice: await inAccount(world.parts.db, AccountId.parse(accounts[0].account_id), (trx) =>
+      raiseNotice(trx, { kind: 'rotation.stuck', severity: 'warning', subject: { type: 'rotation', id: rotation }, to: [] }),
+    ),
+    channel: await make('/v1/notification-channels', { name: 'mail', type: 'smtp', settings: {} }),
   }
 }, 60_000)
 afterAll(() => world?.end())
@@ -154,7 +168,7 @@ describe('every route is answered as the table says', () => {
       }
     }
     expect(wrong).toEqual([])
-  }, 120_000)
+  }, 600_000)
 
   test('to nobody without a token, with one that has ended, is for somebody else, or is of a user who is disabled or unknown', async () => {
     const now = Math.floor(Date.now() / 1_000)

@@ -5,6 +5,7 @@ import { createNonces } from '#api/dpop-nonce.ts'
 import type { ApiSettings, Parts } from '#api/parts.ts'
 import { refusalsOf } from '#api/refusals.ts'
 import { createCedarDecisionPoint } from '#policy/cedar.ts'
+import { createPassphrases } from '#secrets/passphrase.ts'
 import { LeaseholdError, type ErrorCode } from '#schemas/errors.ts'
 import { seedPeople } from '#stack/seed-people.ts'
 import { inAccount } from '#store/connection.ts'
@@ -74,6 +75,9 @@ export async function startApi(database: TestDatabase, more: Partial<Parts> = {}
       mode: 'dev',
       oidcIssuer: issuer.url,
       oidcUrl: issuer.url,
+      supportIssuer: undefined,
+      supportIssuerUrl: undefined,
+      supportPermissions: ['pam_vaults.view'],
       apiAudience: audience,
       apiUrl,
       natsUrl: 'nats://127.0.0.1:4222',
@@ -92,10 +96,13 @@ export async function startApi(database: TestDatabase, more: Partial<Parts> = {}
     requestHashKey: createSecretKey(randomBytes(32)),
     cursorKey: createSecretKey(randomBytes(32)),
     decisionLinkKey: createSecretKey(randomBytes(32)),
+    passphrases: createPassphrases(createSecretKey(randomBytes(32)), { memoryKib: 64, passes: 1, lanes: 1 }),
     nonces: createNonces(createSecretKey(randomBytes(32))),
     decisionPoint: createCedarDecisionPoint(({ accountId, version }) => inAccount(db, accountId, (trx) => readPolicies(trx, version)), ['pwd', 'mfa']),
     vaultKeys: { get: down, legacy: down },
     organizationSecrets: { create: down, read: down },
+    accountKeys: { get: down, ensure: down },
+    notices: { announce: () => {}, send: async () => ({ state: 'skipped', receipt: 'nobody sends' }) },
     signingKeys: down,
     wakeLoops: () => void notifyDuties(db).catch(() => {}),
     observe,

@@ -1,9 +1,11 @@
 import { spawnSync } from 'node:child_process'
-import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { expect, test } from 'vitest'
-import { killCases } from '../chaos/kill-cases.ts'
+import { rotationCases } from '../chaos/cells.ts'
+import { brokenBuild, faults } from '../chaos/broken-build.ts'
+import { pointsOf } from '../chaos/points.ts'
 
 const root = path.join(import.meta.dirname, '../..')
 const product = ['activities', 'api', 'connector', 'connector-bridge', 'server', 'store', 'workflows'].map((folder) => `${folder}/**/*.ts`)
@@ -13,9 +15,28 @@ test('every crash point has one place, and every one that a case names is there'
   const points = sources.flatMap((text) => [...text.matchAll(/^ *\/\/ crash point: (.+)$/gm)].map(([, name]) => name as string))
   expect(points.length).toBeGreaterThan(12)
   expect(new Set(points).size).toBe(points.length)
-  const used = killCases(0).flatMap(({ name }) => / dies at: (.+)$/.exec(name)?.slice(1) ?? [])
+  const used = Object.values(pointsOf).flat()
   expect(used.length).toBeGreaterThan(10)
   expect(used.filter((name) => !points.includes(name))).toEqual([])
+})
+
+test('the manual says of each of the 23 dangers where it is met, or why it does not exist', () => {
+  const manual = readFileSync(path.join(root, 'docs/chaos.md'), 'utf8')
+  const rows = [...manual.matchAll(/^\| K(\d+) .+ \| (.+) \|$/gm)]
+  expect(rows.map(([, number]) => Number(number))).toEqual(Array.from({ length: 23 }, (_, index) => index + 1))
+  const known = [...Object.values(pointsOf).flat(), 'several hosts', ...rotationCases.map(({ name }) => name)]
+  for (const [row, , where = ''] of rows) {
+    const named = [...where.matchAll(/`(.+?)`/g)].map(([, words]) => words as string)
+    const isThere = (words: string) => known.some((name) => name.includes(words)) || existsSync(path.join(root, 'test', words))
+    expect(named.filter((words) => !isThere(words))).toEqual([])
+    if (named.length === 0) expect(row).toMatch(/does not exist: |outside: |every point with OpenBao away/)
+  }
+})
+
+test.each(Object.keys(faults))('the sources have what %s replaces, and a cell that is there catches it', (fault) => {
+  const { caughtBy, remove } = brokenBuild(fault)
+  remove()
+  expect(rotationCases.some(({ name }) => name.includes(caughtBy))).toBe(true)
 })
 
 test('is a comment, and nothing else, unless the loader of tests is there and the point is the one that is armed', () => {

@@ -7,7 +7,11 @@ const minutesAgo = (minutes: number) => new Date(now.getTime() - minutes * 60_00
 const here = 'here' as HostId
 const there = 'there' as HostId
 const lease = (slot: number, minutes: number) => ({ slot, userId: 'sam' as UserId, holder: 'Sam', expiresAt: minutesAgo(-minutes) })
-const rotation = (state: 'waiting' | 'claimed' | 'doubt' | 'confirmed', hostId = here) => ({ id: 'r1' as RotationId, jobs: [{ hostId, state }] })
+const rotation = (state: 'waiting' | 'claimed' | 'doubt' | 'confirmed', hostId = here) => ({
+  stagedVersion: null,
+  id: 'r1' as RotationId,
+  jobs: [{ hostId, state }],
+})
 
 const free: CheckoutState = {
   active: true,

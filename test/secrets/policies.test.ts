@@ -9,12 +9,14 @@ let server: TestOpenBao
 let admin: OpenBao
 const [account, organization] = [randomUUID(), randomUUID()]
 const secretPath = ['leasehold', 'data', 'organizations', account, organization, '1']
+const accountSecretPath = ['leasehold', 'data', 'accounts', account, '1']
 const input = { input: 'eA==' }
 
 beforeAll(async () => {
   server = await startOpenBao()
   admin = createOpenBao({ url: server.url, roleId: server.boot.bootRoleId, secretId: server.boot.bootSecretId })
   await admin.write(secretPath, { data: { wrapped: 'x' } })
+  await admin.write(accountSecretPath, { data: { wrapped: 'x' } })
   await admin.write(['leasehold', 'data', 'temporal', '1'], { data: { wrapped: 'x' } })
 }, 40_000)
 afterAll(() => server.stop())
@@ -29,6 +31,8 @@ const transit = (...path: BaoPath): BaoPath => ['leasehold-transit', ...path]
 const calls = {
   readSecret: read(...secretPath),
   createSecret: write(['leasehold', 'data', 'organizations', account, randomUUID(), '1'], { options: { cas: 0 }, data: { wrapped: 'y' } }),
+  readAccountSecret: read(...accountSecretPath),
+  createAccountSecret: write(['leasehold', 'data', 'accounts', randomUUID(), '1'], { options: { cas: 0 }, data: { wrapped: 'y' } }),
   wrapSecret: write(transit('encrypt', 'org-wrap'), { plaintext: 'eA==' }),
   readNamespaceKey: read('leasehold', 'data', 'temporal', '1'),
   createNamespaceKey: write(['leasehold', 'data', 'temporal', '2'], { options: { cas: 0 }, data: { wrapped: 'y' } }),
@@ -41,14 +45,15 @@ const calls = {
 } as const satisfies Record<string, Call>
 
 const mayCall: Readonly<Record<BaoRole, readonly (keyof typeof calls)[]>> = {
-  'leasehold-api': ['readSecret', 'createSecret', 'wrapSecret', 'readOfferKey'],
-  'leasehold-worker': ['readSecret', 'readNamespaceKey', 'createNamespaceKey', 'wrapNamespaceKey'],
+  'leasehold-api': ['readSecret', 'createSecret', 'readAccountSecret', 'createAccountSecret', 'wrapSecret', 'readOfferKey'],
+  'leasehold-worker': ['readSecret', 'readAccountSecret', 'readNamespaceKey', 'createNamespaceKey', 'wrapNamespaceKey'],
   'leasehold-bridge': ['readSecret', 'readOfferKey', 'signOffer', 'makeNatsKey', 'readNatsKey', 'signNats'],
 }
 
 /** What nobody of us may do, with the keys that everybody could otherwise reach. */
 const forbiddenToAll: readonly Call[] = [
   write(secretPath, { data: { wrapped: 'overwritten' } }),
+  write(accountSecretPath, { data: { wrapped: 'overwritten' } }),
   list('leasehold', 'metadata', 'organizations'),
   write(['leasehold', 'delete', 'organizations', account, organization, '1'], { versions: [1] }),
   write(['leasehold', 'destroy', 'organizations', account, organization, '1'], { versions: [1] }),

@@ -3,9 +3,11 @@ import {
   accessRequestTransitions,
   connectorTransitions,
   jobTransitions,
+  deliveryTransitions,
   leaseTransitions,
   reencryptionTransitions,
   rotationTransitions,
+  supportAccessTransitions,
   type Transitions,
 } from '#schemas/rules/transitions.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -23,6 +25,8 @@ const tables: Readonly<Record<string, Transitions<never>>> = {
   connector: connectorTransitions,
   access_request: accessRequestTransitions,
   reencryption: reencryptionTransitions,
+  notice_delivery: deliveryTransitions,
+  support_access: supportAccessTransitions,
 }
 
 test.each(Object.keys(tables))('the database knows the same transitions of a %s as the code', async (noun) => {

@@ -14,6 +14,8 @@ export interface LinuxAccounts {
     readonly password?: string
     readonly home?: boolean
   }) => LinuxAccount
+  /** Sets a password behind everybody's back. */
+  readonly set: (account: Pick<LinuxAccount, 'username' | 'password'>) => void
   readonly end: () => void
 }
 
@@ -41,7 +43,7 @@ export function openLinuxAccounts(): LinuxAccounts {
       if (home) chmodSync(folder, 0o700)
       made.push(username)
       if (password === '') run('passwd', ['--quiet', '--delete', username])
-      else run('chpasswd', [], `${username}:${password}\n`)
+      else set({ username, password })
       if (sudo) {
         const chpasswd = ['/usr/sbin/chpasswd', '/sbin/chpasswd'].find(existsSync)
         const right = sudo === 'anything' ? 'ALL=(ALL) NOPASSWD: ALL' : `ALL=(root) NOPASSWD: ${chpasswd}`
@@ -49,9 +51,12 @@ export function openLinuxAccounts(): LinuxAccounts {
       }
       return { username, password, home: folder }
     },
+    set,
     end: () => made.splice(0).forEach(remove),
   }
 }
+
+const set = ({ username, password }: Pick<LinuxAccount, 'username' | 'password'>): void => run('chpasswd', [], `${username}:${password}\n`)
 
 /** Removes what runs that were killed could not remove. */
 function sweep(): void {

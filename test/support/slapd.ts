@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Client } from 'ldapts'
+import { Attribute, Change, Client } from 'ldapts'
 import type { Login, Target } from '#connector/adapters/adapter.ts'
 import { createAuthority, issue } from '#stack/certificates.ts'
 import { freePort } from './free-port.ts'
@@ -17,7 +17,11 @@ export interface TestSlapd {
   readonly startTls: Target
   /** May write passwords, and is under the password policy. */
   readonly admin: Login
-  readonly create: (username?: string) => Promise<Login>
+  readonly create: (username?: string, password?: string) => Promise<Login>
+  /** Sets a password behind everybody's back. */
+  readonly set: (login: Login) => Promise<void>
+  /** The password policy takes no shorter value from now on. */
+  readonly require: (length: number) => Promise<void>
   readonly dnOf: (username: string) => string
   /** Whether a bind by this password succeeds: by bytes of our own, not by the library that is tested. */
   readonly logsIn: (login: Login) => Promise<boolean>
@@ -106,11 +110,12 @@ export async function startSlapd(rules: readonly string[] = [], names: readonly 
     startTls: { address: '127.0.0.1', port: plain, parameters: { ...parameters, startTls: true } },
     admin,
     dnOf,
-    create: async (uid = `a-${randomBytes(6).toString('hex')}`) => {
-      const password = randomBytes(12).toString('base64url')
+    create: async (uid = `a-${randomBytes(6).toString('hex')}`, password = randomBytes(12).toString('base64url')) => {
       await asRoot((client) => client.add(dnOf(uid), { objectClass: ['account', 'simpleSecurityObject'], uid, userPassword: password }))
       return { username: uid, password }
     },
+    set: ({ username, password }) => asRoot((client) => client.modify(dnOf(username), replace('userPassword', password))),
+    require: (length) => asRoot((client) => client.modify(`cn=policy,${suffix}`, replace('pwdMinLength', String(length)))),
     logsIn: ({ username, password }) => binds(dnOf(username), password),
     stored: (username) =>
       asRoot(async (client) =>
@@ -123,6 +128,8 @@ export async function startSlapd(rules: readonly string[] = [], names: readonly 
     },
   }
 }
+
+const replace = (type: string, value: string): Change => new Change({ operation: 'replace', modification: new Attribute({ type, values: [value] }) })
 
 /** BindRequest of RFC 4511 4.2, as message 1; the answer's result code is the byte after `0a 01`. */
 async function simpleBind(port: number, dn: string, password: string): Promise<boolean> {

@@ -15,7 +15,7 @@ import { storedValue } from './stored-value.ts'
 
 const people = {
   mia: 'owner',
-  ola: ['pam_vaults.view', 'pam_vaults.manage', 'connectors.manage', 'organizations.manage'],
+  ola: ['pam_vaults.view', 'pam_vaults.manage', 'pam_vaults.break_glass', 'connectors.manage', 'organizations.manage'],
   sam: ['pam_vaults.view'],
 } as const satisfies Record<string, readonly Permission[] | 'owner'>
 

@@ -1,0 +1,91 @@
+import { lookup as systemLookup } from 'node:dns/promises'
+import { connect, isIP, type Socket } from 'node:net'
+import { connect as connectTls, rootCertificates } from 'node:tls'
+import type { MayReach } from './networks.ts'
+
+export type Lookup = (host: string) => Promise<readonly { readonly address: string }[]>
+
+/** How receivers are reached. */
+export interface Reach {
+  readonly mayReach: MayReach
+  /** Authorities that are believed besides those that come with Node, PEM. */
+  readonly ca?: string | undefined
+  /** Names to addresses; absent: as the system does. */
+  readonly lookup?: Lookup
+}
+
+/** The receiver is where nothing may be sent. */
+export class RefusedAddress extends Error {
+  readonly code = 'address-refused'
+
+  constructor() {
+    super('the receiver has an address that notices are not sent to')
+    this.name = 'RefusedAddress'
+  }
+}
+
+/** Options of TLS to a receiver: certificates and the host name are checked. */
+export const tlsOptions = (host: string, { ca }: Pick<Reach, 'ca'>) => ({
+  ca: ca === undefined ? [...rootCertificates] : [...rootCertificates, ca],
+  minVersion: 'TLSv1.2' as const,
+  rejectUnauthorized: true,
+  ...(isIP(host) === 0 ? { servername: host } : {}),
+})
+
+/**
+ * The addresses of a host, resolved once; whoever dials dials one of these, so that a name cannot become another address
+ * between the check and the connection. One forbidden address among them is enough: who answers so wants something.
+ *
+ * @throws RefusedAddress
+ */
+export async function resolve(host: string, { mayReach, lookup = lookupAll }: Reach): Promise<readonly string[]> {
+  const bare = host.replace(/^\[|\]$/g, '')
+  const addresses = isIP(bare) === 0 ? (await lookup(bare)).map(({ address }) => address) : [bare]
+  if (addresses.length === 0 || !addresses.every(mayReach)) throw new RefusedAddress()
+  return addresses
+}
+
+const lookupAll: Lookup = (host) => systemLookup(host, { all: true, verbatim: true })
+
+/**
+ * A connection to a host whose address may be reached.
+ *
+ * @param to `tls`: encrypted from the first byte
+ * @param signal ends it, and the attempts
+ * @throws RefusedAddress, or the error of the last address
+ */
+export async function dial(to: { readonly host: string; readonly port: number; readonly tls: boolean }, reach: Reach, signal: AbortSignal): Promise<Socket> {
+  const host = to.host.replace(/^\[|\]$/g, '')
+  let failure: unknown
+  for (const address of await resolve(host, reach)) {
+    signal.throwIfAborted()
+    try {
+      return await open(address, host, to, reach, signal)
+    } catch (error) {
+      failure = error
+    }
+  }
+  throw failure
+}
+
+function open(
+  address: string,
+  host: string,
+  { port, tls }: { readonly port: number; readonly tls: boolean },
+  reach: Reach,
+  signal: AbortSignal,
+): Promise<Socket> {
+  return new Promise((done, failed) => {
+    const socket = tls ? connectTls({ host: address, port, ...tlsOptions(host, reach) }) : connect({ host: address, port })
+    const abort = () => socket.destroy(signal.reason as Error)
+    signal.addEventListener('abort', abort, { once: true })
+    // An error after the connection is there is told to whoever uses it; here it must only not end the process.
+    socket.on('error', () => {})
+    socket.once('close', () => signal.removeEventListener('abort', abort))
+    socket.once('error', failed)
+    socket.once(tls ? 'secureConnect' : 'connect', () => {
+      socket.off('error', failed)
+      done(socket)
+    })
+  })
+}

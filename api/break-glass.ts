@@ -1,0 +1,140 @@
+import { z } from 'zod'
+import { BreakGlassAnswer, BreakGlassBody } from '#schemas/break-glass.ts'
+import { LeaseholdError } from '#schemas/errors.ts'
+import { IdentityId } from '#schemas/ids.ts'
+import { Secret } from '#schemas/secret.ts'
+import { beginAttempt, recordVerdict } from '#store/break-glass-attempt.ts'
+import { readCheckoutFacts, type CheckoutFacts } from '#store/checkout-facts.ts'
+import { openBreakGlass, type BreakGlassRequest, type BreakGlassUse } from '#store/open-break-glass.ts'
+import { recordDenial } from './authorize.ts'
+import { leaseIdOf } from './checkout.ts'
+import { requestHashOf, type Idempotency } from './idempotency.ts'
+import { fetchKeyRing, withUpgrade, type KeyRing } from './key-ring.ts'
+import type { Parts } from './parts.ts'
+import { presentPossible } from './present-possible.ts'
+import { presentLease } from './present-lease.ts'
+import { reply, type DefineRoute, type RouteContext } from './route.ts'
+
+type Body = z.infer<typeof BreakGlassBody>
+type Context = RouteContext<{ id: IdentityId }, unknown, Body, { readonly facts: CheckoutFacts; readonly identityId: IdentityId }>
+
+const path = '/v1/identities/:id/break-glass'
+
+/** Access in an emergency: nobody is asked first, and everybody hears of it. */
+export function breakGlassRoutes(route: DefineRoute, parts: Parts): void {
+  route(
+    {
+      method: 'post',
+      path,
+      action: 'identity.break-glass',
+      summary: 'Take an emergency lease: at once, told to every admin, rotated and reviewed afterwards',
+      params: z.object({ id: IdentityId }),
+      body: BreakGlassBody,
+      answers: { 201: BreakGlassAnswer },
+      idempotent: true,
+      ownLimit: true,
+      findAtOnce: true,
+      asked: ({ durationMinutes }) => (durationMinutes === undefined ? {} : { minutes: durationMinutes }),
+      refuses: ['break-glass-credential-refused', 'break-glass-rate-limited', 'identity-disabled', 'organization-secret-not-found', 'decryption-failed'],
+      find: async (trx, { caller, params, idempotency }) => {
+        const leaseId = leaseIdOf(caller, idempotency as Idempotency)
+        const facts = await readCheckoutFacts(trx, params.id, leaseId)
+        const { organizationId, vaultId, identityId } = facts
+        return { organizationId, vaultId, identityId, leaseId, facts, ownStepUp: facts.stepUp }
+      },
+    },
+    async (context) => {
+      const { principal, actor, decisionEndsAt, params, body, found, idempotency } = context
+      const { leaseId, identityId } = found
+      const ring = await fetchKeyRing(parts.vaultKeys, found.facts)
+      const credentialId = await limited(parts, context, () => checkPassphrase(parts, context))
+      const { breakGlassCredential: _checked, ...said } = body
+      const request = {
+        leaseId,
+        identityId,
+        vault: { vaultId: found.facts.vaultId, organizationId: found.facts.organizationId },
+        hostId: body.hostId ?? null,
+        minutes: body.durationMinutes ?? null,
+        decisionEndsAt,
+        principal,
+        actor,
+        // Without the passphrase: a quick hash of it would be easier to guess at than the one that is stored.
+        requestHash: requestHashOf(parts.requestHashKey, idempotency.route, params, said),
+        reason: ring.sealReason(identityId, body.reason),
+        justification: ring.sealReason(identityId, body.justification),
+        credentialId,
+      }
+      const use = await limited(parts, context, () => openWhenFree(parts, context, request, ring))
+      // crash point: break-glass committed
+      parts.wakeLoops()
+      const { lease, beyondLimit, possible, replayed } = use
+      const [credential = null, ...alsoPossible] = possible.map(presentPossible)
+      const shown = presentLease(leaseId, lease, { holder: principal.name ?? principal.sub, reason: body.reason, endedBy: null, requestId: null })
+      return reply(
+        201,
+        { lease: shown, beyondLimit, credential, alsoPossible },
+        { location: `/v1/leases/${leaseId}`, ...(replayed ? { 'idempotent-replayed': 'true' } : {}) },
+      )
+    },
+  )
+}
+
+/**
+ * Holds the passphrase against the one that the caller enrolled: outside of any lock, and on record before anybody knows how it goes.
+ *
+ * @returns id of the credential that it is
+ * @throws LeaseholdError `break-glass-credential-refused`, `break-glass-rate-limited`
+ */
+async function checkPassphrase({ passphrases, wakeLoops }: Parts, { principal, actor, body, found, inAccount }: Context): Promise<string> {
+  const { userId } = principal
+  const { id: attemptId, credential } = await whenFree(() => inAccount((trx) => beginAttempt(trx, userId)))
+  // crash point: attempt written
+  const accepted = credential !== undefined && (await passphrases.verify(Secret.of(body.breakGlassCredential), credential))
+  const { organizationId, vaultId, identityId } = found.facts
+  const verdict = { attemptId, accepted, userId, actor, at: { organizationId, vaultId, identityId } }
+  await whenFree(() => inAccount((trx) => recordVerdict(trx, verdict)))
+  if (accepted) return credential.id
+  wakeLoops()
+  throw new LeaseholdError('break-glass-credential-refused', credential === undefined ? { detail: 'You have enrolled no break-glass credential' } : {})
+}
+
+const tries = 8
+
+/** In an emergency nobody is sent away because of a lock that somebody holds for a moment. @param before what must be done anew first */
+async function whenFree<T>(act: () => Promise<T>, before: () => Promise<void> = async () => {}): Promise<T> {
+  for (let left = tries; ; left -= 1) {
+    try {
+      return await act()
+    } catch (error) {
+      if (left === 1 || !(error instanceof LeaseholdError) || error.code !== 'busy') throw error
+    }
+    await before()
+  }
+}
+
+async function openWhenFree(
+  { vaultKeys }: Parts,
+  { actor, inAccount }: Context,
+  request: Omit<BreakGlassRequest, 'open'>,
+  first: KeyRing,
+): Promise<BreakGlassUse> {
+  let ring = first
+  return whenFree(
+    () => inAccount(withUpgrade(ring, actor, (trx) => openBreakGlass(trx, { ...request, open: ring.openValue }))),
+    async () => {
+      // The value may be sealed under another key by now.
+      ring = await fetchKeyRing(vaultKeys, await inAccount((trx) => readCheckoutFacts(trx, request.identityId, request.leaseId)))
+    },
+  )
+}
+
+/** Whoever reaches a limit is on record with it. */
+async function limited<T>({ db }: Parts, { principal, actor, found }: Context, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act()
+  } catch (error) {
+    if (error instanceof LeaseholdError && error.code === 'break-glass-rate-limited')
+      await recordDenial(db, { accountId: principal.accountId, userId: principal.userId, actor }, 'identity.break-glass', found, error.code)
+    throw error
+  }
+}

@@ -1,0 +1,73 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Webhook } from 'standardwebhooks'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { AccountId } from '#schemas/ids.ts'
+import { apiClient, expectStatus, type ApiClient } from '#stack/api-client.ts'
+import { stackCredentials } from '#stack/credentials.ts'
+import { readHome, type Home } from '#stack/home.ts'
+import { accessToken } from '#stack/login.ts'
+import { acme } from '#stack/people.ts'
+import { startStack, type Stack } from '#stack/test-stack.ts'
+import { connect, inAccount, type Db } from '#store/connection.ts'
+import { raiseNotice } from '#store/notice.ts'
+import { createHookReceiver, createMailReceiver, type HookReceiver, type MailReceiver } from '../support/receivers.ts'
+
+/** How long both receivers are down: 5 s, or what LEASEHOLD_TEST_RECEIVERS_AWAY says, ms. */
+const awayMs = Number(process.env['LEASEHOLD_TEST_RECEIVERS_AWAY'] ?? 5_000)
+
+let stack: Stack
+let mail: MailReceiver
+let hook: HookReceiver
+let mia: ApiClient
+let db: Db
+beforeAll(async () => {
+  mail = await createMailReceiver()
+  hook = await createHookReceiver()
+  stack = await startStack({ roleEnvironment: { LEASEHOLD_SMTP_URL: mail.url, LEASEHOLD_NOTIFICATION_NETWORKS: '127.0.0.0/8' } })
+  mia = apiClient(stack.urls.api, await accessToken({ home: stack.home, user: 'mia', acr: 'mfa' }))
+  const { postgres } = stackCredentials(readHome(stack.home) as Home)
+  db = connect({ url: stack.urls.postgres, user: 'leasehold_api', password: postgres.leasehold_api, max: 1 })
+}, 120_000)
+afterAll(async () => {
+  await db?.destroy()
+  await stack?.stop()
+  await mail?.stop()
+  await hook?.stop()
+})
+
+/** A fact that every administrator must hear of. */
+const raise = () =>
+  inAccount(db, AccountId.parse(acme.id), (trx) =>
+    raiseNotice(trx, { kind: 'break_glass.opened', severity: 'critical', subject: { type: 'user', id: acme.users[2]?.id ?? '' }, to: 'admins' }),
+  )
+
+interface Notice {
+  readonly deliveries: readonly { readonly state: string; readonly attempts: number; readonly receipt: string }[]
+}
+const admins = acme.users.filter(({ sub }) => sub === 'mia' || sub === 'ola').map(({ email }) => email)
+
+test('a critical notice reaches every administrator and the webhook although both receivers were down at first, once per id', async () => {
+  const made = expectStatus(
+    await mia.post<{ id: string; secret: string }>('/v1/notification-channels', {
+      name: 'on call',
+      type: 'webhook',
+      settings: { url: `${hook.url}/path?token=x` },
+    }),
+    201,
+  )
+  const id = await raise()
+  await sleep(awayMs)
+  expect(expectStatus(await mia.get<Notice>(`/v1/notices/${id}`), 200).deliveries.map(({ state }) => state)).toEqual(['pending', 'pending', 'pending'])
+  await Promise.all([mail.start(), hook.start()])
+
+  const look = { timeout: 20_000 + 2 * awayMs, interval: 100 }
+  await expect
+    .poll(async () => expectStatus(await mia.get<Notice>(`/v1/notices/${id}`), 200).deliveries.map(({ state }) => state), look)
+    .toEqual(Array(3).fill('delivered'))
+  expect(mail.mails.flatMap(({ to }) => to).sort()).toEqual([...admins].sort())
+  expect(mail.mails.map(({ messageId }) => messageId)).toEqual(admins.map(() => `${id}@notices.leasehold`))
+  expect(hook.hooks).toHaveLength(1)
+  const [{ headers, body } = { headers: {}, body: '' }] = hook.hooks
+  expect(headers['webhook-id']).toBe(id)
+  expect(new Webhook(made.secret).verify(body, headers as Record<string, string>)).toMatchObject({ type: 'leasehold.notice.break_glass.opened', data: { id } })
+}, 180_000)
