@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AccountId } from '#schemas/ids.ts'
-import { signDecisionLink } from '#secrets/decision-link.ts'
-import { acme } from '#stack/people.ts'
 import { inAccount } from '#store/connection.ts'
 import { raiseNotice } from '#store/notice.ts'
+import { approvalLink } from './matrix-approvals.ts'
 import { grantLevels, people, permissionOf, type Person } from './matrix-people.ts'
 import type { Row, Things } from './matrix-row.ts'
 import { rows } from './matrix-rows.ts'
@@ -76,13 +75,7 @@ beforeAll(async () => {
   const guardedIdentity = await world.addIdentity('guarded')
   const approvalPolicy = await make('/v1/approval-policies', { identityId: guardedIdentity, steps: [{ approvers: [{ type: 'permission' }] }] })
   const asked = await world.post('view+checkout', `/v1/identities/${guardedIdentity}/checkout`, { reason: 'x', durationMinutes: 30 })
-  const decisionLink = signDecisionLink(world.parts.decisionLinkKey, {
-    accountId: AccountId.parse(acme.id),
-    requestId: asked.body.accessRequest.id,
-    version: 1,
-    verdict: 'approve',
-    userId: (await world.call('approve', 'GET', '/v1/me')).body.user.id,
-  })
+  const approver = (await world.call('approve', 'GET', '/v1/me')).body.user.id
   await world.post('mia', `${organization}/secret/rotate`)
   await world.post('mia', `${organization}/legacy-import/open`)
   await world.post('mia', `${organization}/legacy-import/close`)
@@ -107,7 +100,7 @@ beforeAll(async () => {
     guardedIdentity,
     approvalPolicy,
     accessRequest: asked.body.accessRequest.id,
-    decisionLink,
+    decisionLink: approvalLink(world.parts, accounts[0].account_id, asked.body.accessRequest.id, approver),
     policySet: await make('/v1/policy-sets', { policies: 'permit (principal, action, resource);' }),
     notice: await inAccount(world.parts.db, AccountId.parse(accounts[0].account_id), (trx) =>
       raiseNotice(trx, { kind: 'rotation.stuck', severity: 'warning', subject: { type: 'rotation', id: rotation }, to: [] }),
