@@ -104,29 +104,39 @@ function accept(
 
 const checkOut = (index: number | 'approved' | null, minutes: number, times: number): Command =>
   command(`check out ${minutes} by #${index} ${times} times`, async (model, real) => {
-    const { world, identityId, seen } = real
     const approved = () => model.requests.find((made) => made.approved && !made.over)
     const request = index === null ? undefined : index === 'approved' ? approved() : pick(model, index)
-    const stored = request && (await world.read(request.id))
-    const expected = expectedCheckout(model, request, stored, minutes)
-    const tries = await Promise.all(
-      Array.from({ length: times }, async (_, turn) => {
-        const answer = world.checkOut(identityId, request?.id ?? null, minutes, turn % 2)
-        return { said: await codeOf(answer), lease: (await answer.catch(() => undefined))?.lease }
-      }),
-    )
-    const won = tries.filter(({ said }) => said === 'done')
-    expect([expected, won.length]).toEqual([expected, expected === 'done' ? 1 : 0])
-    if (expected !== 'done') for (const { said } of tries) expect(said).toBe(expected)
-    if (won[0]?.lease === undefined || request === undefined) return
-    const { startedAt, expiresAt } = won[0].lease
-    expect(Date.parse(expiresAt) - Date.parse(startedAt)).toBeLessThanOrEqual(request.minutes * minute)
-    request.over = true
-    request.leases += 1
-    model.taken = true
-    seen['checkout'] = (seen['checkout'] ?? 0) + 1
-    await holds(model, real)
+    await take(request, model, real, { minutes, times })
   })
+
+async function take(
+  request: ModelRequest | undefined,
+  model: Model,
+  real: Real,
+  { minutes, times }: { readonly minutes: number; readonly times: number },
+): Promise<void> {
+  const { world, identityId, seen } = real
+  const stored = request && (await world.read(request.id))
+  const expected = expectedCheckout(model, request, stored, minutes)
+  const tries = await Promise.all(
+    Array.from({ length: times }, async (_, turn) => {
+      const answer = world.checkOut(identityId, request?.id ?? null, minutes, turn % 2)
+      return { said: await codeOf(answer), lease: (await answer.catch(() => undefined))?.lease }
+    }),
+  )
+  const won = tries.filter(({ said }) => said === 'done')
+  expect([expected, won.length]).toEqual([expected, expected === 'done' ? 1 : 0])
+  if (expected === 'approvals-missing' && request?.approved === true) seen['lost'] = (seen['lost'] ?? 0) + 1
+  if (expected !== 'done') for (const { said } of tries) expect(said).toBe(expected)
+  if (won[0]?.lease === undefined || request === undefined) return
+  const { startedAt, expiresAt } = won[0].lease
+  expect(Date.parse(expiresAt) - Date.parse(startedAt)).toBeLessThanOrEqual(request.minutes * minute)
+  request.over = true
+  request.leases += 1
+  model.taken = true
+  seen['checkout'] = (seen['checkout'] ?? 0) + 1
+  await holds(model, real)
+}
 
 const edit = (index: number, minutes: number): Command =>
   onRequest(`edit to ${minutes}`, index, async (request, model, { world }) => {
@@ -209,6 +219,17 @@ const setHolder = (who: Name, has: boolean): Command =>
     else model.holders.delete(who)
   })
 
+/** Of what is approved and not used yet, one who agreed may approve no more; the checkout comes right after. */
+const lose = (index: number, turn: number): Command =>
+  onRequest(`one who agreed loses the right, and it is checked out`, index, async (request, model, real) => {
+    const agreed = request.approvals.filter(({ version }) => version === request.version).map((made) => made.who)
+    const who = agreed[turn % Math.max(1, agreed.length)]
+    if (who === undefined) return
+    if (model.members.has(who)) await setMember(who, false).run(model, real)
+    if (model.holders.has(who)) await setHolder(who, false).run(model, real)
+    await take(request, model, real, { minutes: 5, times: 2 })
+  })
+
 const changePolicy: Command = command('change the policy', async (model, { world, policyId }) => {
   const caller = await world.account.principal('mia')
   const { actor } = world.account.people.mia
@@ -261,6 +282,7 @@ const events: readonly [weight: number, event: fc.Arbitrary<Command>][] = [
   [1, index.map(cancel)],
   [1, fc.tuple(index, who).map((args) => race(...args))],
   [2, fc.tuple(index, who).map((args) => lastMoment(...args))],
+  [5, fc.tuple(index, fc.nat({ max: 3 })).map((args) => lose(...args))],
   [3, member.map((args) => setMember(...args))],
   [2, fc.tuple(fc.constantFrom<Name>('cat', 'sam'), fc.constantFrom(true, true, false)).map((args) => setHolder(...args))],
   [1, fc.constant(changePolicy)],
