@@ -77,6 +77,8 @@ export interface Parts {
   readonly nonces: Nonces
   /** Hashes of the credentials that people enrol for emergencies. */
   readonly passphrases: Passphrases
+  /** Key of the tokens for break-glass without the provider; the same in every process. */
+  readonly emergencyTokenKey: KeyObject
   readonly vaultKeys: VaultKeys
   readonly organizationSecrets: OrganizationSecrets
   readonly accountKeys: AccountKeys

@@ -64,6 +64,7 @@ export async function startApiRole({ config, credentials, trust, certificate, lo
     decisionLinkKey: sharedKey(credentials.tenantSalt, 'leasehold/decision-link'),
     nonces: createNonces(sharedKey(credentials.tenantSalt, 'leasehold/dpop-nonce')),
     passphrases: createPassphrases(sharedKey(credentials.tenantSalt, 'leasehold/break-glass')),
+    emergencyTokenKey: sharedKey(credentials.tenantSalt, 'leasehold/emergency-token'),
     signingKeys: () => transit.jwks('connector-signing'),
     wakeLoops: createWake(db),
     meter: apiMeter(metrics.registry),
