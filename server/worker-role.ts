@@ -27,6 +27,7 @@ import { startExpirer } from './expirer.ts'
 import { startHousekeeping } from './housekeeping.ts'
 import { startLoop } from './loop.ts'
 import { openBaoOf } from './openbao.ts'
+import { startUrgentNotices } from './urgent-notices.ts'
 import type { RoleContext, RunningRole } from './role.ts'
 import { sendingOf } from './sending.ts'
 import { startSupportExpirer } from './support-expirer.ts'
@@ -55,6 +56,7 @@ export async function startWorkerRole({
   const expirer = open('leasehold_expirer')
   const bao = openBaoOf({ config, credentials, trust })
   const vaultKeys = createVaultKeys(createOrganizationSecrets(bao))
+  const send = sendingOf({ config, credentials, trust }, createAccountKeys(bao))
   const activities = {
     ...createLeaseActivities(worker),
     ...createRotationActivities({ db: worker, vaultKeys }),
@@ -62,7 +64,7 @@ export async function startWorkerRole({
     ...createSweepActivities({ expirer, worker }),
     ...createBreakGlassReviewActivities(worker),
     ...createReencryptionActivities({ db: worker, vaultKeys }),
-    ...createNotificationActivities({ db: worker, send: sendingOf({ config, credentials, trust }, createAccountKeys(bao)) }),
+    ...createNotificationActivities({ db: worker, send }),
     ...createAccessRequestActivities(worker),
   }
   const temporalSide = startTemporalSide({
@@ -97,6 +99,7 @@ export async function startWorkerRole({
       reviewing.wake()
     },
   })
+  const urgent = startUrgentNotices({ expirer, worker, send, log })
   const housekeeping = startHousekeeping(expirer, log)
   watchPools(registry, { leasehold_worker: worker, leasehold_relay: relay, leasehold_expirer: expirer })
   readAtScrape('leasehold_relay', () => readDutyFigures(relay, [...workflowDuties, 'vault_access', 'user_access']), dutyGauges(registry))
@@ -112,7 +115,16 @@ export async function startWorkerRole({
       temporal: (await temporalSide.isUp()) ? 'ok' : 'down',
     }),
     drain: async () => {
-      await Promise.all([expiring.stop(), endingSupport.stop(), reviewing.stop(), housekeeping.stop(), temporalSide.stop(), listening.stop(), signal.close()])
+      await Promise.all([
+        expiring.stop(),
+        endingSupport.stop(),
+        urgent.stop(),
+        reviewing.stop(),
+        housekeeping.stop(),
+        temporalSide.stop(),
+        listening.stop(),
+        signal.close(),
+      ])
       await Promise.all([worker.destroy(), relay.destroy(), expirer.destroy()])
     },
   }

@@ -28,7 +28,7 @@ beforeAll(async () => {
   mia = apiClient(stack.urls.api, await accessToken({ home: stack.home, user: 'mia', acr: 'mfa' }))
   const { postgres } = stackCredentials(readHome(stack.home) as Home)
   db = connect({ url: stack.urls.postgres, user: 'leasehold_api', password: postgres.leasehold_api, max: 1 })
-}, 120_000)
+}, 240_000)
 afterAll(async () => {
   await db?.destroy()
   await stack?.stop()
