@@ -13,6 +13,7 @@ import { lapseClaim, openJobs, raiseAttention } from '#store/job.ts'
 import { readRotationFacts, rotationMaterial, type RotationMaterial } from '#store/rotation.ts'
 import { settleRotation } from '#store/settle-rotation.ts'
 import { stageVersion } from '#store/stage-version.ts'
+import { tellStuck } from '#store/stuck-rotation.ts'
 import { workflowIdOf, type Subject } from '#workflows/messages.ts'
 
 export interface RotationActivities {
@@ -21,6 +22,7 @@ export interface RotationActivities {
   openRotationJobs(subject: Subject): Promise<void>
   lapseClaim(subject: Subject, jobId: string, epoch: number): Promise<void>
   raiseRotationAttention(subject: Subject): Promise<void>
+  tellRotationStuck(subject: Subject): Promise<void>
   settleRotation(subject: Subject): Promise<void>
 }
 
@@ -62,6 +64,7 @@ export function createRotationActivities({ db, vaultKeys }: { readonly db: Db; r
       await wakeBridge()
     },
     raiseRotationAttention: (subject) => inTransaction(subject, raiseAttention),
+    tellRotationStuck: (subject) => inTransaction(subject, (trx, id) => tellStuck(trx, id, actorOf(subject))),
     async settleRotation(subject) {
       await inTransaction(subject, (trx, id) => settleRotation(trx, id, actorOf(subject)))
     },

@@ -1,4 +1,4 @@
-import { createRemoteJWKSet, customFetch, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose'
+import { createRemoteJWKSet, customFetch, decodeJwt, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { isCanonicalJws } from './compact-jws.ts'
 import { algorithms } from './problem.ts'
@@ -88,6 +88,15 @@ export function createTokenCheck(rules: TokenRules): (token: string) => Promise<
       throw new RefusedLoginError(error instanceof errors.JWTExpired || error instanceof errors.JWTClaimValidationFailed ? error.payload : undefined, error)
     })
     return accessToken(payload)
+  }
+}
+
+/** Who a token says that it is from, before anything of it is believed. */
+export function claimedIssuer(token: string): string | undefined {
+  try {
+    return token.length > longestToken ? undefined : decodeJwt(token).iss
+  } catch {
+    return undefined
   }
 }
 

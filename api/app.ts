@@ -3,8 +3,10 @@ import { Hono, type Context } from 'hono'
 import { matchedRoutes } from 'hono/route'
 import { TLSSocket } from 'node:tls'
 import { LeaseholdError } from '#schemas/errors.ts'
+import { accessRequestRoutes } from './access-requests.ts'
 import { accessRoutes } from './access.ts'
 import { addAnswerHeaders } from './answer-headers.ts'
+import { approvalPolicyRoutes } from './approval-policies.ts'
 import { auditEventRoutes } from './audit-events.ts'
 import { createAuthenticate } from './authenticate.ts'
 import { breakGlassCredentialRoutes } from './break-glass-credential.ts'
@@ -49,6 +51,7 @@ import type { DefineRoute, Reply } from './route.ts'
 import { respond, runRoute } from './run-route.ts'
 import { scrubError } from './scrub-error.ts'
 import { stepUpRoutes } from './step-up.ts'
+import { supportAccessRoutes } from './support-access.ts'
 import { traceOf, type Trace } from './trace.ts'
 import { userRoutes } from './users.ts'
 
@@ -73,6 +76,8 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   breakGlassTotpRoutes,
   revealRoutes,
   leaseRoutes,
+  accessRequestRoutes,
+  approvalPolicyRoutes,
   rotationRoutes,
   jobRoutes,
   dutyRoutes,
@@ -97,6 +102,7 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   connectorRoutes,
   noticeRoutes,
   notificationChannelRoutes,
+  supportAccessRoutes,
 ]
 
 /** The HTTP API as one fetch handler; the role gives it a listener. */
@@ -178,7 +184,7 @@ async function countCheckout(parts: Parts, decide: () => Promise<Reply | Respons
   const count = (outcome: string) => parts.meter?.checkedOut(outcome, (performance.now() - began) / 1_000)
   try {
     const answer = await decide()
-    count('idempotent-replayed' in answer.headers ? 'replayed' : 'granted')
+    count(answer.status === 202 ? 'asked' : 'idempotent-replayed' in answer.headers ? 'replayed' : 'granted')
     return answer
   } catch (error) {
     count(error instanceof LeaseholdError ? error.code : 'internal')

@@ -1,7 +1,8 @@
 import { scopeOf } from '#policy/scope.ts'
 import { AuditEvent, AuditQuery } from '#schemas/audit.ts'
-import type { IdentityId } from '#schemas/ids.ts'
+import type { AccountId, IdentityId } from '#schemas/ids.ts'
 import { pageOf } from '#schemas/page.ts'
+import { openForAccount } from '#secrets/account-key.ts'
 import { appendAudit } from '#store/audit.ts'
 import { listAuditEvents, type AuditEventView } from '#store/audit-view.ts'
 import { openReason } from './key-ring.ts'
@@ -42,7 +43,20 @@ const presentEvent = (event: AuditEventView, reason: string | null): AuditEvent 
   detail: event.detail,
 })
 
-export function auditEventRoutes(route: DefineRoute, { vaultKeys }: Parts): void {
+/** As auditors read them, with the reasons opened. */
+export const presentEvents = (parts: Pick<Parts, 'vaultKeys' | 'accountKeys'>, events: readonly AuditEventView[]): Promise<AuditEvent[]> =>
+  Promise.all(events.map(async (event) => presentEvent(event, await reasonFor(parts, event))))
+
+async function reasonFor({ vaultKeys, accountKeys }: Pick<Parts, 'vaultKeys' | 'accountKeys'>, event: AuditEventView): Promise<string | null> {
+  const { reason, accountReason, identity_id: identityId } = event
+  if (reason !== null && identityId !== null) return openReason(vaultKeys, identityId as IdentityId, reason)
+  const windowId = event.detail?.['windowId']
+  if (accountReason === null || typeof windowId !== 'string') return null
+  const key = await accountKeys.get(event.account_id as AccountId)
+  return openForAccount(key, { purpose: 'support-access', id: windowId }, accountReason).expose()
+}
+
+export function auditEventRoutes(route: DefineRoute, parts: Parts): void {
   route(
     {
       method: 'get',
@@ -66,13 +80,7 @@ export function auditEventRoutes(route: DefineRoute, { vaultKeys }: Parts): void
         })
         return events
       })
-      const items = await Promise.all(
-        page.items.map(async (event) => {
-          const { reason, identity_id: identityId } = event
-          return presentEvent(event, reason === null || identityId === null ? null : await openReason(vaultKeys, identityId as IdentityId, reason))
-        }),
-      )
-      return reply(200, { ...page, items })
+      return reply(200, { ...page, items: await presentEvents(parts, page.items) })
     },
   )
 }

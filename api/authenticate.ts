@@ -7,7 +7,7 @@ import { inAccount } from '#store/connection.ts'
 import { rememberProof } from '#store/dpop-proof.ts'
 import { admitByEmail } from '#store/link.ts'
 import { findLogin } from '#store/principal.ts'
-import { createTokenCheck, RefusedLoginError, type AccessToken } from './access-token.ts'
+import { claimedIssuer, createTokenCheck, RefusedLoginError, type AccessToken } from './access-token.ts'
 import { checkProof, type ProofRules } from './dpop.ts'
 import { checkEmergencyToken, isEmergencyToken } from './emergency-token.ts'
 import type { Limits } from './limits.ts'
@@ -50,13 +50,7 @@ export type Authenticate = (request: Request, trace: Trace, certificate: PeerCer
 export function createAuthenticate(parts: Parts, limits: Limits): Authenticate {
   const { config, db } = parts
   const logins = new Map<string, Login>()
-  const check = createTokenCheck({
-    issuer: config.oidcIssuer,
-    issuerUrl: config.oidcUrl,
-    audience: config.apiAudience,
-    fetch: parts.fetch,
-    developmentProvider: config.mode === 'dev',
-  })
+  const check = tokenCheckOf(parts)
 
   const proofRules: ProofRules = { nonces: parts.nonces, nonceRequired: config.dpopNonceRequired, remember: (digest) => rememberProof(db, digest) }
 
@@ -123,6 +117,16 @@ export function createAuthenticate(parts: Parts, limits: Limits): Authenticate {
     const actor = actorOf(login.userId, claims, trace)
     await inAccount(db, login.accountId, (trx) => appendAudit(trx, { actor, action: 'authentication.refused', effect: 'deny', outcome: code }))
   }
+}
+
+/** Each issuer answers for its own people. What that of support staff says of addresses and groups counts for nothing here. */
+function tokenCheckOf({ config, fetch }: Parts): (token: string) => Promise<AccessToken> {
+  const rules = { audience: config.apiAudience, fetch, developmentProvider: config.mode === 'dev' }
+  const check = createTokenCheck({ ...rules, issuer: config.oidcIssuer, issuerUrl: config.oidcUrl })
+  const { supportIssuer, supportIssuerUrl } = config
+  if (supportIssuer === undefined || supportIssuerUrl === undefined || supportIssuer === config.oidcIssuer) return check
+  const checkSupport = createTokenCheck({ ...rules, issuer: supportIssuer, issuerUrl: supportIssuerUrl })
+  return async (token) => (claimedIssuer(token) === supportIssuer ? { ...(await checkSupport(token)), email: undefined, groups: undefined } : check(token))
 }
 
 const actorOf = (id: UserId, { iss, sub }: { readonly iss: string; readonly sub: string }, trace: Trace): Actor => ({ kind: 'user', id, iss, sub, ...trace })

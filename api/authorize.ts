@@ -2,7 +2,7 @@ import { decide, type Decision, type Resource } from '#policy/decide.ts'
 import type { Action } from '#policy/rules.ts'
 import { LeaseholdError, type ErrorCode } from '#schemas/errors.ts'
 import type { Actor, AuditEntry } from '#schemas/audit-event.ts'
-import type { HostId, IdentityId, LeaseId, RotationId } from '#schemas/ids.ts'
+import type { AccessRequestId, HostId, IdentityId, LeaseId, RotationId } from '#schemas/ids.ts'
 import type { Permission, Principal } from '#schemas/principal.ts'
 import { whomToAsk } from '#store/access-report.ts'
 import { appendAudit } from '#store/audit.ts'
@@ -16,6 +16,7 @@ export interface Named {
   readonly hostId?: HostId | null
   readonly leaseId?: LeaseId
   readonly rotationId?: RotationId
+  readonly requestId?: AccessRequestId
 }
 
 /** Who asks, as far as a decision and its record need it. */
@@ -42,7 +43,7 @@ const giverOf = (missing: string | undefined): Permission => (missing?.startsWit
 
 /** Denials have a transaction of their own: there is no fact that they could be part of. */
 export async function recordDenial(db: Db, { accountId, actor }: Asking, action: Action, resource: Resource & Named, outcome: ErrorCode): Promise<void> {
-  const { organizationId, vaultId, identityId, hostId, leaseId, rotationId } = resource
+  const { organizationId, vaultId, identityId, hostId, leaseId, rotationId, requestId } = resource
   const entry: AuditEntry = {
     actor,
     action,
@@ -54,6 +55,7 @@ export async function recordDenial(db: Db, { accountId, actor }: Asking, action:
     ...(hostId ? { hostId } : {}),
     ...(leaseId ? { leaseId } : {}),
     ...(rotationId ? { rotationId } : {}),
+    ...(requestId ? { requestId } : {}),
   }
   await inAccount(db, accountId, (trx) => appendAudit(trx, entry))
 }

@@ -74,7 +74,7 @@ export function breakGlassRoutes(route: DefineRoute, parts: Parts): void {
       parts.wakeLoops()
       const { lease, beyondLimit, possible, replayed } = use
       const [credential = null, ...alsoPossible] = possible.map(presentPossible)
-      const shown = presentLease(leaseId, lease, { holder: principal.name ?? principal.sub, reason: body.reason, endedBy: null })
+      const shown = presentLease(leaseId, lease, { holder: principal.name ?? principal.sub, reason: body.reason, endedBy: null, requestId: null })
       return reply(
         201,
         { lease: shown, beyondLimit, credential, alsoPossible },

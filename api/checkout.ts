@@ -1,13 +1,15 @@
 import { v5 as uuidv5 } from 'uuid'
 import { z } from 'zod'
 import { LeaseholdError } from '#schemas/errors.ts'
-import { IdentityId, LeaseId } from '#schemas/ids.ts'
+import { IdentityId, LeaseId, type HostId } from '#schemas/ids.ts'
+import { AccessRequestAnswer } from '#schemas/access-request.ts'
 import { CheckoutAnswer, CheckoutBody } from '#schemas/lease.ts'
-import { checkoutRefusal, type Refusal } from '#schemas/rules/checkout.ts'
+import { checkoutRefusal, lastingRefusal, type Refusal } from '#schemas/rules/checkout.ts'
 import { acquireLease, type Checkout, type LeaseRequest } from '#store/acquire-lease.ts'
 import { readCheckoutFacts, type CheckoutFacts } from '#store/checkout-facts.ts'
 import { endOverdueLeases } from '#store/release-lease.ts'
 import { temporalSilence } from '#store/relay-state.ts'
+import { askApprovers } from './ask-approvers.ts'
 import type { Login } from './authenticate.ts'
 import type { Idempotency } from './idempotency.ts'
 import { fetchKeyRing, withUpgrade, type KeyRing } from './key-ring.ts'
@@ -18,7 +20,8 @@ import { reply, type DefineRoute, type RouteContext } from './route.ts'
 /** A retry of the same caller with the same key finds the lease that it made. */
 export const leaseIdOf = ({ accountId, userId }: Login, { key }: Idempotency): LeaseId => LeaseId.parse(uuidv5(`lease:${userId}:${key}`, accountId))
 
-export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoops }: Parts): void {
+export function checkoutRoutes(route: DefineRoute, parts: Parts): void {
+  const { config, vaultKeys, wakeLoops } = parts
   const longestSilence = config.temporalSilenceMinutes * 60_000
   route(
     {
@@ -28,9 +31,10 @@ export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoop
       summary: 'Take a lease and get the credential',
       params: z.object({ id: IdentityId }),
       body: CheckoutBody,
-      answers: { 201: CheckoutAnswer },
+      answers: { 201: CheckoutAnswer, 202: AccessRequestAnswer },
       idempotent: true,
       counted: 'checkout',
+      approved: () => true,
       asked: ({ durationMinutes: minutes }) => ({ minutes }),
       findAtOnce: true,
       refuses: [
@@ -41,20 +45,28 @@ export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoop
         'identity-draining',
         'identity-awaiting-rotation',
         'host-required',
+        'quorum-unreachable',
+        'approvals-missing',
+        'access-request-closed',
+        'outside-time-window',
         'organization-secret-not-found',
         'decryption-failed',
       ],
-      find: async (trx, { caller, params, body, idempotency }) => {
+      find: async (trx, { caller, params, idempotency }) => {
         const leaseId = leaseIdOf(caller, idempotency as Idempotency)
         const [facts, silence] = await Promise.all([readCheckoutFacts(trx, params.id, leaseId), temporalSilence(trx)])
         const { organizationId, vaultId, identityId } = facts
-        return { organizationId, vaultId, identityId, leaseId, facts, ownStepUp: facts.stepUp, refusal: lookAhead(facts, silence, body, longestSilence) }
+        return { organizationId, vaultId, identityId, leaseId, facts, ownStepUp: facts.stepUp, isSilent: silence > longestSilence }
       },
     },
-    async ({ principal, actor, decisionEndsAt, body, found, idempotency, inAccount }) => {
+    async (context) => {
+      const { principal, actor, decisionEndsAt, approvers, body, found, idempotency, inAccount } = context
       const { facts, leaseId, identityId, organizationId, vaultId } = found
       const hostId = body.hostId ?? null
-      if (found.refusal !== undefined) throw new LeaseholdError(found.refusal.code, found.refusal.facts)
+      const asks = body.requestId == null && facts.replayOf === null && (facts.approvalRequired || approvers > 0)
+      const refusal = (asks ? lastingRefusal(facts, hostId) : lookAhead(facts, hostId)) ?? (found.isSilent ? promisedToNobody(facts) : undefined)
+      if (refusal !== undefined) throw new LeaseholdError(refusal.code, refusal.facts)
+      if (asks) return askApprovers(parts, context)
       const ring = await fetchKeyRing(vaultKeys, facts)
       const reason = ring.sealReason(identityId, body.reason)
       if (facts.overdue.length > 0) await inAccount((trx) => endOverdueLeases(trx, identityId, { kind: 'system', id: 'checkout' }))
@@ -65,6 +77,8 @@ export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoop
         hostId,
         minutes: body.durationMinutes,
         decisionEndsAt,
+        requestId: body.requestId ?? null,
+        approvers,
         principal,
         actor,
         requestHash: idempotency.requestHash,
@@ -73,7 +87,7 @@ export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoop
       const { lease, credential, replayed } = await decideWhenFree(inAccount, vaultKeys, request, ring)
       // crash point: checkout committed
       wakeLoops()
-      const shown = presentLease(leaseId, lease, { holder: principal.name ?? principal.sub, reason: body.reason, endedBy: null })
+      const shown = presentLease(leaseId, lease, { holder: principal.name ?? principal.sub, reason: body.reason, endedBy: null, requestId: request.requestId })
       return reply(
         201,
         { lease: shown, credential: credential && { username: credential.username, value: credential.value.expose() } },
@@ -86,17 +100,13 @@ export function checkoutRoutes(route: DefineRoute, { config, vaultKeys, wakeLoop
   )
 }
 
-/**
- * What can be refused without the lock: losers of a race need not wait for it. The winner is decided again behind it.
- *
- * @param longestSilence ms without a good call to Temporal, after which nobody is there to promise the end of a new lease to
- */
-function lookAhead(facts: CheckoutFacts, silence: number, body: z.infer<typeof CheckoutBody>, longestSilence: number): Refusal | undefined {
-  if (facts.replayOf !== null) return undefined
-  const refusal = checkoutRefusal(facts, body.hostId ?? null, facts.now)
-  if (refusal !== undefined || silence <= longestSilence) return refusal
-  return { code: 'dependency-unavailable', facts: { role: 'temporal', retryAfterSeconds: 5 } }
-}
+/** What can be refused without the lock: losers of a race need not wait for it. The winner is decided again behind it. */
+const lookAhead = (facts: CheckoutFacts, hostId: HostId | null): Refusal | undefined =>
+  facts.replayOf === null ? checkoutRefusal(facts, hostId, facts.now) : undefined
+
+/** Temporal has not answered for too long: nobody is there who could see to the end of something new. */
+const promisedToNobody = ({ replayOf }: CheckoutFacts): Refusal | undefined =>
+  replayOf === null ? { code: 'dependency-unavailable', facts: { role: 'temporal', retryAfterSeconds: 5 } } : undefined
 
 const tries = 3
 

@@ -86,6 +86,7 @@ const longestDecision = 900
  * Counts the use that a decision with obligations allows, runs `act`, and takes the use back when `act` refuses: a refusal by
  * rule is certain to have released nothing. After anything less certain the use stays counted.
  *
+ * @param releases whether what `act` answers is a use; else the use is taken back as well
  * @throws LeaseholdError `uses-exhausted`, `token-used-before`, `binding-changed`, and what `act` throws
  */
 export async function counting<T>(
@@ -94,6 +95,7 @@ export async function counting<T>(
   { action, resource, policyVersion }: { readonly action: Action; readonly resource: AccessResource; readonly policyVersion: number | null },
   { ttlSeconds, maxUses }: Obligations,
   act: (reserved: ReservedUse | undefined, endsAt: Date | null) => Promise<T>,
+  releases: (answer: T) => boolean,
 ): Promise<T> {
   if (ttlSeconds === undefined && maxUses === undefined) return act(undefined, null)
   const request: UseRequest = {
@@ -114,10 +116,13 @@ export async function counting<T>(
   const run = runnerOf(parts.db, accountId)
   const reserved = await run((trx) => reserveUse(trx, request))
   // crash point: use counted
+  const refund = () => run((trx) => refundUse(trx, reserved, request)).catch(() => {})
   try {
-    return await act(reserved, ttlSeconds === undefined ? null : reserved.expiresAt)
+    const answer = await act(reserved, ttlSeconds === undefined ? null : reserved.expiresAt)
+    if (!releases(answer)) await refund()
+    return answer
   } catch (error) {
-    if (isRefusal(error)) await run((trx) => refundUse(trx, reserved, request)).catch(() => {})
+    if (isRefusal(error)) await refund()
     throw error
   }
 }

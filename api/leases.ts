@@ -105,6 +105,7 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
       body: nothing,
       answers: { 200: CredentialAnswer },
       refuses: [...ofReasons, 'lease-not-active', 'inject-only'],
+      approved: ({ lease }) => lease.requestId !== null,
       find: findLeaseWithKeys,
     },
     async ({ principal, actor, params: { id }, found, inAccount }) => {
@@ -169,6 +170,7 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
       body: ExtendBody,
       answers: { 200: LeaseAnswer },
       refuses: [...ofReasons, 'lease-not-active', 'identity-draining'],
+      approved: ({ lease }) => lease.requestId !== null,
       find: findLease,
       asked: ({ minutes }) => ({ minutes }),
     },

@@ -12,6 +12,8 @@ const facts: Readonly<Record<Exclude<keyof ErrorFacts, 'detail' | 'retryAfterSec
   until: text,
   since: text,
   rotationId: text,
+  requestId: text,
+  state: text,
   missing: text,
   ask: texts,
   policies: texts,

@@ -6,6 +6,7 @@ import type { OrganizationSecrets } from '#secrets/organization-secret.ts'
 import type { Passphrases } from '#secrets/passphrase.ts'
 import type { Transit } from '#secrets/transit.ts'
 import type { VaultKeys } from '#secrets/vault-keys.ts'
+import type { Permission } from '#schemas/principal.ts'
 import type { StepUpRules } from '#schemas/step-up.ts'
 import type { AccountId } from '#schemas/ids.ts'
 import type { AccountKeys } from '#secrets/account-key.ts'
@@ -22,6 +23,12 @@ export interface ApiSettings {
   readonly oidcIssuer: string
   /** Where the issuer is reached. */
   readonly oidcUrl: string
+  /** Exact `iss` of the tokens of support staff; undefined: they come from `oidcIssuer` too. */
+  readonly supportIssuer: string | undefined
+  /** Where it is reached. */
+  readonly supportIssuerUrl: string | undefined
+  /** What support staff may do while an account lets them in. */
+  readonly supportPermissions: readonly Permission[]
   /** `aud` of access tokens. */
   readonly apiAudience: string
   /** Public base URL without trailing slash, the base of `htu` in DPoP proofs. */
@@ -65,6 +72,8 @@ export interface Parts {
   readonly requestHashKey: KeyObject
   /** Key of the seals on cursors; the same in every process. */
   readonly cursorKey: KeyObject
+  /** Key of the links in notifications that decide on access requests; the same in every process. */
+  readonly decisionLinkKey: KeyObject
   readonly nonces: Nonces
   /** Hashes of the credentials that people enrol for emergencies. */
   readonly passphrases: Passphrases

@@ -8,11 +8,11 @@ import type { Parts } from './parts.ts'
 
 type Shown = Omit<LeaseFacts, 'leaseId' | 'terms' | 'remainingMs' | 'slot'>
 
-/** @param said what the facts of a lease do not hold: the holder's name, the reason where the caller may see it, who ended it */
+/** @param said what the facts of a lease do not hold: the holder's name, the reason where the caller may see it, who ended it, what approved it */
 export function presentLease(
   id: Lease['id'],
   facts: Shown,
-  said: { readonly holder: string | null; readonly reason: string | null; readonly endedBy: Lease['endedBy'] },
+  said: { readonly holder: string | null; readonly reason: string | null; readonly endedBy: Lease['endedBy']; readonly requestId: Lease['requestId'] },
 ): Lease {
   return {
     id,
@@ -31,6 +31,7 @@ export function presentLease(
     endCause: facts.endCause,
     endedBy: said.endedBy,
     credentialVersion: facts.credentialVersion,
+    requestId: said.requestId,
     rotationId: facts.rotation?.id ?? null,
     version: facts.version,
   }
@@ -41,5 +42,5 @@ export async function presentLeaseView({ vaultKeys }: Pick<Parts, 'vaultKeys'>, 
   const { organizationId, vaultId, userId } = view
   const mayRead = decide(principal, 'lease.read-reason', { organizationId, vaultId, holderId: userId }).permit
   const reason = mayRead ? await openReason(vaultKeys, view.identityId, { sealed: view.reason, key: view.reasonKey }) : null
-  return presentLease(view.id, view, { holder: view.holder, reason, endedBy: view.endedBy })
+  return presentLease(view.id, view, { holder: view.holder, reason, endedBy: view.endedBy, requestId: view.requestId })
 }

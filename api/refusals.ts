@@ -24,6 +24,7 @@ const everywhere: readonly ErrorCode[] = [
   'uses-exhausted',
   'token-used-before',
   'binding-changed',
+  'approval-required',
   ...anyBody,
 ]
 

@@ -123,8 +123,8 @@ export function rotationRoutes(route: DefineRoute, parts: Parts): void {
       answers: { 200: pageOf(Rotation) },
     },
     async ({ principal, query, inAccount }) => {
-      const { identityId, identityGroupId, state, needsAttention } = query
-      const filter = { identityId, vaultId: identityGroupId, state, needsAttention }
+      const { identityId, identityGroupId, state, needsAttention, stuck } = query
+      const filter = { identityId, vaultId: identityGroupId, state, needsAttention, stuck }
       return reply(200, mapPage(await inAccount((trx) => listRotations(trx, scopeOf(principal, 'rotation.list'), filter, pageFrom(query))), presentRotation))
     },
   )

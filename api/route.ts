@@ -31,6 +31,11 @@ export interface RouteSpec<Params, Query, Body, Found> {
   readonly answers: Readonly<Record<number, z.ZodType | null>>
   /** What of the body policies may judge. */
   readonly asked?: (body: Body) => { readonly minutes?: number }
+  /**
+   * Whether what a policy with the obligation `require_approval` asks for is there, or is seen to by the handler. Absent: such a
+   * permit permits nothing here.
+   */
+  readonly approved?: (found: Found) => boolean
   /** Every outcome is counted, a denial too. */
   readonly counted?: 'checkout'
   /** Each transaction ends with a look at the caller's right: nothing is given, or shown on, by whoever has lost theirs meanwhile. */
@@ -67,6 +72,8 @@ export interface RouteContext<Params, Query, Body, Found> {
   readonly actor: Actor
   /** When the decision that permits this ends; null: it does not. Nothing that is given by it lasts longer. */
   readonly decisionEndsAt: Date | null
+  /** How many people must agree at least, by the policies of the account; 0: nobody. */
+  readonly approvers: number
   readonly params: Params
   readonly query: Query
   readonly body: Body

@@ -75,11 +75,14 @@ export async function runRoute<P, Q, B, F>(
     const obligations = await askPolicies(tools.parts, principal, question)
     requireLogin(stepUp, caller.token, tools.parts.config)
     requireLogin(obligations.login, caller.token, tools.parts.config)
+    const { approvers = 0 } = obligations
+    if (approvers > 0 && spec.approved?.(found) !== true) throw new LeaseholdError('approval-required')
     const act = async (reserved: ReservedUse | undefined, decisionEndsAt: Date | null): Promise<Reply | Response> =>
       handler({
         principal,
         actor: { ...caller.actor, decisionId: reserved?.decisionId ?? caller.actor.decisionId },
         decisionEndsAt,
+        approvers,
         ...input,
         found,
         idempotency: idempotency as Idempotency,
@@ -100,6 +103,8 @@ export async function runRoute<P, Q, B, F>(
       { action: spec.action, resource: question.resource, policyVersion: principal.policyVersion },
       obligations,
       act,
+      // Who was told to wait for an approval has nothing yet.
+      ({ status }) => spec.counted === undefined || status !== 202,
     )
     return cursors.seal(input, answer)
   } catch (error) {

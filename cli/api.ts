@@ -39,6 +39,8 @@ export const withApi = (command: Command): Command =>
 export interface Sent {
   readonly body: unknown
   readonly idempotencyKey?: string
+  /** The version that it is meant for. */
+  readonly ifMatch?: string
 }
 
 /** @throws Error with the detail, faults and hint of the problem when the API refuses, and with what to run when a stronger login is needed */
@@ -50,8 +52,48 @@ export async function callApi<T>(options: ApiOptions, method: 'GET' | 'POST' | '
   return body
 }
 
-function contentOf({ body, idempotencyKey }: Sent): Pick<ApiRequest, 'headers' | 'body'> {
-  const headers = new Headers({ 'content-type': 'application/json', ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }) })
+/**
+ * Follows a stream of server-sent events (HTML Living Standard 9.2) to its end.
+ *
+ * @returns the data of each event
+ * @throws Error as callApi
+ */
+export async function* followEvents<T>(options: ApiOptions, path: string): AsyncGenerator<T> {
+  const { api, send } = await callerOf(options)
+  const response = await send({ method: 'GET', url: new URL(api + path), headers: new Headers({ accept: 'text/event-stream' }) })
+  if (!response.ok) throw new Error(refusal(response.status, (await response.json().catch(() => ({}))) as Problem))
+  const decoder = new TextDecoder()
+  let text = ''
+  for await (const bytes of response.body ?? []) {
+    const events = (text + decoder.decode(bytes, { stream: true })).split('\n\n')
+    text = events.pop() ?? ''
+    for (const event of events) {
+      const data = event.split('\n').filter((line) => line.startsWith('data: '))
+      if (data.length > 0) yield JSON.parse(data.map((line) => line.slice('data: '.length)).join('\n')) as T
+    }
+  }
+}
+
+/** Every item of a collection, page by page. */
+export async function readAll<T>(options: ApiOptions, path: string, filter: Readonly<Record<string, string | undefined>>): Promise<T[]> {
+  const items: T[] = []
+  const given = Object.entries(filter).filter((entry): entry is [string, string] => entry[1] !== undefined)
+  let cursor: string | undefined
+  do {
+    const query = new URLSearchParams([['limit', '200'], ...given, ...(cursor === undefined ? [] : [['cursor', cursor]])])
+    const page = await callApi<{ items: T[]; nextCursor?: string }>(options, 'GET', `${path}?${query}`)
+    items.push(...page.items)
+    cursor = page.nextCursor
+  } while (cursor !== undefined)
+  return items
+}
+
+function contentOf({ body, idempotencyKey, ifMatch }: Sent): Pick<ApiRequest, 'headers' | 'body'> {
+  const headers = new Headers({
+    'content-type': 'application/json',
+    ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }),
+    ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }),
+  })
   return { headers, body: JSON.stringify(body) }
 }
 

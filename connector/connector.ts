@@ -54,7 +54,17 @@ export function startConnector({ home, build, journal, adapters, ca, log }: Conn
   let clockAhead = 0
   let resending: Promise<void> | undefined
   const controlPlane = createControlPlane(connectorId, { current: () => connection, signal: end.signal })
-  const worker = createWorker({ connectorId, instance, encryptionKey, adapters, allowList: createAllowList(identity.allow), journal, controlPlane, log })
+  const worker = createWorker({
+    connectorId,
+    instance,
+    encryptionKey,
+    signingKeys: joined.signingKeys,
+    adapters,
+    allowList: createAllowList(identity.allow),
+    journal,
+    controlPlane,
+    log,
+  })
   const raiseAlarm = createAlarms(controlPlane.alarm)
   const check = createOfferCheck({ keys: joined.signingKeys, connectorId, now: () => Date.now() + clockAhead })
 

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { accountNameFault } from '#schemas/account-name.ts'
 import { AuthorizedKeysFile, defaultKeysFile } from '#schemas/authorized-keys-file.ts'
 import type { ReasonClass } from '#schemas/connector-message.ts'
 import type { ChangeOutcome, Target } from './adapters/adapter.ts'
@@ -15,9 +16,6 @@ export interface KeysFile {
   readonly mode: '600' | '644'
 }
 
-/** Names that a shell takes as they are, also behind `~`. */
-const plainName = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$/
-
 /**
  * The file is written as the account itself, by sudo when an admin does it, so that nothing an account puts into its home, a link
  * to a file of the system for one, makes root write there. Where the path leads out of the home it is root's.
@@ -26,7 +24,7 @@ const plainName = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$/
  */
 export function keysFileOf({ parameters }: Target, username: string, as: string): KeysFile | undefined {
   const configured = AuthorizedKeysFile.safeParse(parameters['authorizedKeysFile'] ?? defaultKeysFile)
-  if (!configured.success || !plainName.test(username)) return undefined
+  if (!configured.success || accountNameFault('ssh-key', username) !== undefined) return undefined
   const isShared = configured.data.startsWith('/')
   const expanded = configured.data.replace(/^%h\//, '').replace(/%[u%]/g, (token) => (token === '%u' ? username : '%'))
   const file = { path: isShared ? expanded : `~${username}/${expanded}`, mode: isShared ? '644' : '600' } as const

@@ -60,7 +60,8 @@ export async function runJob(job: SealedJob, tools: JobTools): Promise<JobOutcom
  * login, does not log in any more; the new one when it does not log in. Until that is done nobody can tell, and a probe goes on.
  */
 async function clearUp(job: SealedJob, adapter: Adapter, { remaining }: JobTools, proven: JobOutcome): Promise<JobOutcome> {
-  if (adapter.remove === undefined || job.known === null || proven.outcome === 'unknown') return proven
+  const isOnlyOne = adapter.remove === undefined || adapter.addsValues?.(job.target) === false
+  if (isOnlyOne || job.known === null || proven.outcome === 'unknown') return proven
   const [kept, gone] = proven.outcome === 'confirmed' ? [job.staged, job.known] : [job.known, job.staged]
   const { username } = job.account
   const removal = await adapter.remove(job.target, { as: job.admin ?? { username, password: kept }, username, password: gone, remaining })

@@ -1,9 +1,8 @@
 import { createHmac } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { compactDecrypt, importJWK } from 'jose'
+import type { JSONWebKeySet } from 'jose'
 import type { Logger } from 'pino'
 import {
-  SealedJob,
   resultText,
   type ClaimAnswer,
   type ClaimRequest,
@@ -11,12 +10,14 @@ import {
   type Offer,
   type OfferAnswer,
   type ResultAnswer,
+  type SealedJob,
 } from '#schemas/connector-message.ts'
 import type { Adapter } from './adapters/adapter.ts'
 import type { AllowList } from './allow-list.ts'
 import type { IdentityFile } from './identity-file.ts'
 import type { Journal, JournalEntry } from './journal.ts'
 import { runJob, type JobOutcome } from './run-job.ts'
+import { openSealedJob } from './sealed-job.ts'
 
 /** What the worker asks the control plane; both fail when it does not answer. */
 export interface ControlPlane {
@@ -29,6 +30,8 @@ export interface WorkerParts {
   readonly connectorId: string
   readonly instance: string
   readonly encryptionKey: IdentityFile['encryptionKey']
+  /** Public keys of the control plane, from the join. */
+  readonly signingKeys: JSONWebKeySet
   readonly adapters: Readonly<Record<string, Adapter>>
   readonly allowList: AllowList
   readonly journal: Journal
@@ -112,18 +115,6 @@ async function claim(controlPlane: ControlPlane, request: ClaimRequest): Promise
     if (attempt === claimAttempts || !('refused' in answer) || answer.refused !== 'unavailable') return answer
     await sleep(1_000)
   }
-}
-
-/** The secret is for us, for this job, and for this epoch. */
-async function openSealedJob(parts: WorkerParts, jwe: string, { jobId, epoch }: Step): Promise<SealedJob> {
-  const key = await importJWK(parts.encryptionKey, 'ECDH-ES+A256KW')
-  const { plaintext } = await compactDecrypt(jwe, key, { keyManagementAlgorithms: ['ECDH-ES+A256KW'], contentEncryptionAlgorithms: ['A256GCM'] })
-  const job = SealedJob.safeParse(JSON.parse(new TextDecoder().decode(plaintext)))
-  // The faults of a secret message are not for the log.
-  if (!job.success) throw new Error(`the sealed job is malformed at ${job.error.issues.map((issue) => issue.path.join('.')).join(', ')}`)
-  const { data } = job
-  if (data.jobId !== jobId || data.epoch !== epoch || data.connectorId !== parts.connectorId) throw new Error('the sealed job is another one')
-  return data
 }
 
 /** The result is on disk before it is sent: whoever starts after us can send it again. */

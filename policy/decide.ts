@@ -10,10 +10,12 @@ export interface Resource {
   /** Null or absent: the account itself. */
   readonly organizationId?: OrganizationId | null
   readonly vaultId?: VaultId | null
-  /** Who holds the lease. */
+  /** Who holds the lease, or made the request. */
   readonly holderId?: UserId
   /** It is done under a break-glass lease, or asks for one where that needs no login at the identity provider. */
   readonly emergency?: boolean
+  /** Who may decide on the request now; never who made it. */
+  readonly approvers?: ReadonlySet<UserId>
 }
 
 export type Decision =
@@ -30,17 +32,21 @@ export function decide(principal: Principal, action: Action, resource: Resource)
   const rule = ruleOf(action)
   if (rule === undefined) return { permit: false, code: 'forbidden' }
   if (rule.collection) return isEmpty(scopeOf(principal, action)) ? denied(rule) : permitted
-  const refusal = refuse(principal, rule, resource)
+  const refusal = refuse(principal, rule, action, resource)
   if (refusal.permit || mayKnow(principal, rule, action, resource)) return refusal
   return { permit: false, code: 'not-found' }
 }
 
-function refuse(principal: Principal, rule: Rule, resource: Resource): Decision {
+function refuse(principal: Principal, rule: Rule, action: Action, resource: Resource): Decision {
   const holds = resource.holderId === principal.userId
-  if (rule.holder === 'only' && !holds) return { permit: false, code: 'forbidden', missing: 'to be the holder of the lease' }
+  if (rule.holder === 'only' && !holds)
+    return { permit: false, code: 'forbidden', missing: action.startsWith('lease.') ? 'to be the holder of the lease' : 'to be the requester' }
   if (rule.holder === 'instead' && holds) return permitted
   if (rule.emergency !== undefined && resource.emergency === true)
     return hasPermission(principal, rule.emergency, resource.organizationId ?? null) ? permitted : { permit: false, code: 'forbidden', missing: rule.emergency }
+  const approves = resource.approvers?.has(principal.userId) === true
+  if (rule.approver === 'only' && !approves) return { permit: false, code: 'forbidden', missing: 'to be an approver of this request, and not who made it' }
+  if (rule.approver === 'instead' && approves) return permitted
   if (!hasAny(principal, rule, resource)) return denied(rule)
   if (rule.mapping && principal.idpUserId === null && !principal.owner) return { permit: false, code: 'no-idp-user-mapping' }
   if (rule.andGrant !== undefined && !hasGrant(principal, resource, rule.andGrant)) {

@@ -7,6 +7,8 @@ export interface Obligations {
   readonly ttlSeconds?: number
   /** Uses until the next decision. */
   readonly maxUses?: number
+  /** Different people who must agree at least. */
+  readonly approvers?: number
   readonly login: StepUpRule
 }
 
@@ -21,6 +23,7 @@ const understood: Readonly<Record<string, (value: string, acrOrder: readonly str
   max_uses: whole(1, 1_000_000),
   step_up: (value, acrOrder) => acrOrder.includes(value),
   max_age: whole(30, 86_400),
+  require_approval: whole(1, 10),
 }
 
 /**
@@ -49,9 +52,11 @@ export function strictest(obligations: readonly Obligation[], acrOrder: readonly
   }
   const acrs = obligations.filter(({ type }) => type === 'step_up').map(({ value }) => acrOrder.indexOf(value))
   const [ttlSeconds, maxUses] = [least('ttl_seconds'), least('max_uses')]
+  const approvers = obligations.filter(({ type }) => type === 'require_approval').map(({ value }) => Number(value))
   return {
     ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
     ...(maxUses === undefined ? {} : { maxUses }),
+    ...(approvers.length === 0 ? {} : { approvers: Math.max(...approvers) }),
     login: { acr: acrOrder[Math.max(...acrs)] ?? null, maxAgeSeconds: least('max_age') ?? null },
   }
 }

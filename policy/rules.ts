@@ -9,8 +9,10 @@ export interface Rule {
   readonly orGrant?: GrantLevel
   /** A grant at this level on the vault is needed too; account owners pass it (S2 "Permissions reference"). */
   readonly andGrant?: GrantLevel
-  /** `instead`: the holder of the lease needs nothing else; `only`: nobody but the holder. */
+  /** `instead`: the holder of the lease, or who made the request, needs nothing else; `only`: nobody but them. */
   readonly holder?: 'instead' | 'only'
+  /** Who may decide on the request needs nothing else (`instead`), or is the only one who may (`only`). */
+  readonly approver?: 'instead' | 'only'
   /** The caller must be linked to a record of the directory; account owners pass (S2 "No IDP user mapping"). */
   readonly mapping?: true
   /** Under a break-glass lease this permission does instead of the others, the grant and the mapping. */
@@ -28,6 +30,8 @@ const manage = { anyOf: ['pam_vaults.manage'], visible: 'vault.read' } as const 
 const directory = { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'directory.read' } as const satisfies Rule
 const anyRole = { anyOf: permissions } as const satisfies Rule
 const organizations = { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'organization.read' } as const satisfies Rule
+
+const approvalPolicies = { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'approval-policy.read' } as const satisfies Rule
 
 /** Every action of the API (S2 "Permissions reference", and who may administer what). */
 export const rules = {
@@ -152,6 +156,24 @@ export const rules = {
   'notification-channel.update': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'notification-channel.read' },
   'notification-channel.delete': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'notification-channel.read' },
   'notification-channel.test': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'notification-channel.read' },
+  'approval-policy.list': { anyOf: ['organizations.manage', 'pam_audit.view'], collection: true },
+  'approval-policy.read': { anyOf: ['organizations.manage', 'pam_audit.view'] },
+  'approval-policy.create': approvalPolicies,
+  'approval-policy.update': approvalPolicies,
+  'approval-policy.delete': approvalPolicies,
+
+  // Everybody sees their own and those that they may decide on; the query filters.
+  'access-request.list': {},
+  'access-request.read': { anyOf: ['pam_vaults.manage', 'pam_audit.view'], holder: 'instead', approver: 'instead' },
+  'access-request.update': { holder: 'only', stepUp: 'checkout', visible: 'access-request.read' },
+  'access-request.cancel': { holder: 'only', visible: 'access-request.read' },
+  // Who lets others have a value is held to the login that having it asks for.
+  'access-request.decide': { approver: 'only', stepUp: 'checkout', visible: 'access-request.read' },
+
+  'support-access.read': { anyOf: ['support_access.manage', 'pam_audit.view'] },
+  'support-access.change': { anyOf: ['support_access.manage'], stepUp: 'admin', visible: 'support-access.read' },
+  // One click: closing a door asks for no stronger login than the one in hand.
+  'support-access.emergency-disable': { anyOf: ['support_access.manage'], visible: 'support-access.read' },
 
   'audit.list': { anyOf: ['pam_audit.view'], collection: true },
 } as const satisfies Record<string, Rule>

@@ -1,4 +1,4 @@
-import type { ConnectorId, HostId, IdentityId, LeaseId, OrganizationId, RotationId, UserId, VaultId } from './ids.ts'
+import type { AccessRequestId, ConnectorId, HostId, IdentityId, LeaseId, OrganizationId, RotationId, UserId, VaultId } from './ids.ts'
 import type { Sealed } from './sealed.ts'
 
 /** Who did it. */
@@ -33,6 +33,7 @@ export interface AuditEntry {
   readonly userId?: UserId
   readonly leaseId?: LeaseId | null
   readonly rotationId?: RotationId | null
+  readonly requestId?: AccessRequestId | null
   readonly connectorId?: ConnectorId
   readonly reason?: Sealed
   readonly requestedMinutes?: number

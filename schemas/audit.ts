@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { AccountId, ConnectorId, HostId, IdentityId, LeaseId, OrganizationId, RotationId, Uuid, VaultId } from './ids.ts'
+import { AccessRequestId, AccountId, ConnectorId, HostId, IdentityId, LeaseId, OrganizationId, RotationId, Uuid, VaultId } from './ids.ts'
 import { PageQuery } from './page.ts'
 import { moment, text } from './text.ts'
 
@@ -50,6 +50,7 @@ export const AuditQuery = PageQuery.extend({
   hostId: HostId.optional(),
   leaseId: LeaseId.optional(),
   rotationId: RotationId.optional(),
+  requestId: AccessRequestId.optional(),
   connectorId: ConnectorId.optional(),
   correlationId: text(1, 128).optional(),
   from: moment.optional().meta({ description: 'Not before' }),

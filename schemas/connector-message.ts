@@ -94,7 +94,18 @@ export type ClaimAnswer = z.infer<typeof ClaimAnswer>
 const value = z.string().min(1).max(32_768)
 const login = z.strictObject({ username: z.string().min(1).max(255), password: value })
 
-/** Plaintext of the JWE (RFC 7516; ECDH-ES+A256KW, A256GCM) in a claim's answer. Kept in memory only, for one job. */
+/**
+ * What the control plane signs of a job, by the key that signs offers. `digest`: SHA-256 of the job's text, base64url; the text has a
+ * random key in it, so its digest tells nothing.
+ */
+export const JobDigest = z.strictObject({ v, connectorId: ConnectorId, jobId: JobId, epoch, digest: z.string().regex(/^[A-Za-z0-9_-]{43}$/) })
+export type JobDigest = z.infer<typeof JobDigest>
+export const jobType = 'leasehold-job+jws'
+
+/**
+ * A job: target and values. Plaintext of the JWE (RFC 7516; ECDH-ES+A256KW, A256GCM) in a claim's answer are a compact JWS of its
+ * `JobDigest`, a line end, and its text: the JWE alone says who may read it and not who wrote it. Kept in memory only, for one job.
+ */
 export const SealedJob = z.strictObject({
   v,
   jobId: JobId,

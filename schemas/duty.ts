@@ -2,7 +2,20 @@ import { z } from 'zod'
 import { AccountId, Uuid } from './ids.ts'
 import { PageQuery } from './page.ts'
 
-export const DutyKind = z.enum(['lease', 'rotation', 'offer', 'connector', 'vault_access', 'user_access', 'reencryption', 'notification', 'breakGlassReview'])
+export const DutyKind = z.enum([
+  'lease',
+  'rotation',
+  'offer',
+  'connector',
+  'vault_access',
+  'user_access',
+  'reencryption',
+  'notification',
+  'breakGlassReview',
+  'access_request',
+  'support_access',
+])
+export type DutyKind = z.infer<typeof DutyKind>
 export const DutyState = z.enum(['owed', 'quarantined'])
 
 const moment = z.iso.datetime()
@@ -10,7 +23,7 @@ const moment = z.iso.datetime()
 /** What must still be told to a workflow or a connector because of a committed fact. */
 export const Duty = z.strictObject({
   kind: DutyKind,
-  subjectId: Uuid.meta({ description: 'Id of the lease, rotation, job or connector' }),
+  subjectId: Uuid.meta({ description: 'Id of the lease, rotation, job, connector or access request' }),
   account: AccountId,
   state: DutyState.meta({ description: '`quarantined` after 20 failures: nothing happens until somebody retries it' }),
   dueSince: moment,

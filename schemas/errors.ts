@@ -43,6 +43,7 @@ export const errors = {
   'token-used-before': row(403, 'This access token was used for this before', 'Get a new access token: a policy allows one use of each.'),
   'binding-changed': row(403, 'Another key holds the decision that this rests on', 'Use the key of the first use, or wait until the time in until.'),
   'no-idp-user-mapping': row(403, 'No IDP user mapping', 'Create an IDP user with the same verified email, or use an account owner role.'),
+  'approval-required': row(403, 'This identity is used with the approval of others only', 'Check out: the answer is an access request that others decide on.'),
   'inject-only': row(403, 'This credential is never shown', 'Start a session instead; the credential is injected at the target.'),
   'not-found': row(404, 'Not found', 'Check the id; what you may not see answers the same.'),
   'method-not-allowed': row(405, 'This resource has no such method', 'Use one of the methods in Allow.'),
@@ -96,6 +97,15 @@ export const errors = {
   'break-glass-in-use': row(409, 'This break-glass use is not over yet', 'Wait for its end, or force a checkin of its lease; then review it.'),
   'break-glass-review-signed': row(409, 'This break-glass use is reviewed already', 'Read the finding: GET /v1/break-glass-reviews/{id}.'),
   'lease-not-active': row(409, 'This lease has ended', 'Check out again.'),
+  'approvals-missing': row(
+    409,
+    'The access request needs more approvals',
+    'Wait for the approvers: GET /v1/access-requests/{id} shows which step is asked.',
+    true,
+  ),
+  'access-request-closed': row(409, 'This access request is over', 'Check out again without requestId to make a new one.'),
+  'link-spent': row(409, 'This link has been used', 'Decide in the list of access requests instead.'),
+  'outside-time-window': row(409, 'Approvals are used at other times', 'Wait until the time in until.', true),
   'connector-revoked': row(409, 'This connector is revoked', 'Register a new one.'),
   'job-not-claimable': row(409, 'This job cannot be claimed now', 'Wait for the next offer.', true),
   'stale-state': row(409, 'The state has changed meanwhile', 'Read it again.', true),
@@ -104,6 +114,7 @@ export const errors = {
   'unsupported-media-type': row(415, 'The request body has a media type that is not read here', 'Send application/json in UTF-8, without Content-Encoding.'),
   'validation-failed': row(422, 'The request has invalid values', 'Correct the fields named in errors.'),
   'idempotency-key-reused': row(422, 'This Idempotency-Key was used for another request', 'Use a fresh Idempotency-Key for a new request.'),
+  'quorum-unreachable': row(422, 'Not enough people may approve this', 'Name more approvers in the approval policy, or ask for fewer of them.'),
   'identity-has-no-hosts': row(422, 'This identity has no hosts', 'Add a host, or rotate with vaultOnly and set the password on the target yourself.'),
   'credential-not-rotatable': row(
     422,
@@ -143,6 +154,9 @@ export interface ErrorFacts {
   /** Since when it waits. */
   readonly since?: string
   readonly rotationId?: string
+  readonly requestId?: string
+  /** What it has become. */
+  readonly state?: string
   readonly hostIds?: readonly string[]
   /** Whole seconds, sent as Retry-After. */
   readonly retryAfterSeconds?: number

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { HttpCalls } from './http-calls.ts'
 import { ConnectorId, HostId, IdentityId, OrganizationId, VaultId } from './ids.ts'
 import { HostKeys } from './ssh-host-key.ts'
 import { AuthorizedKeysFile } from './authorized-keys-file.ts'
@@ -16,7 +17,7 @@ const address = z
     { error: 'must be a host name or an IP address' },
   )
 
-const adapters = ['postgres', 'ssh', 'mysql', 'ldap'] as const
+const adapters = ['postgres', 'ssh', 'mysql', 'ldap', 'http'] as const
 
 /** Whom to believe, never with a private key beside it. */
 const certificates = text(1, 20_000).refine((value) => /^\s*(-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+$/.test(value), {
@@ -29,13 +30,14 @@ export const HostParameters = z.strictObject({
   database: text(1, 63).optional().meta({ description: 'postgres: database to log in to; default: postgres' }),
   hostKey: HostKeys.optional(),
   authorizedKeysFile: AuthorizedKeysFile.optional(),
-  ca: certificates.optional().meta({ description: 'postgres, mysql, ldap: authorities that may vouch for the host; default: those that come with Node' }),
+  ca: certificates.optional().meta({ description: 'postgres, mysql, ldap, http: authorities that may vouch for the host; default: those that come with Node' }),
   accountHost: text(1, 255).optional().meta({ description: 'mysql: the host part of the accounts that are changed here; default: %' }),
   accountDn: text(1, 1_000)
     .refine((value) => value.split('{username}').length === 2, { error: 'must have {username} in it once' })
     .optional()
     .meta({ description: 'ldap: where accounts are, as uid={username},ou=people,dc=example,dc=org; default: a username is a DN itself' }),
   startTls: z.boolean().optional().meta({ description: 'ldap: begins in the clear and turns to TLS before anything is said; default: TLS from the start' }),
+  calls: HttpCalls.optional(),
 })
 type HostParameters = z.infer<typeof HostParameters>
 
@@ -45,6 +47,7 @@ const parametersOf: Readonly<Record<(typeof adapters)[number], { readonly [Name 
   ssh: { hostKey: 'required', authorizedKeysFile: 'optional' },
   mysql: { ca: 'optional', accountHost: 'optional' },
   ldap: { ca: 'optional', accountDn: 'optional', startTls: 'optional' },
+  http: { calls: 'required', ca: 'optional' },
 }
 
 /** What is wrong with well-formed parameters on a host of this adapter. */

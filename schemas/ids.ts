@@ -20,6 +20,8 @@ export const LeaseId = id<'LeaseId'>()
 export const RotationId = id<'RotationId'>()
 export const JobId = id<'JobId'>()
 export const ChannelId = id<'ChannelId'>()
+export const AccessRequestId = id<'AccessRequestId'>()
+export const ApprovalPolicyId = id<'ApprovalPolicyId'>()
 
 export type AccountId = z.infer<typeof AccountId>
 export type OrganizationId = z.infer<typeof OrganizationId>
@@ -32,3 +34,5 @@ export type LeaseId = z.infer<typeof LeaseId>
 export type RotationId = z.infer<typeof RotationId>
 export type JobId = z.infer<typeof JobId>
 export type ChannelId = z.infer<typeof ChannelId>
+export type AccessRequestId = z.infer<typeof AccessRequestId>
+export type ApprovalPolicyId = z.infer<typeof ApprovalPolicyId>

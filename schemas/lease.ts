@@ -1,8 +1,9 @@
 import { z } from 'zod'
-import { HostId, IdentityId, LeaseId, OrganizationId, RotationId, UserId, VaultId } from './ids.ts'
+import { AccessRequestId, HostId, IdentityId, LeaseId, OrganizationId, RotationId, UserId, VaultId } from './ids.ts'
 import { PageQuery } from './page.ts'
 import { maximumMinutes, minimumMinutes } from './rules/lease.ts'
 import { text } from './text.ts'
+import { Ticket } from './ticket.ts'
 
 /** Why somebody needs it: 1-500 characters, at least one of them visible (S2 "Checking out credentials"). */
 export const Reason = text(1, 500).refine((value) => value === '' || /[^\p{White_Space}\p{Cf}]/u.test(value), { error: 'must not be blank' })
@@ -14,6 +15,8 @@ export const CheckoutBody = z
     reason: Reason,
     durationMinutes: minutes.meta({ description: 'The lease ends by itself after so many minutes, or earlier when the access of the holder ends' }),
     hostId: HostId.nullish().meta({ description: 'A host of the identity; needed when its hosts hold different passwords' }),
+    ticket: Ticket.nullish(),
+    requestId: AccessRequestId.nullish().meta({ description: 'An approved access request of yours for this identity and host; it is used up' }),
   })
   .meta({ examples: [{ reason: 'INC-2041: restore of the orders table', durationMinutes: 60 }] })
 
@@ -42,6 +45,7 @@ export const Lease = z.strictObject({
   endCause: z.enum(['checked_in', 'expired', 'forced', 'revoked', 'grant_ended', 'emergency', 'superseded']).nullable(),
   endedBy: UserId.nullable(),
   credentialVersion: z.int(),
+  requestId: AccessRequestId.nullable().meta({ description: 'The access request that was used for it' }),
   rotationId: RotationId.nullable().meta({ description: 'The rotation that the end of this lease owes' }),
   version: z.int().meta({ description: 'Grows with every change of expiresAt' }),
 })

@@ -52,10 +52,6 @@ const templates: Readonly<Record<NoticeKind, Template>> = {
     title: 'A credential that you hold must be given back early',
     lines: ['An emergency use of it is over, so its password will be changed. Finish what you are at; nobody can extend it.'],
   },
-  'host.drifted': {
-    title: 'A host may have another password than the vault says',
-    lines: ['A result came late. Verify the password there, or rotate it.'],
-  },
   'access_request.opened': { title: 'An access request waits for you', lines: ['Approve or deny it before it times out.'] },
   'access_request.escalated': { title: 'An access request has waited too long', lines: ['Those who were asked first have not decided.'] },
   'access_request.approved': { title: 'Your access request was approved', lines: ['Check out with its id; the approval is good for one checkout.'] },
@@ -71,6 +67,10 @@ const templates: Readonly<Record<NoticeKind, Template>> = {
   'support_access.emergency_disabled': {
     title: 'Support access was disabled in an emergency',
     lines: ['Nobody of the support staff can enter any more; what they held is taken back.'],
+  },
+  'host.drifted': {
+    title: 'A host may have another password than the vault',
+    lines: ['A connector told late of a change that was given up meanwhile.', 'Rotate the identity, so that both agree again.'],
   },
   'rotation.stuck': { title: 'A rotation does not come to its end', lines: ['See what it waits for.'] },
   'rotation.needs_attention': {

@@ -16,12 +16,20 @@ const breakGlassWithoutProvider = z.boolean().meta({
   description: 'While the identity provider is down, people log in for break-glass alone with their passphrase and a one-time code',
 })
 
+const rotationLimitMinutes = z
+  .number()
+  .int()
+  .min(5)
+  .max(43_200)
+  .meta({ description: 'A rotation that is pending for longer is stuck: the admins are told, once; default: 1440' })
+
 export const CreateOrganization = z
   .strictObject({
     name,
     maximumLeaseMinutes: maximumLeaseMinutes.optional(),
     breakGlassMaximumMinutes: breakGlassMaximumMinutes.optional(),
     breakGlassGraceMinutes: breakGlassGraceMinutes.optional(),
+    rotationLimitMinutes: rotationLimitMinutes.optional(),
     breakGlassWithoutProvider: breakGlassWithoutProvider.optional(),
   })
   .meta({ examples: [{ name: 'Payments', maximumLeaseMinutes: 480 }] })
@@ -36,6 +44,7 @@ export const Organization = z.object({
   maximumLeaseMinutes,
   breakGlassMaximumMinutes,
   breakGlassGraceMinutes,
+  rotationLimitMinutes,
   breakGlassWithoutProvider,
   secretVersion: z.number().int().nullable().meta({ description: 'Newest version of the organization secret; null: none is set' }),
   version: z.number().int().meta({ description: 'The ETag' }),

@@ -38,6 +38,8 @@ export interface Principal {
   }
   /** Groups that the user is in. */
   readonly groupIds: readonly string[]
+  /** Somebody of the support staff: all of their rights rest on this window; null: a person of the account. */
+  readonly support: { readonly windowId: string; readonly version: number; readonly endsAt: Date | null } | null
   /** The directory record that is linked to this user; grants are given to it or to its groups. */
   readonly idpUserId: string | null
   /** When the token was issued whose `groups` claim was followed last; null: none yet. */

@@ -17,6 +17,8 @@ export interface RotationFacts {
   readonly reasonClass: string | null
   readonly startedAt: string
   readonly finishedAt: string | null
+  /** ms until it has been pending for too long; null when people know, or it is over. Absent in histories from before it. */
+  readonly stuckInMs?: number | null
   readonly jobs: readonly JobFacts[]
 }
 

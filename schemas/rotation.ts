@@ -10,6 +10,18 @@ export const RotateBody = z.strictObject({
   vaultOnly: z.boolean().optional().meta({ description: 'For an identity without hosts: a person sets the new value on the target' }),
 })
 
+const Wait = z.strictObject({
+  hostId: HostId.nullable(),
+  cause: z.enum(['person', 'connector-revoked', 'connector-offline', 'lease', 'connector', 'probe', 'worker', 'target', 'offer']).meta({
+    description:
+      'person: somebody must say what the target has; lease: somebody holds the account; connector: it works on it; probe: nobody knows, ' +
+      'it is being found out; worker: the value is being made; target: the last attempt failed (see reason of the host); offer: no connector took it yet',
+  }),
+  since: z.iso.datetime().nullable(),
+  until: z.iso.datetime().nullable().meta({ description: 'lease: its end; connector: when it is given up; probe and target: the next attempt' }),
+  userId: UserId.nullable().meta({ description: 'lease: who holds it' }),
+})
+
 export const Rotation = z.strictObject({
   id: RotationId,
   organizationId: OrganizationId,
@@ -25,6 +37,8 @@ export const Rotation = z.strictObject({
   startedAt: z.iso.datetime(),
   finishedAt: z.iso.datetime().nullable(),
   version: z.int(),
+  stuckSince: z.iso.datetime().nullable().meta({ description: 'When it had been pending for longer than its organization allows; null: it is not' }),
+  waitsFor: z.array(Wait).meta({ description: 'While it is pending: why it is not over, one line for each host that is not done' }),
   hosts: z.array(
     z.strictObject({
       hostId: HostId,
@@ -61,12 +75,12 @@ export const RotationEvents = z
   })
   .meta({ mediaType: 'text/event-stream', description: 'Each event: the rotation at every change, the last one when it is final' })
 
+const flag = z.enum(['true', 'false']).transform((value) => value === 'true')
+
 export const RotationQuery = PageQuery.extend({
   identityId: IdentityId.optional(),
   identityGroupId: VaultId.optional(),
   state: RotationState.optional(),
-  needsAttention: z
-    .enum(['true', 'false'])
-    .transform((value) => value === 'true')
-    .optional(),
+  needsAttention: flag.optional(),
+  stuck: flag.optional().meta({ description: 'Pending for longer than the organization allows, or not' }),
 })

@@ -2,10 +2,13 @@
 export type LeaseState = 'active' | 'ended'
 export type LeaseMode = 'standard' | 'break_glass' | 'support'
 export type LeaseEndCause = 'checked_in' | 'expired' | 'forced' | 'revoked' | 'grant_ended' | 'emergency' | 'superseded'
+export type AccessRequestState = 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'used'
 export type RotationState = 'pending' | 'confirmed' | 'failed' | 'cancelled'
 export type RotationPhase = 'queued' | 'staged' | 'waiting' | 'applying' | 'in_doubt' | 'done'
 export type RotationTrigger = 'manual' | 'scheduled' | 'after_use' | 'break_glass' | 'enroll'
 export type JobKind = 'reset' | 'probe'
 export type JobState = 'waiting' | 'claimed' | 'doubt' | 'confirmed' | 'failed' | 'cancelled'
+/** What a rotation that is pending waits for. */
+export type WaitCause = 'person' | 'connector-revoked' | 'connector-offline' | 'lease' | 'connector' | 'probe' | 'worker' | 'target' | 'offer'
 /** Whether the known version of an identity on a host is proven. */
 export type HostState = 'in_sync' | 'unknown' | 'drifted'

@@ -15,9 +15,7 @@ export interface EncryptionJwk {
  *
  * @param header goes into the protected header, in clear but authenticated: ids only
  */
-export async function sealForConnector(jwk: EncryptionJwk, payload: Secret<object>, header: Readonly<Record<string, string | number>>): Promise<string> {
+export async function sealForConnector(jwk: EncryptionJwk, text: Secret<string>, header: Readonly<Record<string, string | number>>): Promise<string> {
   const key = await importJWK({ ...jwk }, 'ECDH-ES+A256KW')
-  return new CompactEncrypt(Buffer.from(JSON.stringify(payload.expose())))
-    .setProtectedHeader({ ...header, alg: 'ECDH-ES+A256KW', enc: 'A256GCM', kid: jwk.kid })
-    .encrypt(key)
+  return new CompactEncrypt(Buffer.from(text.expose())).setProtectedHeader({ ...header, alg: 'ECDH-ES+A256KW', enc: 'A256GCM', kid: jwk.kid }).encrypt(key)
 }

@@ -1,3 +1,4 @@
+import type { Permission } from '#schemas/principal.ts'
 import { Secret } from '#schemas/secret.ts'
 import type { StepUpRules } from '#schemas/step-up.ts'
 import { Environment, listed } from './environment.ts'
@@ -26,6 +27,10 @@ export interface Config {
   readonly oidcIssuer: string
   /** Where the issuer is reached from here. */
   readonly oidcUrl: string
+  readonly supportIssuer: string | undefined
+  readonly supportIssuerUrl: string | undefined
+  /** What support staff may do while an account lets them in. */
+  readonly supportPermissions: readonly Permission[]
   readonly apiAudience: string
   /** Public base URL without trailing slash; the base of `htu` in DPoP proofs. */
   readonly apiUrl: string
@@ -113,6 +118,9 @@ function toConfig(e: Environment): Config {
     openbaoUrl: e.LEASEHOLD_OPENBAO_URL,
     oidcIssuer: e.LEASEHOLD_OIDC_ISSUER,
     oidcUrl: e.LEASEHOLD_OIDC_URL ?? e.LEASEHOLD_OIDC_ISSUER,
+    supportIssuer: e.LEASEHOLD_SUPPORT_ISSUER,
+    supportIssuerUrl: e.LEASEHOLD_SUPPORT_ISSUER_URL ?? e.LEASEHOLD_SUPPORT_ISSUER,
+    supportPermissions: e.LEASEHOLD_SUPPORT_PERMISSIONS,
     apiAudience: e.LEASEHOLD_API_AUDIENCE,
     apiUrl: e.LEASEHOLD_API_URL.replace(/\/$/, ''),
     audienceFallback: e.LEASEHOLD_AUDIENCE_FALLBACK ?? e.LEASEHOLD_MODE === 'dev',

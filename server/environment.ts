@@ -1,5 +1,7 @@
 import { z } from 'zod'
 
+/** What support staff may be given: not what would let them decide about people, policies or themselves. */
+const supportPermissions = ['pam_vaults.view', 'pam_vaults.manage', 'hosts.manage_users', 'pam_sessions.manage', 'pam_audit.view', 'connectors.manage'] as const
 const port = z.coerce.number().int().min(1).max(65_535)
 const file = z.string().min(1)
 const count = z.coerce.number().int().min(1).max(1_000_000)
@@ -71,6 +73,13 @@ export const Environment = z.object({
     .string()
     .refine((value) => listed(value).every((network) => cidr.safeParse(network).success), { error: 'must list networks, as 10.1.0.0/16' })
     .default(''),
+  LEASEHOLD_SUPPORT_ISSUER: url('http:', 'https:').optional(),
+  LEASEHOLD_SUPPORT_ISSUER_URL: url('http:', 'https:').optional(),
+  LEASEHOLD_SUPPORT_PERMISSIONS: z
+    .string()
+    .transform(listed)
+    .pipe(z.array(z.enum(supportPermissions)))
+    .default(['pam_vaults.view']),
   LEASEHOLD_CACHE_DIRECTORY: z.string().min(1).optional(),
   LEASEHOLD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
   TENANT_SALT: z

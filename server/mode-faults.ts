@@ -26,6 +26,8 @@ function linksOf(given: Given): readonly Link[] {
     at('LEASEHOLD_OPENBAO_URL', 'https'),
     at('LEASEHOLD_OIDC_ISSUER', 'https'),
     at('LEASEHOLD_OIDC_URL', 'https'),
+    at('LEASEHOLD_SUPPORT_ISSUER', 'https'),
+    at('LEASEHOLD_SUPPORT_ISSUER_URL', 'https'),
     at('LEASEHOLD_API_URL', 'https'),
   ]
 }

@@ -5,7 +5,7 @@ import type { DutyMeter } from '#schemas/meters.ts'
 import type { Db } from '#store/connection.ts'
 import { claimDuties, recordDelivered, recordFailure, returnDuty, workflowDuties, type Duty } from '#store/duties.ts'
 import { recordTemporalCall } from '#store/relay-state.ts'
-import { pokeSignal, taskQueueOf, workflowIdOf, type Poke, type Subject, type WorkflowKind } from '#workflows/messages.ts'
+import { pokeSignal, taskQueueOf, workflowIdOf, workflowTypes, type Poke, type Subject, type WorkflowKind } from '#workflows/messages.ts'
 import { startLoop, type Loop } from './loop.ts'
 import type { Temporal } from './temporal.ts'
 
@@ -83,7 +83,7 @@ export async function poke({ client }: Pick<Temporal, 'client'>, taskQueueSuffix
   const of: Subject = { accountId: duty.accountId, subjectId: duty.subjectId }
   const signalArgs: [Poke] = [{ version: duty.version }]
   const start = () =>
-    client.workflow.signalWithStart(kind, {
+    client.workflow.signalWithStart(workflowTypes[kind], {
       workflowId: workflowIdOf(kind, of),
       taskQueue: taskQueueOf(taskQueueSuffix),
       args: [of],

@@ -1,15 +1,24 @@
 import { IllegalStateError, type DataConverter } from '@temporalio/common'
 import { Runtime, Worker, type NativeConnection } from '@temporalio/worker'
 import type { Logger } from 'pino'
+import type { AccessRequestActivities } from '#activities/access-request.ts'
 import { toFailure } from '#activities/failure.ts'
 import type { BreakGlassReviewActivities } from '#activities/break-glass-review.ts'
 import type { LeaseActivities } from '#activities/lease.ts'
 import type { NotificationActivities } from '#activities/notification.ts'
 import type { ReencryptionActivities } from '#activities/reencryption.ts'
 import type { RotationActivities } from '#activities/rotation.ts'
+import type { SupportAccessActivities } from '#activities/support-access.ts'
 import type { SweepActivities } from '#activities/sweep.ts'
 
-export type Activities = LeaseActivities & RotationActivities & NotificationActivities & ReencryptionActivities & SweepActivities & BreakGlassReviewActivities
+export type Activities = LeaseActivities &
+  RotationActivities &
+  NotificationActivities &
+  ReencryptionActivities &
+  SweepActivities &
+  BreakGlassReviewActivities &
+  AccessRequestActivities &
+  SupportAccessActivities
 
 export interface TemporalWorkerOptions {
   readonly connection: NativeConnection

@@ -1,9 +1,11 @@
 import { sql } from 'kysely'
 import { createBreakGlassReviewActivities } from '#activities/break-glass-review.ts'
+import { createAccessRequestActivities } from '#activities/access-request.ts'
 import { createLeaseActivities } from '#activities/lease.ts'
 import { createNotificationActivities } from '#activities/notification.ts'
 import { createReencryptionActivities } from '#activities/reencryption.ts'
 import { createRotationActivities } from '#activities/rotation.ts'
+import { createSupportAccessActivities } from '#activities/support-access.ts'
 import { createSweepActivities } from '#activities/sweep.ts'
 import { createAccountKeys } from '#secrets/account-key.ts'
 import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
@@ -15,18 +17,20 @@ import { startAccessReview } from './access-review.ts'
 import { workflowDuties } from '#store/duties.ts'
 import { readDutyFigures } from '#store/duty-figures.ts'
 import { temporalSilence } from '#store/relay-state.ts'
-import { readOverdueFigures } from '#store/sweep.ts'
+import { readExpirerFigures } from '#store/expirer-figures.ts'
 import { passwordOf } from './credentials.ts'
 import { breakGlassGauges } from './metrics/break-glass.ts'
 import { dutyGauges, dutyMeter, heartbeatGauge } from './metrics/duties.ts'
-import { expirerMeter, overdueGauges, reconcileMeter } from './metrics/expirer.ts'
+import { expirerGauges, expirerMeter, reconcileMeter } from './metrics/expirer.ts'
 import { watchPools } from './metrics/pools.ts'
 import { startExpirer } from './expirer.ts'
 import { startHousekeeping } from './housekeeping.ts'
 import { startLoop } from './loop.ts'
 import { openBaoOf } from './openbao.ts'
+import { startUrgentNotices } from './urgent-notices.ts'
 import type { RoleContext, RunningRole } from './role.ts'
 import { sendingOf } from './sending.ts'
+import { startSupportExpirer } from './support-expirer.ts'
 import { startTemporalSide } from './temporal-side.ts'
 
 /** A lost notification costs no more than a poll; this only lets the wait end now and then, ms. */
@@ -52,13 +56,16 @@ export async function startWorkerRole({
   const expirer = open('leasehold_expirer')
   const bao = openBaoOf({ config, credentials, trust })
   const vaultKeys = createVaultKeys(createOrganizationSecrets(bao))
+  const send = sendingOf({ config, credentials, trust }, createAccountKeys(bao))
   const activities = {
     ...createLeaseActivities(worker),
     ...createRotationActivities({ db: worker, vaultKeys }),
+    ...createSupportAccessActivities(worker),
     ...createSweepActivities({ expirer, worker }),
     ...createBreakGlassReviewActivities(worker),
     ...createReencryptionActivities({ db: worker, vaultKeys }),
-    ...createNotificationActivities({ db: worker, send: sendingOf({ config, credentials, trust }, createAccountKeys(bao)) }),
+    ...createNotificationActivities({ db: worker, send }),
+    ...createAccessRequestActivities(worker),
   }
   const temporalSide = startTemporalSide({
     config,
@@ -83,11 +90,21 @@ export async function startWorkerRole({
     },
   })
   const expiring = startExpirer({ expirer, worker, log, meter: expirerMeter(registry), onEnded: temporalSide.wake })
+  const endingSupport = startSupportExpirer({
+    expirer,
+    worker,
+    log,
+    onEnded: () => {
+      temporalSide.wake()
+      reviewing.wake()
+    },
+  })
+  const urgent = startUrgentNotices({ expirer, worker, send, log })
   const housekeeping = startHousekeeping(expirer, log)
   watchPools(registry, { leasehold_worker: worker, leasehold_relay: relay, leasehold_expirer: expirer })
   readAtScrape('leasehold_relay', () => readDutyFigures(relay, [...workflowDuties, 'vault_access', 'user_access']), dutyGauges(registry))
   readAtScrape('leasehold_worker', () => temporalSilence(worker), heartbeatGauge(registry))
-  readAtScrape('leasehold_expirer', () => readOverdueFigures(expirer), overdueGauges(registry))
+  readAtScrape('leasehold_expirer', () => readExpirerFigures(expirer), expirerGauges(registry))
   readAtScrape('leasehold_expirer', () => readBreakGlassFigures(expirer), breakGlassGauges(registry))
   return {
     ready: async () => ({
@@ -98,7 +115,16 @@ export async function startWorkerRole({
       temporal: (await temporalSide.isUp()) ? 'ok' : 'down',
     }),
     drain: async () => {
-      await Promise.all([expiring.stop(), reviewing.stop(), housekeeping.stop(), temporalSide.stop(), listening.stop(), signal.close()])
+      await Promise.all([
+        expiring.stop(),
+        endingSupport.stop(),
+        urgent.stop(),
+        reviewing.stop(),
+        housekeeping.stop(),
+        temporalSide.stop(),
+        listening.stop(),
+        signal.close(),
+      ])
       await Promise.all([worker.destroy(), relay.destroy(), expirer.destroy()])
     },
   }

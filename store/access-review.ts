@@ -11,6 +11,7 @@ import { moveLeaseEnd } from './extend-lease.ts'
 import { readLease } from './lease.ts'
 import { readPrincipal } from './principal.ts'
 import { releaseLease } from './release-lease.ts'
+import { readSupportWindow } from './support-access.ts'
 
 /** Whose leases are looked at: those from one vault, or those of one person. */
 export type AccessSubject = { readonly vaultId: VaultId } | { readonly userId: UserId }
@@ -29,7 +30,7 @@ export const oweAccessReview = (trx: Transaction, subject: AccessSubject): Promi
  */
 export async function oweUserReviews(trx: Transaction, userIds: readonly UserId[]): Promise<readonly AccessSubject[]> {
   const { rows } = await sql<{ id: UserId }>`
-    select distinct user_id as id from lease where user_id = any(${userIds}::uuid[]) and state = 'active' and mode <> 'support' order by id`.execute(trx)
+    select distinct user_id as id from lease where user_id = any(${userIds}::uuid[]) and state = 'active' order by id`.execute(trx)
   const holders = rows.map(({ id: userId }) => ({ userId }))
   await oweEach(
     trx,
@@ -57,7 +58,7 @@ export async function reviewLeases(inAccount: RunInAccount, subject: AccessSubje
 async function activeLeases(trx: Transaction, subject: AccessSubject): Promise<LeaseId[]> {
   const { vaultId = null, userId = null } = subject as { vaultId?: VaultId; userId?: UserId }
   const { rows } = await sql<{ id: LeaseId }>`
-    select id from lease where (vault_id = ${vaultId}::uuid or user_id = ${userId}::uuid) and state = 'active' and mode <> 'support' order by id`.execute(trx)
+    select id from lease where (vault_id = ${vaultId}::uuid or user_id = ${userId}::uuid) and state = 'active' order by id`.execute(trx)
   return rows.map(({ id }) => id)
 }
 
@@ -65,7 +66,8 @@ async function reviewLease(trx: Transaction, leaseId: LeaseId, actor: Actor): Pr
   const lease = await readLease(trx, leaseId)
   const right = rightTo(await readPrincipal(trx, lease.userId), lease)
   if ('lost' in right) {
-    await releaseLease(trx, { leaseId, cause: right.lost, actor })
+    const emergency = lease.mode === 'support' && (await readSupportWindow(trx))?.endCause === 'emergency'
+    await releaseLease(trx, { leaseId, cause: emergency ? 'emergency' : right.lost, actor })
     return true
   }
   await lockIdentity(trx, lease.identityId)

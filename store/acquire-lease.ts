@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
-import type { HostId, IdentityId, LeaseId, OrganizationId, VaultId } from '#schemas/ids.ts'
+import type { AccessRequestId, HostId, IdentityId, LeaseId, OrganizationId, VaultId } from '#schemas/ids.ts'
 import type { LeaseFacts } from '#schemas/lease-facts.ts'
 import type { Principal } from '#schemas/principal.ts'
 import { checkoutRefusal, versionFor } from '#schemas/rules/checkout.ts'
@@ -18,6 +18,7 @@ import { readLease } from './lease.ts'
 import { judgeVaultAccess, lockAuthority } from './principal.ts'
 import { refuseReusedKey } from './refusals.ts'
 import type { OpenValue, ShownCredential } from './reveal.ts'
+import { useApproval } from './use-approval.ts'
 
 export interface LeaseRequest {
   /** uuidv5(account, subject, Idempotency-Key). */
@@ -30,6 +31,10 @@ export interface LeaseRequest {
   readonly minutes: number
   /** When the decision that permits it ends; absent or null: it does not. */
   readonly decisionEndsAt?: Date | null
+  /** An approved access request of the principal for exactly this, which is used up. */
+  readonly requestId?: AccessRequestId | null
+  /** How many people must agree at least, by the decision that permits it; absent: none. */
+  readonly approvers?: number
   readonly principal: Principal
   readonly actor: Actor
   /** SHA-256 over identity and body, 32 bytes: a retry must agree with it. */
@@ -51,7 +56,7 @@ export interface Checkout {
  * Decides one checkout: either the lease, its exposure, its audit event and its duty are there, or nothing is.
  * The value is decrypted and its tag checked before anything is written.
  *
- * @throws LeaseholdError `not-found`, `forbidden`, `idempotency-key-reused`, the 409s of a checkout, `decryption-failed`, `busy`
+ * @throws LeaseholdError `not-found`, `forbidden`, `idempotency-key-reused`, the 409s of a checkout, those of an approval (`useApproval`), `decryption-failed`, `busy`
  */
 export async function acquireLease(trx: Transaction, request: LeaseRequest): Promise<Checkout> {
   const { identityId, principal, vault } = request
@@ -73,12 +78,14 @@ export async function acquireLease(trx: Transaction, request: LeaseRequest): Pro
   // Overdue leases hold their slot until they are ended; the caller ends them first and tries once more.
   if (version === undefined || slot === undefined) throw new LeaseholdError('busy', { retryAfterSeconds: 1 })
   const credential = openCredential(request, facts, sealed, version)
+  const approval = await useApproval(trx, facts, { ...request, userId: principal.userId })
   const decided: Decided = {
-    mode: 'standard',
+    mode: principal.support === null ? 'standard' : 'support',
     version,
     slot,
-    expiresAt: expiryOf(facts.now, request.minutes, [access.endsAt, request.decisionEndsAt ?? null], facts.maximumLeaseMinutes),
+    expiresAt: expiryOf(facts.now, request.minutes, [access.endsAt, request.decisionEndsAt ?? null, approval?.endsAt ?? null], facts.maximumLeaseMinutes),
     grantEndsAt: access.endsAt,
+    approval,
   }
   sendWithCommit(trx, writeLease(trx, request, facts, { ...decided, exposed: credential !== null }))
   return { lease: newLease(request, facts, decided), credential, replayed: false }
@@ -100,6 +107,8 @@ export interface Decided {
   readonly grantEndsAt: Date | null
   /** More for the audit event. */
   readonly detail?: Readonly<Record<string, unknown>>
+  /** The approval that it uses up, and the last end that it allows; null: none. */
+  readonly approval: { readonly requestId: AccessRequestId; readonly endsAt: Date } | null
 }
 
 /** What was just written, as `readLease` would tell it. */
@@ -147,6 +156,7 @@ export async function writeLease(
     identityId,
     hostId,
     leaseId,
+    requestId: decided.approval?.requestId ?? null,
     reason,
     requestedMinutes: request.minutes,
     expiresAt: decided.expiresAt,
@@ -158,9 +168,10 @@ export async function writeLease(
     with fenced as (update identity set epoch = epoch + 1 where id = ${identityId}::uuid returning epoch),
     granted as (
       insert into lease (id, organization_id, vault_id, identity_id, host_id, user_id, mode, slot, fence, credential_version, requested_minutes,
-        started_at, expires_at, grant_ends_at, reason_ciphertext, reason_key_id, request_hash)
+        started_at, expires_at, grant_ends_at, request_id, approval_ends_at, reason_ciphertext, reason_key_id, request_hash)
       select ${leaseId}::uuid, ${facts.organizationId}::uuid, ${facts.vaultId}::uuid, ${identityId}::uuid, ${hostId}::uuid, ${principal.userId}::uuid, ${decided.mode}::text,
         ${decided.slot}::int, epoch, ${decided.version}::int, ${request.minutes}::int, ${facts.now}::timestamptz, ${decided.expiresAt}::timestamptz, ${decided.grantEndsAt}::timestamptz,
+        ${decided.approval?.requestId ?? null}::uuid, ${decided.approval?.endsAt ?? null}::timestamptz,
         ${reason.ciphertext}::bytea, ${reason.keyId}::text, ${request.requestHash}::bytea from fenced
     ),
     term as (

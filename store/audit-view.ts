@@ -13,6 +13,8 @@ type Stored = Selectable<Database['audit_event']>
 /** One event of the log as it is stored, with its reason still sealed. */
 export interface AuditEventView extends Omit<Stored, 'reason_ciphertext' | 'reason_key_id'> {
   readonly reason: { readonly sealed: Sealed; readonly key: VaultKeyRef } | null
+  /** A reason about the account itself, sealed under its key. */
+  readonly accountReason: Sealed | null
 }
 
 export interface AuditFilter {
@@ -25,10 +27,13 @@ export interface AuditFilter {
   readonly hostId?: string | undefined
   readonly leaseId?: string | undefined
   readonly rotationId?: string | undefined
+  readonly requestId?: string | undefined
   readonly connectorId?: string | undefined
   readonly correlationId?: string | undefined
   readonly from?: string | undefined
   readonly to?: string | undefined
+  /** Only what was done to support access, and what support staff did. */
+  readonly supportAccess?: true | undefined
 }
 
 /** Events of the scope, newest first. */
@@ -46,13 +51,20 @@ export async function listAuditEvents(trx: Transaction, scope: Scope, filter: Au
       and (${filter.hostId ?? null}::uuid is null or t.host_id = ${filter.hostId ?? null}::uuid)
       and (${filter.leaseId ?? null}::uuid is null or t.lease_id = ${filter.leaseId ?? null}::uuid)
       and (${filter.rotationId ?? null}::uuid is null or t.rotation_id = ${filter.rotationId ?? null}::uuid)
+      and (${filter.requestId ?? null}::uuid is null or t.request_id = ${filter.requestId ?? null}::uuid)
       and (${filter.connectorId ?? null}::uuid is null or t.connector_id = ${filter.connectorId ?? null}::uuid)
       and (${filter.correlationId ?? null}::text is null or t.correlation_id = ${filter.correlationId ?? null}::text)
+      and (${filter.supportAccess ?? false}::boolean = false or t.action like 'support-access.%'
+        or t.actor_id in (select u.id::text from account_user u where u.support))
       and (${from}::timestamptz is null or t.at >= ${from}::timestamptz)
       and (${to}::timestamptz is null or t.at < ${to}::timestamptz)
       ${newestFirst('audit_event', 'at', page)}`.execute(trx)
   return toPage(
-    rows.map(({ salt, reason_ciphertext, reason_key_id, ...event }) => ({ ...event, reason: reasonOf(event, reason_ciphertext, reason_key_id, salt) })),
+    rows.map(({ salt, reason_ciphertext: ciphertext, reason_key_id: keyId, ...event }) => ({
+      ...event,
+      reason: reasonOf(event, ciphertext, keyId, salt),
+      accountReason: event.vault_id !== null || ciphertext === null || keyId === null ? null : { encryptionVersion: 2, keyId, ciphertext },
+    })),
     page.limit,
   )
 }

@@ -3,7 +3,7 @@ import type { AuditEntry } from '#schemas/audit-event.ts'
 import type { Transaction } from './connection.ts'
 
 const columns = sql`actor_kind, actor_id, actor_iss, actor_sub, ip, user_agent, correlation_id, trace_id, action, purpose, effect, outcome,
-    organization_id, vault_id, identity_id, host_id, user_id, lease_id, rotation_id, connector_id,
+    organization_id, vault_id, identity_id, host_id, user_id, lease_id, rotation_id, request_id, connector_id,
     reason_ciphertext, reason_key_id, requested_minutes, expires_at, break_glass, decision_id, resource_ref, detail`
 
 /**
@@ -19,7 +19,7 @@ export function auditInsert(entry: AuditEntry): RawBuilder<unknown> {
     ${actor.userAgent ?? null}::text, ${actor.correlationId ?? null}::text, ${actor.traceId ?? null}::text,
     ${entry.action}::text, ${entry.purpose ?? null}::text, ${entry.effect}::text, ${entry.outcome}::text,
     ${entry.organizationId ?? null}::uuid, ${entry.vaultId ?? null}::uuid, ${entry.identityId ?? null}::uuid, ${entry.hostId ?? null}::uuid,
-    ${entry.userId ?? null}::uuid, ${entry.leaseId ?? null}::uuid, ${entry.rotationId ?? null}::uuid, ${entry.connectorId ?? null}::uuid,
+    ${entry.userId ?? null}::uuid, ${entry.leaseId ?? null}::uuid, ${entry.rotationId ?? null}::uuid, ${entry.requestId ?? null}::uuid, ${entry.connectorId ?? null}::uuid,
     ${entry.reason?.ciphertext ?? null}::bytea, ${entry.reason?.keyId ?? null}::text, ${entry.requestedMinutes ?? null}::int,
     ${entry.expiresAt ?? null}::timestamptz, ${entry.breakGlass ?? false}::boolean, ${entry.decisionId ?? actor.decisionId ?? null}::uuid,
     ${entry.resourceRef ?? null}::text, ${entry.detail === undefined ? null : JSON.stringify(entry.detail)}::jsonb
@@ -60,6 +60,7 @@ function rowOf(entry: AuditEntry): Record<string, unknown> {
     user_id: entry.userId,
     lease_id: entry.leaseId,
     rotation_id: entry.rotationId,
+    request_id: entry.requestId,
     connector_id: entry.connectorId,
     reason_ciphertext: reason && `\\x${Buffer.from(reason.ciphertext).toString('hex')}`,
     reason_key_id: reason?.keyId,

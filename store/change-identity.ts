@@ -13,7 +13,7 @@ import { readIdentity } from './identity.ts'
 import { fieldsOf, merged } from './merged.ts'
 import { expectVersion, refuseDuplicates, refuseFaults } from './refusals.ts'
 import { refuseInUse } from './refuse-in-use.ts'
-import { refuseUnkeepable } from './rotatable.ts'
+import { refuseUnfitName, refuseUnkeepable } from './rotatable.ts'
 
 export interface IdentityChange {
   readonly id: IdentityId
@@ -48,6 +48,7 @@ export async function changeIdentity(trx: Transaction, { id, change, seal, actor
   if (moves || seal !== undefined) await refuseInUse(trx, id, actor, seal !== undefined)
   await writeSettings(trx, id, after, change.rotationIntervalDays !== undefined && change.rotationIntervalDays !== before.rotationIntervalDays)
   if (change.hostIds !== undefined) await setIdentityHosts(trx, after, change.hostIds)
+  if (moves || change.credentialType !== undefined) await refuseUnfitName(trx, id)
   if (promises.some((field) => change[field] !== undefined)) await refuseUnkeepable(trx, id, after)
   const version = seal === undefined ? undefined : await replaceCredential(trx, id, seal)
   await appendAudit(trx, {

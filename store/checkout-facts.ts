@@ -40,6 +40,8 @@ export interface CheckoutFacts extends CheckoutState {
     readonly requestHash: Uint8Array
     readonly credentialVersion: number
   } | null
+  /** Whether somebody else must agree to a checkout. */
+  readonly approvalRequired: boolean
   /** When the next scheduled rotation is due; null: never. */
   readonly nextRotationAt: Date | null
   readonly now: Date
@@ -72,6 +74,7 @@ interface Row {
   open_rotation: { id: RotationId; stagedVersion: number | null; jobs: { hostId: HostId; state: JobState }[] } | null
   owed_since: Date | null
   next_rotation_at: Date | null
+  approval_required: boolean | null
   replay: { state: LeaseState; identityId: IdentityId; requestHash: string; credentialVersion: number } | null
 }
 
@@ -96,6 +99,8 @@ export async function readCheckoutFacts(trx: Transaction, identityId: IdentityId
         from rotation r where r.identity_id = i.id and r.state = 'pending') as open_rotation,
       (select min(e.must_die_at) from exposure e where e.identity_id = i.id and e.must_die_at is not null
         and e.version >= coalesce((select min(h.known_version) from identity_host h where h.identity_id = i.id), i.current_version)) as owed_since,
+      (select p.required from approval_policy p where p.deleted_at is null and (p.identity_id = i.id or p.vault_id = i.vault_id)
+        order by p.identity_id nulls last limit 1) as approval_required,
       (select jsonb_build_object('state', l.state, 'identityId', l.identity_id, 'requestHash', encode(l.request_hash, 'hex'), 'credentialVersion', l.credential_version)
         from lease l where l.id = ${leaseId}::uuid) as replay
     from identity i join vault v on v.id = i.vault_id join organization o on o.id = i.organization_id, clock
@@ -131,6 +136,7 @@ export async function readCheckoutFacts(trx: Transaction, identityId: IdentityId
     legacyOpen: row.legacy_open,
     hasLegacyValues: row.key_ids.includes(legacyKeyId),
     replayOf: row.replay && { ...row.replay, requestHash: Buffer.from(row.replay.requestHash, 'hex') },
+    approvalRequired: row.approval_required ?? false,
     nextRotationAt: row.next_rotation_at,
     now: row.now,
   }

@@ -8,7 +8,7 @@ import { storeVersion, type StoredValue } from './credential.ts'
 import { setIdentityHosts } from './identity-host.ts'
 import { readIdentity } from './identity.ts'
 import { refuseDuplicates, refuseFaults } from './refusals.ts'
-import { refuseUnkeepable } from './rotatable.ts'
+import { refuseUnfitName, refuseUnkeepable } from './rotatable.ts'
 import { lockVault, readVault } from './vault.ts'
 
 /**
@@ -46,6 +46,7 @@ export async function createIdentity(
   )
   await storeVersion(trx, id, { version: 1, ...value }, null)
   await setIdentityHosts(trx, { id, organizationId }, hostIds)
+  if (hostIds.length > 0) await refuseUnfitName(trx, id)
   await refuseUnkeepable(trx, id, { rotateAfterUse, rotationIntervalDays })
   await appendAudit(trx, {
     actor,

@@ -24,7 +24,15 @@ export interface OweOptions {
 }
 
 /** Duties that are delivered to the workflow of their subject. */
-export const workflowDuties = ['lease', 'rotation', 'reencryption', 'notification', 'breakGlassReview'] as const satisfies readonly ObligationKind[]
+export const workflowDuties = [
+  'lease',
+  'rotation',
+  'reencryption',
+  'notification',
+  'breakGlassReview',
+  'access_request',
+  'support_access',
+] as const satisfies readonly ObligationKind[]
 
 const quarantineAfter = 20
 

@@ -23,7 +23,7 @@ export interface Extension {
 
 /**
  * Moves the end of the holder's lease: `minutes` are added to its present end, at most 1440 minutes after its start (in an
- * emergency: what the organization allows) and never past the holder's access. Authority is checked again like at a checkout.
+ * emergency: what the organization allows) and never past the holder's access or what was approved. Authority is checked again like at a checkout.
  *
  * @throws LeaseholdError `not-found`, `forbidden`, `lease-not-active`, `identity-draining`, `busy`
  */
@@ -42,7 +42,7 @@ export async function extendLease(trx: Transaction, { leaseId, minutes, decision
   const expiresAt = extendedExpiryOf(
     times,
     minutes,
-    [access.endsAt, decisionEndsAt ?? null],
+    [access.endsAt, decisionEndsAt ?? null, await approvalEnd(trx, leaseId)],
     emergency ? facts.breakGlassMaximumMinutes : facts.maximumLeaseMinutes,
   )
   if (expiresAt > times.expiresAt) await moveLeaseEnd(trx, leaseId, { expiresAt, grantEndsAt: access.endsAt })
@@ -62,6 +62,12 @@ export async function extendLease(trx: Transaction, { leaseId, minutes, decision
     detail: { before: lease.expiresAt },
   })
   return readLease(trx, leaseId)
+}
+
+/** The last end that an approval allows; null: it was given without one. */
+async function approvalEnd(trx: Transaction, leaseId: LeaseId): Promise<Date | null> {
+  const { rows } = await sql<{ endsAt: Date | null }>`select approval_ends_at as "endsAt" from lease where id = ${leaseId}::uuid`.execute(trx)
+  return rows[0]?.endsAt ?? null
 }
 
 /** Gives the lease another end; its workflow is told. The caller holds the lock of the identity. */

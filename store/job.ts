@@ -7,13 +7,18 @@ import { appendAudit } from './audit.ts'
 import { lockIdentity } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
 import { owe } from './duties.ts'
+import { callForPerson } from './rotation-attention.ts'
 import { readRotation } from './rotation.ts'
 
 /** Without an answer an offer is repeated after this time, ms. */
 const offerAgain = 10_000
 
-/** Whether no host of rotation `r` has refused its present value by policy: until there is another one, nobody else gets it either. */
-export const isAcceptable = sql<boolean>`not exists (select from job n where n.rotation_id = r.id and n.refused_version = r.staged_version)`
+/**
+ * Whether no host of rotation `r` has refused its present value by policy: until there is another one, nobody else gets it either.
+ * A host that has failed gets no other one, and holds nobody up.
+ */
+export const isAcceptable = sql<boolean>`not exists (
+  select from job n where n.rotation_id = r.id and n.refused_version = r.staged_version and n.state <> 'failed')`
 
 /** Makes one job per host of the identity and owes their offers; running it twice adds nothing. */
 export async function openJobs(trx: Transaction, rotationId: RotationId): Promise<void> {
@@ -97,9 +102,9 @@ export async function lapseClaim(
 
 /** A doubt that nothing could clear for 10 minutes needs a person; probing goes on. */
 export async function raiseAttention(trx: Transaction, rotationId: RotationId): Promise<void> {
-  await sql`update rotation set needs_attention = true, version = version + 1 where id = ${rotationId}::uuid and not needs_attention
-    and exists (select from job j where j.rotation_id = rotation.id and j.state in ('claimed', 'doubt')
-      and j.doubt_since <= app_clock() - make_interval(secs => ${doubtLimit}::float8 / 1000))`.execute(trx)
+  const { rows } = await sql`select from job where rotation_id = ${rotationId}::uuid and state in ('claimed', 'doubt')
+    and doubt_since <= app_clock() - make_interval(secs => ${doubtLimit}::float8 / 1000) limit 1`.execute(trx)
+  if (rows.length > 0) await callForPerson(trx, rotationId, 'critical')
 }
 
 /** One audit event about a job. */

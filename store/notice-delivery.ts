@@ -1,12 +1,12 @@
 import { sql } from 'kysely'
-import type { OrganizationId } from '#schemas/ids.ts'
+import type { AccountId, OrganizationId } from '#schemas/ids.ts'
 import type { NoticeFacts } from '#schemas/notice-facts.ts'
 import type { NoticeKind, NoticeSeverity, NoticeSubject } from '#schemas/notice.ts'
 import type { ChannelSettings, ChannelType } from '#schemas/notification-channel.ts'
 import { deadAfter, giveUpAfter, lanesPerChannel, laneWait, pauseAfterAttempts, sendHold } from '#schemas/rules/notification.ts'
 import type { Sealed } from '#schemas/sealed.ts'
 import { appendAudit } from './audit.ts'
-import type { Transaction } from './connection.ts'
+import type { Db, Transaction } from './connection.ts'
 import { owe } from './duties.ts'
 import { raiseNotice } from './notice.ts'
 import { nameFacts } from './notice-names.ts'
@@ -95,6 +95,19 @@ export async function claimDelivery(trx: Transaction, deliveryId: string): Promi
     },
     target: await readTarget(trx, row),
   }
+}
+
+/** Messages of critical notices, of all accounts, that have been due for `lateMs` and that nobody holds. @param expirer pool of leasehold_expirer */
+export async function listLateUrgent(
+  expirer: Db,
+  lateMs: number,
+  limit: number,
+): Promise<readonly { readonly accountId: AccountId; readonly deliveryId: string }[]> {
+  const { rows } = await sql<{ accountId: AccountId; deliveryId: string }>`
+    select account_id as "accountId", id as "deliveryId" from notice_delivery
+    where state = 'pending' and urgent and next_at + ${interval(lateMs)} <= app_clock(account_id) and (claimed_until is null or claimed_until <= app_clock(account_id))
+    order by next_at limit ${limit}::int`.execute(expirer)
+  return rows
 }
 
 interface ClaimRow {

@@ -49,7 +49,8 @@ export async function raiseNotice(trx: Transaction, { kind, severity, subject, o
       union all select null, m.user_id, null from mailable m
         where ${severity}::text = 'critical' or not exists (select from taking where type = 'smtp' and addresses is null)
     ),
-    planned as (insert into notice_delivery (notice_id, channel_id, user_id, address) select distinct raised.id, m.* from raised, messages m)
+    planned as (insert into notice_delivery (notice_id, channel_id, user_id, address, urgent)
+      select distinct raised.id, m.*, ${severity}::text = 'critical' from raised, messages m)
     select id from raised`.execute(trx)
   const { id } = rows[0] as { id: string }
   await owe(trx, 'notification', id)

@@ -71,6 +71,7 @@ export async function openBreakGlass(trx: Transaction, request: BreakGlassReques
     slot,
     expiresAt: expiryOf(facts.now, minutes, [request.decisionEndsAt ?? null], facts.breakGlassMaximumMinutes),
     grantEndsAt: null,
+    approval: null,
     detail: { beyondLimit, exposed: possible.length > 0, versions: versions.map(({ version, label }) => ({ version, label })) },
   }
   const lease = { ...request, minutes }

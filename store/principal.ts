@@ -17,15 +17,21 @@ export async function findLogin(db: Db, iss: string, sub: string): Promise<{ acc
   return rows[0]
 }
 
-interface PrincipalRow extends Omit<Principal, 'grants'> {
+interface PrincipalRow extends Omit<Principal, 'grants' | 'support'> {
+  readonly support: (Omit<NonNullable<Principal['support']>, 'endsAt'> & { readonly endsAt: string | null }) | null
   readonly grants: readonly (Omit<Principal['grants'][number], 'endsAt'> & { readonly endsAt: string | null })[]
 }
 
-/** The user and all that the user's rights follow from, as they are now; undefined when there is no such active user. */
+/** The user and all that the user's rights follow from, as they are now; undefined when there is no such active user, or it is one of support and no window is open. */
 export async function readPrincipal(trx: Transaction, userId: UserId): Promise<Principal | undefined> {
   const { rows } = await sql<PrincipalRow>`
     with clock as materialized (select app_clock() as now),
     idp as (select i.id, i.groups_issued_at from idp_user i where i.user_id = ${userId}::uuid and i.state = 'active'),
+    support as (
+      select w.id, w.version, w.permissions, w.expires_at from support_access w, clock
+      where w.state = 'open' and (w.expires_at is null or w.expires_at > clock.now)
+        and exists (select from account_user u where u.id = ${userId}::uuid and u.support)
+    ),
     member as (
       select m.id, m.group_id from idp_group_member m, idp, clock
       where m.idp_user_id = idp.id and m.valid_from <= clock.now and (m.valid_to is null or m.valid_to > clock.now)
@@ -34,6 +40,7 @@ export async function readPrincipal(trx: Transaction, userId: UserId): Promise<P
       select a.id, a.role_id, r.version as role_version, a.organization_id, r.owner from role_assignment a join role r on r.id = a.role_id, clock
       where (a.user_id = ${userId}::uuid or a.idp_user_id in (select id from idp) or a.idp_group_id in (select group_id from member))
         and a.valid_from <= clock.now and (a.valid_to is null or a.valid_to > clock.now)
+        and not exists (select from account_user u where u.id = ${userId}::uuid and u.support)
     ),
     granted as (
       select g.id, g.vault_id, g.level, least(g.expires_at, g.valid_to) as ends_at from vault_grant g, clock
@@ -49,14 +56,22 @@ export async function readPrincipal(trx: Transaction, userId: UserId): Promise<P
       (select groups_issued_at from idp) as "groupsIssuedAt",
       (select p.version from policy_set p where p.in_force) as "policyVersion",
       exists (select from assigned where owner and organization_id is null) as owner,
-      coalesce((select jsonb_agg(distinct jsonb_build_object('name', p.permission, 'organizationId', a.organization_id))
-        from assigned a join role_permission p on p.role_id = a.role_id), '[]') as permissions,
+      (select jsonb_build_object('windowId', id, 'version', version, 'endsAt', expires_at) from support) as support,
+      coalesce((select jsonb_agg(distinct jsonb_build_object('name', h.name, 'organizationId', h.organization_id)) from (
+        select p.permission as name, a.organization_id from assigned a join role_permission p on p.role_id = a.role_id
+        union all select unnest(permissions), null from support) h), '[]') as permissions,
       coalesce((select jsonb_agg(jsonb_build_object('id', id, 'vaultId', vault_id, 'level', level, 'endsAt', ends_at)) from granted), '[]') as grants
-    from account_user u where u.id = ${userId}::uuid and u.state = 'active'`.execute(trx)
+    from account_user u where u.id = ${userId}::uuid and u.state = 'active' and (not u.support or exists (select from support))`.execute(trx)
   const row = rows[0]
   if (row === undefined) return undefined
-  return { ...row, grants: row.grants.map((grant) => ({ ...grant, endsAt: grant.endsAt === null ? null : new Date(grant.endsAt) })) }
+  return {
+    ...row,
+    grants: row.grants.map((grant) => ({ ...grant, endsAt: moment(grant.endsAt) })),
+    support: row.support && { ...row.support, endsAt: moment(row.support.endsAt) },
+  }
 }
+
+const moment = (text: string | null): Date | null => (text === null ? null : new Date(text))
 
 /** A vault and the organization it belongs to. */
 export interface VaultPlace {
@@ -66,15 +81,20 @@ export interface VaultPlace {
 
 /**
  * Takes the rows that a principal's right to use a vault rests on `FOR KEY SHARE`. A revocation takes the same rows
- * `FOR UPDATE` first: either it waits for us and then sees our lease, or we see here that the row is not what it was.
+ * `FOR UPDATE` first: either it waits for us and then sees our lease, or we see here that the row is not what it was. Support staff
+ * queue at an advisory lock besides, which is fair: a crowd of them does not keep waiting whoever closes the window.
  *
  * @returns whether all of them are as they were when the principal was read; else it must be read again, behind this lock
  */
-export async function lockAuthority(trx: Transaction, { userId, idpUserId, basis, grants }: Principal, { vaultId }: VaultPlace): Promise<boolean> {
+export async function lockAuthority(trx: Transaction, { userId, idpUserId, basis, grants, support }: Principal, { vaultId }: VaultPlace): Promise<boolean> {
   const grantIds = grants.filter((grant) => grant.vaultId === vaultId).map((grant) => grant.id)
   const { assignmentIds, membershipIds, roleIds, roleVersions } = basis
   const { rows } = await sql<{ found: number }>`select
-      (select count(*) from (select from account_user where id = ${userId}::uuid and state = 'active' for key share) locked)
+      (select count(pg_advisory_xact_lock_shared(hashtextextended('support access ' || w.account_id, 0)))
+        from (select account_id from support_access where id = ${support?.windowId ?? null}::uuid) w)
+      + (select count(*) from (select from support_access where id = ${support?.windowId ?? null}::uuid and version = ${support?.version ?? null}::int
+          and state = 'open' and (expires_at is null or expires_at > app_clock()) for key share) locked)
+      + (select count(*) from (select from account_user where id = ${userId}::uuid and state = 'active' for key share) locked)
       + (select count(*) from (select from idp_user where id = ${idpUserId}::uuid and user_id = ${userId}::uuid and state = 'active' for key share) locked)
       + (select count(*) from (select from role r where r.id = any(${roleIds}::uuid[])
           and r.version = (${roleVersions}::int[])[array_position(${roleIds}::uuid[], r.id)] for key share) locked)
@@ -83,7 +103,8 @@ export async function lockAuthority(trx: Transaction, { userId, idpUserId, basis
       + (select count(*) from (select from vault_grant where id = any(${grantIds}::uuid[]) and valid_to is null
           and (expires_at is null or expires_at > app_clock()) for key share) locked)
       + (select count(*) from (select from vault where id = ${vaultId}::uuid for key share) locked) as found`.execute(trx)
-  const expected = 2 + (idpUserId === null ? 0 : 1) + roleIds.length + assignmentIds.length + membershipIds.length + grantIds.length
+  const expected =
+    (support === null ? 0 : 2) + 2 + (idpUserId === null ? 0 : 1) + roleIds.length + assignmentIds.length + membershipIds.length + grantIds.length
   return Number(rows[0]?.found) === expected
 }
 

@@ -64,6 +64,16 @@ export async function endDueLeases(trx: Transaction, leaseIds: readonly LeaseId[
   return endLocked(trx, await lockFreeIdentities(trx, leaseIds), leaseIds, { cause: 'expired', actor })
 }
 
+/**
+ * Ends those of the leases that are active, due or not, in one transaction; one whose identity is locked by somebody else stays for
+ * the next time.
+ *
+ * @returns how many it ended
+ */
+export async function takeLeasesBack(trx: Transaction, leaseIds: readonly LeaseId[], cause: 'emergency' | 'revoked', actor: Actor): Promise<number> {
+  return endLocked(trx, await lockFreeIdentities(trx, leaseIds), leaseIds, { cause, actor })
+}
+
 async function endLocked(
   trx: Transaction,
   identityIds: readonly IdentityId[],

@@ -1,10 +1,11 @@
 import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
-import type { RotationId } from '#schemas/ids.ts'
+import type { JobId, RotationId } from '#schemas/ids.ts'
 import { afterRefusal } from '#schemas/rules/rotation.ts'
 import type { JobState } from '#schemas/states.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
+import { owe } from './duties.ts'
 import { readRotation } from './rotation.ts'
 
 /**
@@ -21,11 +22,7 @@ export async function replaceRefused(trx: Transaction, rotationId: RotationId, a
   const candidates = rows[0]?.candidates ?? 0
   const next = afterRefusal(rows, candidates)
   if (next === 'no-refusal' || next === 'wait') return
-  if (next === 'give-up') {
-    await sql`update job j set state = 'failed', finished_at = app_clock() from rotation r
-      where r.id = ${rotationId}::uuid and j.rotation_id = r.id and j.state = 'waiting' and j.refused_version = r.staged_version`.execute(trx)
-    return
-  }
+  if (next === 'give-up') return giveUp(trx, rotationId)
   const { organizationId, vaultId, identityId, stagedVersion } = await readRotation(trx, rotationId)
   await sql`update rotation set staged_version = null, phase = 'queued', version = version + 1 where id = ${rotationId}::uuid`.execute(trx)
   await appendAudit(trx, {
@@ -39,4 +36,14 @@ export async function replaceRefused(trx: Transaction, rotationId: RotationId, a
     rotationId,
     detail: { version: stagedVersion, candidates },
   })
+}
+
+/** The other hosts go on: what they were not offered while there was hope of another value, they are offered now. */
+async function giveUp(trx: Transaction, rotationId: RotationId): Promise<void> {
+  await sql`update job j set state = 'failed', finished_at = app_clock() from rotation r
+    where r.id = ${rotationId}::uuid and j.rotation_id = r.id and j.state = 'waiting' and j.refused_version = r.staged_version`.execute(trx)
+  const { rows } = await sql<{ id: JobId; delay: number }>`
+    select id, greatest(0, extract(epoch from next_at - app_clock()) * 1000)::float8 as delay from job
+    where rotation_id = ${rotationId}::uuid and state = 'waiting'`.execute(trx)
+  for (const { id, delay } of rows) await owe(trx, 'offer', id, { delayMs: delay })
 }

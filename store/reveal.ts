@@ -35,7 +35,7 @@ interface Asking {
 /**
  * Shows a value without a lease. On record before it leaves, like every value.
  *
- * @throws LeaseholdError `not-found`, `forbidden`, `identity-disabled`, `inject-only`, `identity-checked-out` (somebody else holds it exclusively), `host-required`
+ * @throws LeaseholdError `not-found`, `forbidden`, `identity-disabled`, `inject-only`, `approval-required`, `identity-checked-out` (somebody else holds it exclusively), `host-required`
  */
 export async function revealCredential(
   trx: Transaction,
@@ -50,6 +50,8 @@ export async function revealCredential(
   if (facts.vaultId !== before.vaultId) throw new LeaseholdError('busy', { retryAfterSeconds: 1 })
   if (!facts.active) throw new LeaseholdError('identity-disabled')
   if (facts.exposure === 'inject_only') throw new LeaseholdError('inject-only')
+  // Whoever needs others to agree to a checkout does not get the same value without them.
+  if (facts.approvalRequired) throw new LeaseholdError('approval-required')
   const other = facts.allowConcurrentCheckout ? undefined : facts.leases.find((lease) => lease.userId !== principal.userId)
   if (other !== undefined) {
     throw new LeaseholdError('identity-checked-out', { until: other.expiresAt.toISOString(), ...(other.holder === null ? {} : { holder: other.holder }) })

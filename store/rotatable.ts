@@ -1,14 +1,16 @@
 import { sql, type RawBuilder } from 'kysely'
+import { accountNameFault } from '#schemas/account-name.ts'
 import type { IdentityId } from '#schemas/ids.ts'
 import type { Transaction } from './connection.ts'
 import { refuseFaults } from './refusals.ts'
 
 /**
  * Name of the connector's adapter that changes such a credential on such a host; null: none does. Every kind of host changes
- * passwords; keys are swapped where sshd reads them; API keys and others are changed by people.
+ * passwords; SSH keys are swapped where sshd reads them, API keys by calls; others are changed by people.
  */
 export const jobAdapter = (credentialType: RawBuilder<unknown>, hostAdapter: RawBuilder<unknown>): RawBuilder<string | null> =>
-  sql`case when ${credentialType} = 'password' then ${hostAdapter} when ${credentialType} = 'ssh_key' and ${hostAdapter} = 'ssh' then 'ssh-key' end`
+  sql`case when ${credentialType} = 'password' then ${hostAdapter} when ${credentialType} = 'ssh_key' and ${hostAdapter} = 'ssh' then 'ssh-key'
+    when ${credentialType} = 'api_key' and ${hostAdapter} = 'http' then 'http' end`
 
 /** Whether some host of identity `i` cannot change its type of credential; without hosts there is none that cannot. */
 export const isUnchangeable = sql<boolean>`exists (select from identity_host uh join host ut on ut.id = uh.host_id
@@ -32,4 +34,17 @@ export async function refuseUnkeepable(
   const promised = [...(settings.rotateAfterUse === true ? ['rotateAfterUse'] : []), ...(settings.rotationIntervalDays == null ? [] : ['rotationIntervalDays'])]
   if (promised.length === 0 || (await canRotate(trx, id))) return
   refuseFaults(promised.map((path) => ({ path, message: 'needs hosts that can change this credentialType' })))
+}
+
+/**
+ * A user name that a host of the identity would take for another one, or for more than a name, is refused before any job is made.
+ *
+ * @throws LeaseholdError `validation-failed`
+ */
+export async function refuseUnfitName(trx: Transaction, id: IdentityId): Promise<void> {
+  const { rows } = await sql<{ username: string; adapter: string | null; parameters: Readonly<Record<string, unknown>> }>`
+    select i.username, ${jobAdapter(sql`i.credential_type`, sql`h.adapter`)} as adapter, h.parameters
+    from identity i join identity_host ih on ih.identity_id = i.id join host h on h.id = ih.host_id where i.id = ${id}::uuid`.execute(trx)
+  const faults = rows.map(({ username, adapter, parameters }) => (adapter === null ? undefined : accountNameFault(adapter, username, parameters)))
+  refuseFaults([...new Set(faults)].flatMap((message) => (message === undefined ? [] : [{ path: 'username', message }])))
 }

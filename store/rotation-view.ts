@@ -2,10 +2,11 @@ import { LeaseholdError } from '#schemas/errors.ts'
 import { sql, type RawBuilder } from 'kysely'
 import type { HostId, IdentityId, OrganizationId, RotationId, UserId, VaultId } from '#schemas/ids.ts'
 import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
-import type { JobState, RotationPhase, RotationState, RotationTrigger } from '#schemas/states.ts'
+import type { JobState, RotationPhase, RotationState, RotationTrigger, WaitCause } from '#schemas/states.ts'
 import type { Transaction } from './connection.ts'
 import { newestFirst } from './newest-first.ts'
 import { inScope, type Scope } from './page.ts'
+import { isStuck, stuckAt, waitsFor } from './stuck-rotation.ts'
 
 /** A rotation as people follow it, with one line per host. */
 export interface RotationView {
@@ -23,6 +24,16 @@ export interface RotationView {
   readonly startedAt: string
   readonly finishedAt: string | null
   readonly version: number
+  /** When it had been pending for too long; null: it is not. */
+  readonly stuckSince: string | null
+  /** Why it is not over yet. */
+  readonly waitsFor: readonly {
+    readonly hostId: HostId | null
+    readonly cause: WaitCause
+    readonly since: string | null
+    readonly until: string | null
+    readonly userId: UserId | null
+  }[]
   /** Before the jobs are made: the hosts of the identity, waiting. */
   readonly hosts: readonly {
     readonly hostId: HostId
@@ -34,7 +45,8 @@ export interface RotationView {
   }[]
 }
 
-interface Row extends Omit<RotationView, 'dueAt' | 'startedAt' | 'finishedAt'> {
+interface Row extends Omit<RotationView, 'dueAt' | 'startedAt' | 'finishedAt' | 'stuckSince'> {
+  readonly stuckSince: Date | null
   readonly dueAt: Date | null
   readonly startedAt: Date
   readonly finishedAt: Date | null
@@ -43,17 +55,23 @@ interface Row extends Omit<RotationView, 'dueAt' | 'startedAt' | 'finishedAt'> {
 const columns = sql`t.id, t.organization_id as "organizationId", t.vault_id as "vaultId", t.identity_id as "identityId", t.trigger, t.state, t.phase,
   t.needs_attention as "needsAttention", t.reason_class as reason, t.requested_by as "requestedBy", t.due_at as "dueAt", t.started_at as "startedAt",
   t.finished_at as "finishedAt", t.version,
+  case when ${isStuck} then ${stuckAt} end as "stuckSince", ${waitsFor} as "waitsFor",
   coalesce((select jsonb_agg(jsonb_build_object('hostId', coalesce(j.host_id, h.host_id), 'jobId', j.id, 'state', coalesce(j.state, 'waiting'),
       'attempts', coalesce(j.attempts, 0), 'reason', j.reason_class, 'knownVersion', h.known_version) order by coalesce(j.host_id, h.host_id))
     from (select * from identity_host where identity_id = t.identity_id) h full join (select * from job where rotation_id = t.id) j on j.host_id = h.host_id
     where j.id is not null or t.state = 'pending'), '[]') as hosts
   from rotation t`
 
+/** As PostgreSQL writes it in JSON. */
+const iso = (moment: string | null): string | null => (moment === null ? null : new Date(moment).toISOString())
+
 const fromRow = (row: Row): RotationView => ({
   ...row,
   dueAt: row.dueAt?.toISOString() ?? null,
   startedAt: row.startedAt.toISOString(),
   finishedAt: row.finishedAt?.toISOString() ?? null,
+  stuckSince: row.stuckSince?.toISOString() ?? null,
+  waitsFor: row.waitsFor.map((wait) => ({ ...wait, since: iso(wait.since), until: iso(wait.until) })),
 })
 
 async function select(trx: Transaction, where: RawBuilder<unknown>): Promise<RotationView[]> {
@@ -79,6 +97,7 @@ export interface RotationFilter {
   readonly vaultId?: VaultId | undefined
   readonly state?: RotationState | undefined
   readonly needsAttention?: boolean | undefined
+  readonly stuck?: boolean | undefined
 }
 
 /** Rotations of the scope, newest first. */
@@ -91,6 +110,7 @@ export async function listRotations(trx: Transaction, scope: Scope, filter: Rota
     and (${filter.vaultId ?? null}::uuid is null or t.vault_id = ${filter.vaultId ?? null}::uuid)
     and (${filter.state ?? null}::text is null or t.state = ${filter.state ?? null}::text)
     and (${filter.needsAttention ?? null}::boolean is null or t.needs_attention = ${filter.needsAttention ?? null}::boolean)
+    and (${filter.stuck ?? null}::boolean is null or ${isStuck} = ${filter.stuck ?? null}::boolean)
     ${newestFirst('rotation', 'started_at', page)}`,
   )
   return toPage(rotations, page.limit)

@@ -21,6 +21,7 @@ interface RotationRow {
   reason_class: string | null
   started_at: Date
   finished_at: Date | null
+  stuck_in_ms: number | null
   jobs: JobFacts[]
 }
 
@@ -30,6 +31,8 @@ export async function readRotationFacts(trx: Transaction, rotationId: RotationId
     with clock as materialized (select app_clock() as now)
     select r.id, r.organization_id, r.vault_id, r.identity_id, r.trigger, r.state, r.phase, r.needs_attention, r.version, r.staged_version,
       r.reason_class, r.started_at, r.finished_at,
+      case when r.state = 'pending' and r.stuck_told_at is null then ceil(extract(epoch from r.started_at + make_interval(mins =>
+        (select o.rotation_limit_minutes from organization o where o.id = r.organization_id)) - clock.now) * 1000)::float8 end as stuck_in_ms,
       coalesce((select jsonb_agg(jsonb_build_object('jobId', j.id, 'hostId', j.host_id, 'connectorId', j.connector_id, 'kind', j.kind, 'state', j.state,
         'epoch', j.epoch, 'attempts', j.attempts, 'reasonClass', j.reason_class,
         'claimRemainingMs', case when j.state = 'claimed' then ceil(extract(epoch from j.lease_until - clock.now) * 1000) end,
@@ -53,6 +56,7 @@ export async function readRotationFacts(trx: Transaction, rotationId: RotationId
       reasonClass: row.reason_class,
       startedAt: row.started_at.toISOString(),
       finishedAt: row.finished_at?.toISOString() ?? null,
+      stuckInMs: row.stuck_in_ms,
       jobs: row.jobs,
     }
   )

@@ -39,22 +39,6 @@ export async function listOverdueLeases(db: Db, limit: number, after?: OverdueLe
   return rows
 }
 
-/** What an operator watches about ends, over all accounts. */
-export interface OverdueFigures {
-  readonly overdue: number
-  readonly oldestSeconds: number
-}
-
-/** @param db pool of leasehold_expirer */
-export async function readOverdueFigures(db: Db): Promise<OverdueFigures> {
-  const { rows } = await sql<OverdueFigures>`
-    select count(*)::int as overdue, coalesce(max(extract(epoch from app_clock(account_id) - expires_at)), 0)::float8 as "oldestSeconds"
-    from lease where state = 'active' and expires_at <= ${bound} and expires_at <= app_clock(account_id)`
-    .execute(db)
-    .catch(rethrow)
-  return rows[0] ?? { overdue: 0, oldestSeconds: 0 }
-}
-
 export interface DueIdentity {
   readonly accountId: AccountId
   readonly identityId: IdentityId

@@ -15,8 +15,18 @@ export interface Subject {
   readonly subjectId: string
 }
 
-export type WorkflowKind = 'lease' | 'rotation' | 'reencryption' | 'notification' | 'breakGlassReview'
-export const workflowIdOf = (kind: WorkflowKind, { accountId, subjectId }: Subject): string => `${kind}:${accountId}:${subjectId}`
+/** Duty -> type of the workflow that it is delivered to. */
+export const workflowTypes = {
+  lease: 'lease',
+  rotation: 'rotation',
+  reencryption: 'reencryption',
+  notification: 'notification',
+  breakGlassReview: 'breakGlassReview',
+  access_request: 'accessRequest',
+  support_access: 'supportAccess',
+} as const
+export type WorkflowKind = keyof typeof workflowTypes
+export const workflowIdOf = (kind: WorkflowKind, { accountId, subjectId }: Subject): string => `${kind.replaceAll('_', '-')}:${accountId}:${subjectId}`
 
 export const sweepWorkflow = 'rotationSweep'
 export const sweepSchedule = 'rotation-sweep'

@@ -35,6 +35,8 @@ async function take(step: RotationStep, subject: Subject, news: News): Promise<v
       return change.openRotationJobs(subject)
     case 'raise-attention':
       return change.raiseRotationAttention(subject)
+    case 'tell-stuck':
+      return change.tellRotationStuck(subject)
     case 'settle':
       return change.settleRotation(subject)
     case 'lapse':

@@ -1,6 +1,7 @@
 import { defineSearchAttributeKey, SearchAttributeType, type SearchAttributePair, type SearchAttributeUpdatePair } from '@temporalio/common'
 import { upsertSearchAttributes } from '@temporalio/workflow'
 import type { BreakGlassReviewFacts } from '#schemas/break-glass-facts.ts'
+import type { AccessRequestFacts } from '#schemas/access-request-facts.ts'
 import type { LeaseFacts } from '#schemas/lease-facts.ts'
 import type { RotationFacts } from '#schemas/rotation-facts.ts'
 
@@ -47,6 +48,15 @@ const reviewAttributes = (facts: BreakGlassReviewFacts): SearchAttributePair[] =
   { key: keys.breakGlass, value: true },
   { key: keys.needsAttention, value: facts.state === 'open' },
 ]
+function accessRequestAttributes(facts: AccessRequestFacts): SearchAttributePair[] {
+  return [
+    { key: keys.vault, value: facts.vaultId },
+    { key: keys.identity, value: facts.identityId },
+    { key: keys.state, value: facts.state },
+    { key: keys.pendingSince, value: new Date(facts.openedAt) },
+    { key: keys.expiresAt, value: new Date(facts.expiresAt) },
+  ]
+}
 
 /** Writes the attributes when they are other than the last ones: each write is an event in the history. */
 function publisher<Facts>(attributesOf: (facts: Facts) => SearchAttributePair[]): (facts: Facts) => void {
@@ -62,3 +72,4 @@ function publisher<Facts>(attributesOf: (facts: Facts) => SearchAttributePair[])
 export const leasePublisher = () => publisher(leaseAttributes)
 export const reviewPublisher = () => publisher(reviewAttributes)
 export const rotationPublisher = () => publisher(rotationAttributes)
+export const accessRequestPublisher = () => publisher(accessRequestAttributes)

@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander'
 import { DutyKind, DutyState, type Duty } from '#schemas/duty.ts'
-import { callApi, withApi, type ApiOptions } from '../api.ts'
+import { callApi, readAll, withApi, type ApiOptions } from '../api.ts'
 
 interface ListOptions extends ApiOptions {
   readonly state?: string
@@ -17,7 +17,7 @@ export function addDuties(program: Command): void {
     .addOption(new Option('--kind <kind>', 'only these').choices(DutyKind.options))
     .addOption(new Option('-o, --output <format>', 'form of the answer').choices(['text', 'json']).default('text'))
     .action(async ({ state, kind, output, ...options }: ListOptions) => {
-      const items = await readAll(options, { ...(state === undefined ? {} : { state }), ...(kind === undefined ? {} : { kind }) })
+      const items = await readAll<Duty>(options, '/v1/duties', { state, kind })
       process.stdout.write(output === 'json' ? `${JSON.stringify({ items })}\n` : items.map(lineOf).join(''))
     })
 
@@ -34,18 +34,6 @@ export function addDuties(program: Command): void {
     const { reopened } = await callApi<{ reopened: number }>(options, 'POST', '/v1/duties/reconcile')
     process.stdout.write(`${reopened} told to look\n`)
   })
-}
-
-async function readAll(options: ApiOptions, filter: Readonly<Record<string, string>>): Promise<Duty[]> {
-  const items: Duty[] = []
-  let cursor: string | undefined
-  do {
-    const query = new URLSearchParams({ limit: '200', ...filter, ...(cursor === undefined ? {} : { cursor }) })
-    const page = await callApi<{ items: Duty[]; nextCursor?: string }>(options, 'GET', `/v1/duties?${query}`)
-    items.push(...page.items)
-    cursor = page.nextCursor
-  } while (cursor !== undefined)
-  return items
 }
 
 const lineOf = ({ kind, subjectId, state, dueSince, attempts, lastError }: Duty): string =>

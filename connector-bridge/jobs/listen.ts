@@ -5,6 +5,7 @@ import { Alarm, ClaimRequest, Hello, JobResult, subjects, type HelloAnswer } fro
 import { LeaseholdError } from '#schemas/errors.ts'
 import { ConnectorId } from '#schemas/ids.ts'
 import type { JobMeter } from '#schemas/meters.ts'
+import type { Transit } from '#secrets/transit.ts'
 import type { VaultKeys } from '#secrets/vault-keys.ts'
 import { inAccount, type Db } from '#store/connection.ts'
 import { recordHello } from '#store/connector-link.ts'
@@ -17,6 +18,7 @@ import { takeResult } from './result.ts'
 export interface ListenParts {
   readonly db: Db
   readonly vaultKeys: VaultKeys
+  readonly transit: Transit
   readonly connectors: Connectors
   readonly log: Logger
   readonly meter?: JobMeter

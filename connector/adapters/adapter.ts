@@ -48,6 +48,8 @@ export interface Adapter {
   readonly change: (target: Target, change: Change) => Promise<ChangeOutcome>
   /** Of targets where an account may have several values at a time, so that a change only adds one. */
   readonly remove?: (target: Target, removal: Removal) => Promise<ChangeOutcome>
+  /** Whether this very target is one of those; absent: every one of an adapter that has `remove`. */
+  readonly addsValues?: (target: Target) => boolean
   /** One fresh login. */
   readonly logIn: (target: Target, login: Login) => Promise<LoginOutcome>
 }

@@ -1,4 +1,5 @@
 import type { Adapter } from './adapter.ts'
+import { httpAdapter } from './http.ts'
 import { ldapAdapter } from './ldap.ts'
 import { mysqlAdapter } from './mysql.ts'
 import { postgresAdapter } from './postgres.ts'
@@ -12,4 +13,5 @@ export const adapters: Readonly<Record<string, Adapter>> = {
   'ssh-key': sshKeyAdapter,
   mysql: mysqlAdapter,
   ldap: ldapAdapter,
+  http: httpAdapter,
 }

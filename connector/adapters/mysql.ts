@@ -1,4 +1,5 @@
 import type { Connection } from 'mysql2/promise'
+import { accountNameFault } from '#schemas/account-name.ts'
 import type { ReasonClass } from '#schemas/connector-message.ts'
 import { judgeMySqlError, openMySql } from '../mysql-session.ts'
 import { isPreparedPassword } from '../scram.ts'
@@ -99,6 +100,5 @@ async function only(connection: Connection, sql: string): Promise<unknown> {
   return (rows as { value: unknown }[])[0]?.value
 }
 
-/** Names are kept in three bytes of UTF-8 at most; what does not fit would become a question mark. */
-const isName = (username: string): boolean => username.isWellFormed() && /^[^\0\u{10000}-\u{10ffff}]{1,128}$/u.test(username)
+const isName = (username: string): boolean => accountNameFault('mysql', username) === undefined
 const quoted = (value: string): string => `'${value.replaceAll("'", "''")}'`

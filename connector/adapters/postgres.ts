@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { accountNameFault } from '#schemas/account-name.ts'
 import type { ReasonClass } from '#schemas/connector-message.ts'
 import { isPreparedPassword, scramVerifier } from '../scram.ts'
 import { connectionFault, tlsOptions } from '../tls.ts'
@@ -24,7 +25,7 @@ interface Dialogue {
 export const postgresAdapter: Adapter = { change, logIn }
 
 async function change(target: Target, { as, username, password, beforeSend }: Change): Promise<ChangeOutcome> {
-  if (!isPreparedPassword(password) || username.includes('\0') || !username.isWellFormed()) return { change: 'unchanged', reasonClass: 'unsupported' }
+  if (!isPreparedPassword(password) || accountNameFault('postgres', username) !== undefined) return { change: 'unchanged', reasonClass: 'unsupported' }
   const verifier = await scramVerifier(password)
   const { client, dialogue } = makeClient(target, as)
   try {
@@ -65,6 +66,7 @@ async function sent(query: Promise<unknown>): Promise<ChangeOutcome> {
 }
 
 async function logIn(target: Target, login: Login): Promise<LoginOutcome> {
+  if (accountNameFault('postgres', login.username) !== undefined) return { login: 'unclear', reasonClass: 'unsupported' }
   const { client, dialogue } = makeClient(target, login)
   try {
     return await judge(client.connect(), dialogue)

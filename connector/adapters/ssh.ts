@@ -1,14 +1,17 @@
 import ssh2 from 'ssh2'
+import { accountNameFault } from '#schemas/account-name.ts'
 import type { ReasonClass } from '#schemas/connector-message.ts'
 import { isPreparedPassword } from '../scram.ts'
 import { startCommand, type SshExit } from '../ssh-command.ts'
 import { openSsh, type SshConnection, type SshCredential } from '../ssh-login.ts'
+import { changeOwn, policyWords } from '../ssh-passwd.ts'
 import type { Adapter, Change, ChangeOutcome, Login, LoginOutcome, Target } from './adapter.ts'
 
 /**
  * Linux accounts: an admin sets the password by `chpasswd`, a fresh password login proves it. The value is sent as one line of
  * input over the encrypted channel to a host whose key is pinned; it is never part of a command and nothing is echoed. (What
- * sudo's own `log_input` records is the target's affair; leave it off for chpasswd.) An account cannot change itself yet.
+ * sudo's own `log_input` records is the target's affair; leave it off for chpasswd.) Without an admin an account changes itself
+ * by `passwd`.
  */
 export const sshAdapter: Adapter = { change, logIn }
 
@@ -35,11 +38,14 @@ const unchanged = (reasonClass: ReasonClass): ChangeOutcome => ({ change: 'uncha
 async function change(target: Target, change: Change): Promise<ChangeOutcome> {
   const { as, username, password } = change
   const credential = credentialOf(as)
-  if (credential === undefined || as.username === username || !isLineName(username) || !isPreparedPassword(password)) return unchanged('unsupported')
+  const isSelf = as.username === username
+  // passwd asks for the old password, which a key is not.
+  if (credential === undefined || (isSelf && 'key' in credential) || accountNameFault('ssh', username) !== undefined || !isPreparedPassword(password))
+    return unchanged('unsupported')
   const connection = await openSsh(target, as.username, credential)
   try {
     // Whoever could log in without a proof may still run commands; only what we verify later must be proven.
-    if (connection.isOpen) return await setPassword(connection, change)
+    if (connection.isOpen) return await (isSelf ? changeOwn : setPassword)(connection, change)
     return unchanged(connection.outcome.login === 'unclear' ? connection.outcome.reasonClass : 'denied')
   } finally {
     await connection.hangUp()
@@ -60,9 +66,6 @@ async function setPassword(connection: SshConnection, { as, username, password, 
   return verdictOf(exit, { admin: as.username, isFed: performance.now() < feedEnds })
 }
 
-/** What pam_pwquality, pam_cracklib and pam_unix, and pam_pwhistory say of a value that they do not take (LC_ALL=C). */
-const policyWords = /(^|\n)(BAD PASSWORD: |Password has been already used|You must choose a longer password|Bad: new password)/
-
 /** @param isFed whether the target was still reading when it ended: after that, success may mean that it had nothing to do */
 function verdictOf(exit: SshExit | undefined, { admin, isFed }: { admin: string; isFed: boolean }): ChangeOutcome {
   // No status, a signal, or a shell's word for a signal: it was stopped somewhere.
@@ -78,9 +81,6 @@ async function logIn(target: Target, { username, password }: Login): Promise<Log
   await connection.hangUp()
   return connection.outcome
 }
-
-/** chpasswd splits at the first colon and at line ends. */
-const isLineName = (username: string): boolean => /^[^:\p{Cc}\p{Zl}\p{Zp}]+$/u.test(username) && username.isWellFormed()
 
 /** @returns undefined for a private key that is encrypted, damaged, or of a kind (DSA) that only signs with SHA-1 */
 export function credentialOf({ password }: Login): SshCredential | undefined {

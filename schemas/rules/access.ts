@@ -11,10 +11,13 @@ export function hasPermission(principal: Principal, name: Permission, organizati
 /**
  * The principal's access to a vault at `level` or above: undefined when there is none, else when it ends by itself
  * (null: it does not). Over several paths the latest end counts. Owners pass the grant check.
+ * Support staff have it no longer than the window they came in by.
  */
 export function vaultAccess(principal: Principal, vaultId: VaultId, level: GrantLevel): { readonly endsAt: Date | null } | undefined {
   if (principal.owner) return { endsAt: null }
+  const windowEnd = principal.support?.endsAt ?? null
   const ends = principal.grants.filter((grant) => grant.vaultId === vaultId && rank[grant.level] >= rank[level]).map((grant) => grant.endsAt)
   if (ends.length === 0) return undefined
-  return { endsAt: ends.includes(null) ? null : new Date(Math.max(...ends.map((end) => end?.getTime() ?? 0))) }
+  const last = ends.includes(null) ? null : new Date(Math.max(...ends.map((end) => end?.getTime() ?? 0)))
+  return { endsAt: last === null || (windowEnd !== null && windowEnd < last) ? windowEnd : last }
 }

@@ -34,13 +34,17 @@ export function versionFor(state: Pick<CheckoutState, 'hosts' | 'currentVersion'
   return versions.size === 1 ? [...versions][0] : undefined
 }
 
+/** Why a checkout is refused that waits for an approval first: what will not pass meanwhile. */
+export function lastingRefusal(state: Pick<CheckoutState, 'active' | 'hosts'>, hostId: HostId | null): Refusal | undefined {
+  if (!state.active) return { code: 'identity-disabled', facts: {} }
+  if (hostId === null || state.hosts.some((host) => host.hostId === hostId)) return undefined
+  return { code: 'validation-failed', facts: { errors: [{ path: 'hostId', message: 'must be a host of this identity' }] } }
+}
+
 /** Why a standard checkout is refused now (S2 "Checking out credentials"); undefined: it is not. Order: what lasts longest first. */
 export function checkoutRefusal(state: CheckoutState, hostId: HostId | null, now: Date): Refusal | undefined {
-  if (!state.active) return { code: 'identity-disabled', facts: {} }
-  if (hostId !== null && !state.hosts.some((host) => host.hostId === hostId)) {
-    return { code: 'validation-failed', facts: { errors: [{ path: 'hostId', message: 'must be a host of this identity' }] } }
-  }
   return (
+    lastingRefusal(state, hostId) ??
     takenRefusal(state) ??
     rotationRefusal(state, hostId, now) ??
     (versionFor(state, hostId) === undefined ? { code: 'host-required', facts: { hostIds: state.hosts.map((host) => host.hostId) } } : undefined)

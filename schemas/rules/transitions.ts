@@ -1,5 +1,5 @@
 import type { DeliveryState } from '../notice.ts'
-import type { JobState, LeaseState, RotationState } from '../states.ts'
+import type { AccessRequestState, JobState, LeaseState, RotationState } from '../states.ts'
 
 /** from -> the states it may become. The rows of `state_transition` in the database are the same table. */
 export type Transitions<State extends string> = Readonly<Record<State, readonly State[]>>
@@ -23,7 +23,19 @@ export const jobTransitions: Transitions<JobState> = {
   cancelled: [],
 }
 
+/** approved: a single-use right to check out; an edit asks anew. */
+export const accessRequestTransitions: Transitions<AccessRequestState> = {
+  pending: ['approved', 'denied', 'expired', 'cancelled'],
+  approved: ['pending', 'denied', 'expired', 'cancelled', 'used'],
+  denied: [],
+  expired: [],
+  cancelled: [],
+  used: [],
+}
+
 export const reencryptionTransitions: Transitions<'running' | 'done'> = { running: ['done'], done: [] }
+
+export const supportAccessTransitions: Transitions<'open' | 'ended'> = { open: ['ended'], ended: [] }
 
 /** failed: given up; skipped: there was nothing to send it by. */
 export const deliveryTransitions: Transitions<DeliveryState> = { pending: ['delivered', 'failed', 'skipped'], delivered: [], failed: [], skipped: [] }

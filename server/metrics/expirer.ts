@@ -1,6 +1,6 @@
 import type { Registry } from 'prom-client'
 import type { ExpirerMeter, ReconcileMeter } from '#schemas/meters.ts'
-import type { OverdueFigures } from '#store/sweep.ts'
+import type { ExpirerFigures } from '#store/expirer-figures.ts'
 import { counter, durations, gauge } from './known.ts'
 
 export function expirerMeter(registry: Registry): ExpirerMeter {
@@ -14,18 +14,18 @@ export function expirerMeter(registry: Registry): ExpirerMeter {
   }
 }
 
-/** @returns takes what PostgreSQL says about overdue leases */
-export function overdueGauges(registry: Registry): (figures: OverdueFigures | undefined) => void {
-  const leases = gauge(registry, { name: 'leasehold_expirer_overdue_leases', help: 'Active leases past their end' })
-  const oldest = gauge(registry, { name: 'leasehold_expirer_oldest_overdue_seconds', help: 'How long the most overdue lease is past its end' })
+/** @returns takes what PostgreSQL says about what should be over */
+export function expirerGauges(registry: Registry): (figures: ExpirerFigures | undefined) => void {
+  const gauges = {
+    overdue: gauge(registry, { name: 'leasehold_expirer_overdue_leases', help: 'Active leases past their end' }),
+    oldestSeconds: gauge(registry, { name: 'leasehold_expirer_oldest_overdue_seconds', help: 'How long the most overdue lease is past its end' }),
+    stuckRotations: gauge(registry, { name: 'leasehold_rotations_stuck', help: 'Rotations that have been pending for longer than their organization allows' }),
+  }
   return (figures) => {
-    if (figures === undefined) {
-      leases.remove()
-      oldest.remove()
-      return
+    for (const name of ['overdue', 'oldestSeconds', 'stuckRotations'] as const) {
+      if (figures === undefined) gauges[name].remove()
+      else gauges[name].set(figures[name])
     }
-    leases.set(figures.overdue)
-    oldest.set(figures.oldestSeconds)
   }
 }
 

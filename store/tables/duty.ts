@@ -1,19 +1,11 @@
 import type { Generated } from 'kysely'
+import type { DutyKind } from '#schemas/duty.ts'
 import type { UserId } from '#schemas/ids.ts'
 import type { Account, Moment } from './columns.ts'
 
 /** Duties, and what loops and retries remember: columns of store/migrations. */
 
-export type ObligationKind =
-  | 'lease'
-  | 'rotation'
-  | 'offer'
-  | 'connector'
-  | 'vault_access'
-  | 'user_access'
-  | 'reencryption'
-  | 'notification'
-  | 'breakGlassReview'
+export type ObligationKind = DutyKind
 export interface ObligationTable {
   account_id: Account
   kind: ObligationKind

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createAuthority, issue } from '#stack/certificates.ts'
+import { adding } from '../support/key-store.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { absent, startApi, type Answer, type TestApi } from './support.ts'
 
@@ -101,6 +102,7 @@ describe('a host', () => {
       ['mysql', { ca, accountHost: '10.0.%' }],
       ['ldap', { ca, accountDn, startTls: true }],
       ['ldap', {}],
+      ['http', { ca, calls: adding }],
     ] as const) {
       const { status, body } = await post(host({ adapter, parameters }))
       expect([status, body.parameters]).toEqual([201, parameters])
@@ -116,6 +118,10 @@ describe('a host', () => {
       ['mysql', { ca: 'nonsense' }, 'ca'],
       ['mysql', { ca: `${ca}\n${key}` }, 'ca'],
       ['ldap', { password: 'x' }, 'password'],
+      ['postgres', { calls: adding }, 'calls'],
+      ['http', {}, 'calls'],
+      ['http', { calls: adding, database: 'x' }, 'database'],
+      ['http', { calls: { ...adding, set: { ...adding.set, path: '/keys/{value}' } } }, 'calls.set.path'],
     ] as const) {
       const { status, body } = await post(host({ adapter, parameters }))
       expect([parameters, status, body.errors?.map(({ path }: { path: string }) => path)]).toEqual([parameters, 422, [`parameters.${name}`]])

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { administers, manages, people, seesAdministration, seesDirectory } from './matrix-people.ts'
+import { administers, manages, people, seesAdministration, seesDirectory, seesSupport } from './matrix-people.ts'
 import { fresh, collection, item, create, stale, group, role, type Row } from './matrix-row.ts'
 
 /** People, roles, policies, duties and the log. */
@@ -96,6 +96,24 @@ export const administrationRows: Readonly<Record<string, Row>> = {
     answer: 200,
     body: () => ({}),
   },
+
+  'GET /v1/support-access': collection('/v1/support-access', seesSupport),
+  'PUT /v1/support-access': { path: () => '/v1/support-access', may: ['owner', 'support'], sees: seesSupport, answer: 200, body: () => ({ enabled: false }) },
+  'POST /v1/support-access/emergency-disable': {
+    path: () => '/v1/support-access/emergency-disable',
+    may: ['owner', 'support'],
+    sees: seesSupport,
+    answer: 200,
+    body: () => ({}),
+  },
+  'GET /v1/support-access/audit-log': collection('/v1/support-access/audit-log', seesSupport),
+  'GET /v1/support-access/users': collection('/v1/support-access/users', seesSupport),
+  'POST /v1/support-access/users': create(
+    '/v1/support-access/users',
+    ['owner', 'support'],
+    () => ({ sub: randomUUID(), email: `${randomUUID()}@vendor.example` }),
+    seesSupport,
+  ),
 
   'GET /v1/audit/events': collection('/v1/audit/events', ['owner', 'audit']),
 }

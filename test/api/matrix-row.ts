@@ -24,6 +24,10 @@ export interface Things {
   readonly policySet: string
   readonly notice: string
   readonly channel: string
+  readonly guardedIdentity: string
+  readonly approvalPolicy: string
+  readonly accessRequest: string
+  readonly decisionLink: string
 }
 
 export interface Row {

@@ -1,4 +1,5 @@
 import { administrationRows } from './matrix-administration.ts'
+import { approvalRows } from './matrix-approvals.ts'
 import { administers, anyRole, holder, manages, people, seesConnectors, seesHosts, seesLeases, seesVault } from './matrix-people.ts'
 import { fresh, collection, item, create, stale, organization, vault, lease, type Row } from './matrix-row.ts'
 
@@ -203,5 +204,6 @@ export const rows: Readonly<Record<string, Row>> = {
     body: () => ({}),
   },
 
+  ...approvalRows,
   ...administrationRows,
 }

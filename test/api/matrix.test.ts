@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AccountId } from '#schemas/ids.ts'
 import { inAccount } from '#store/connection.ts'
 import { raiseNotice } from '#store/notice.ts'
+import { approvalLink } from './matrix-approvals.ts'
 import { grantLevels, people, permissionOf, type Person } from './matrix-people.ts'
 import type { Row, Things } from './matrix-row.ts'
 import { rows } from './matrix-rows.ts'
@@ -71,6 +72,10 @@ beforeAll(async () => {
     justification: 'nobody can be asked',
     breakGlassCredential: passphrase,
   })
+  const guardedIdentity = await world.addIdentity('guarded')
+  const approvalPolicy = await make('/v1/approval-policies', { identityId: guardedIdentity, steps: [{ approvers: [{ type: 'permission' }] }] })
+  const asked = await world.post('view+checkout', `/v1/identities/${guardedIdentity}/checkout`, { reason: 'x', durationMinutes: 30 })
+  const approver = (await world.call('approve', 'GET', '/v1/me')).body.user.id
   await world.post('mia', `${organization}/secret/rotate`)
   await world.post('mia', `${organization}/legacy-import/open`)
   await world.post('mia', `${organization}/legacy-import/close`)
@@ -92,6 +97,10 @@ beforeAll(async () => {
     group: await make('/v1/idp-groups', { name: 'some group' }),
     role,
     assignment: await make(`/v1/roles/${role}/assignments`, { principal: { type: 'user', id: idpUser } }),
+    guardedIdentity,
+    approvalPolicy,
+    accessRequest: asked.body.accessRequest.id,
+    decisionLink: approvalLink(world.parts, accounts[0].account_id, asked.body.accessRequest.id, approver),
     policySet: await make('/v1/policy-sets', { policies: 'permit (principal, action, resource);' }),
     notice: await inAccount(world.parts.db, AccountId.parse(accounts[0].account_id), (trx) =>
       raiseNotice(trx, { kind: 'rotation.stuck', severity: 'warning', subject: { type: 'rotation', id: rotation }, to: [] }),
@@ -152,7 +161,7 @@ describe('every route is answered as the table says', () => {
       }
     }
     expect(wrong).toEqual([])
-  }, 120_000)
+  }, 600_000)
 
   test('to nobody without a token, with one that has ended, is for somebody else, or is of a user who is disabled or unknown', async () => {
     const now = Math.floor(Date.now() / 1_000)
@@ -223,6 +232,8 @@ const lines: readonly [line: string, routes: readonly string[], may: readonly Pe
     ['organizations'],
   ],
   ['connectors: connectors.manage', ['POST /v1/connectors', 'PATCH /v1/connectors/{id}', 'DELETE /v1/connectors/{id}'], ['connectors']],
+  ['approve: named by the approval policy, here pam_requests.approve', ['POST /v1/access-requests/{id}/decisions'], ['approve']],
+  ['approval policies: organizations.manage', ['POST /v1/approval-policies', 'PATCH /v1/approval-policies/{id}'], ['organizations']],
   ['audit: pam_audit.view', ['GET /v1/audit/events'], ['audit']],
 ]
 

@@ -115,11 +115,11 @@ describe('a notification channel', () => {
 
   test('is tested: the answer says what the receiver answered, and it is audited', async () => {
     const made = await add()
-    const try_ = async () => (await world.post('mia', `${path}/${made.id}/test`)).body
-    expect(await try_()).toMatchObject({ delivered: true, receipt: 'http 204' })
+    const attempt = async () => (await world.post('mia', `${path}/${made.id}/test`)).body
+    expect(await attempt()).toMatchObject({ delivered: true, receipt: 'http 204' })
     expect(JSON.parse(hook.hooks[0]?.body ?? '')).toMatchObject({ type: 'leasehold.notice.channel.test' })
     hook.answer({ status: 500, body: 'words' })
-    expect(await try_()).toMatchObject({ delivered: false, receipt: 'http 500' })
+    expect(await attempt()).toMatchObject({ delivered: false, receipt: 'http 500' })
     hook.answer({ status: 204 })
     const own = await add({ name: randomUUID(), type: 'smtp', settings: {} })
     expect((await world.post('mia', `${path}/${own.id}/test`)).body).toMatchObject({ delivered: true, receipt: 'smtp 250' })

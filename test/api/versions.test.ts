@@ -25,6 +25,7 @@ beforeAll(async () => {
   for (const [path, operations] of Object.entries(paths))
     for (const method of ['put', 'patch', 'delete']) if (method in operations && !(path in unversioned)) changes.push([path, method.toUpperCase()])
   const organization = `/v1/organizations/${world.organizationId}`
+  const guarded = await world.addIdentity('guarded')
   const made = async (path: string, body: object) => `${path}/${(await world.post('mia', path, body)).body.id}`
   items = {
     '/v1/roles/{id}': await made('/v1/roles', { name: 'versioned', permissions: [] }),
@@ -36,12 +37,20 @@ beforeAll(async () => {
     '/v1/identities/{id}': `/v1/identities/${await world.addIdentity('versioned')}`,
     '/v1/hosts/{id}': `/v1/hosts/${world.hostId}`,
     '/v1/connectors/{id}': `/v1/connectors/${world.connectorId}`,
+    '/v1/approval-policies/{id}': await made('/v1/approval-policies', { identityId: guarded, steps: [{ approvers: [{ type: 'permission' }] }] }),
+    '/v1/access-requests/{id}':
+      (await world.post('mia', `/v1/identities/${guarded}/checkout`, { reason: 'x', durationMinutes: 30 })).headers.get('location') ?? '',
     '/v1/users/{id}': `/v1/users/${acme.users.find(({ sub }) => sub === 'vic')?.id}`,
   }
 })
 afterAll(() => world?.end())
 
-const bodies: Readonly<Record<string, object>> = { '/v1/users/{id}': { state: 'disabled' }, '/v1/organizations/{id}/step-up': { reveal: null } }
+const bodies: Readonly<Record<string, object>> = {
+  '/v1/users/{id}': { state: 'disabled' },
+  '/v1/organizations/{id}/step-up': { reveal: null },
+  '/v1/approval-policies/{id}': { timeoutMinutes: 60 },
+  '/v1/access-requests/{id}': { durationMinutes: 20 },
+}
 const bodyFor = (path: string, method: string): { body?: object } => (method === 'DELETE' ? {} : { body: bodies[path] ?? { name: randomUUID() } })
 const change = (path: string, method: string, tag: string) =>
   world.call('mia', method, items[path] ?? '', { ...bodyFor(path, method), headers: { 'if-match': tag } })

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { createOpenBao } from '#secrets/openbao.ts'
 import { createAccountKeys } from '#secrets/account-key.ts'
 import { createOrganizationSecrets } from '#secrets/organization-secret.ts'
-import type { Parts } from '#api/parts.ts'
+import type { ApiSettings, Parts } from '#api/parts.ts'
 import { createVaultKeys } from '#secrets/vault-keys.ts'
 import { acme } from '#stack/people.ts'
 import { recordTemporalCall } from '#store/relay-state.ts'
@@ -27,7 +27,7 @@ export interface ApiWorld extends TestApi {
   end(): Promise<void>
 }
 
-export async function createApiWorld(more: Partial<Parts> = {}): Promise<ApiWorld> {
+export async function createApiWorld(more: Partial<Parts> = {}, settings: Partial<ApiSettings> = {}): Promise<ApiWorld> {
   const database = await createTestDatabase()
   const { url, login } = sharedOpenBao()
   const { hostname, port } = new URL(url)
@@ -37,7 +37,7 @@ export async function createApiWorld(more: Partial<Parts> = {}): Promise<ApiWorl
   // Nothing is cached, so that an absence of OpenBao is felt at once.
   const nothingKept = { refresh: 0, hardStop: 0, size: 10 }
   const keys = { organizationSecrets, vaultKeys: createVaultKeys(organizationSecrets, nothingKept), accountKeys: createAccountKeys(bao, nothingKept) }
-  const api = await startApi(database, { ...keys, ...more })
+  const api = await startApi(database, { ...keys, ...more }, settings)
   await recordTemporalCall(database.as('leasehold_relay'), randomUUID())
   const make = async (path: string, body: Record<string, unknown>): Promise<string> => {
     const answer = await api.call('mia', 'POST', path, { body })

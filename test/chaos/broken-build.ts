@@ -43,7 +43,7 @@ export const faults: Readonly<Record<string, Fault>> = {
     ],
     caughtBy: 'says an older one again',
   },
-  /** A claim is granted whatever has become of its job and rotation. */
+  /** A claim is granted whatever has become of its job and rotation; and what a cancelled rotation made is kept, without which there is nothing to grant. */
   'no-fence-for-claims': {
     edits: [
       {
@@ -55,6 +55,11 @@ export const faults: Readonly<Record<string, Fault>> = {
         file: 'store/claim-job.ts',
         from: ` and r.state = 'pending' and r.staged_version is not null`,
         to: ` and r.staged_version is not null`,
+      },
+      {
+        file: 'store/credential.ts',
+        from: `update credential_version c set ciphertext = null where`,
+        to: `update credential_version c set ciphertext = null where false and`,
       },
     ],
     caughtBy: 'an offer arrives after its rotation was cancelled',

@@ -10,29 +10,28 @@ export interface Cell extends KillCase {
 }
 
 /** Everything that can go wrong around a rotation. */
-export const rotationCases: readonly KillCase[] = [...coreCases, ...companionCases, ...lineCases, ...storyCases]
+const kinds = [coreCases, companionCases, lineCases, storyCases]
+export const rotationCases: readonly KillCase[] = kinds.flat()
 
 export const cellsOf = (
   cases: readonly KillCase[],
   targets: readonly Target[],
-  nameOf = (target: Target, { name }: KillCase): string => `${target.name}: ${name}`,
-): Cell[] => targets.flatMap((target) => cases.filter(({ fits }) => fits?.(target) ?? true).map((one) => ({ ...one, target, name: nameOf(target, one) })))
+  nameOf = (target: Target, name: string): string => `${target.name}: ${name}`,
+): Cell[] => targets.flatMap((target) => cases.filter(({ fits }) => fits?.(target) ?? true).map((one) => ({ ...one, target, name: nameOf(target, one.name) })))
 
-/** A draw in which every target, and every group of cases, comes before any of them comes again. */
-export function drawn(cells: readonly Cell[], count: number, random: () => number): Cell[] {
+/** The cells in an order of chance, but targets take turns, and so do the kinds of cases, of which some are many and some are few. */
+export function drawn(cells: readonly Cell[], random: () => number): Cell[] {
   const left = shuffled(cells, random)
-  const seen = new Map<unknown, number>()
-  const weight = ({ target }: Cell): number => seen.get(target) ?? 0
-  const taken: Cell[] = []
-  while (taken.length < count && left.length > 0) {
-    const least = Math.min(...left.map(weight))
+  const kindOf = ({ provoke }: Cell): number => kinds.findIndex((kind) => kind.some((one) => one.provoke === provoke))
+  const count = new Map<unknown, number>()
+  const seen = (cell: Cell): number => (count.get(cell.target) ?? 0) * cells.length + (count.get(kindOf(cell)) ?? 0)
+  return cells.map(() => {
+    const least = Math.min(...left.map(seen))
     const [cell] = left.splice(
-      left.findIndex((candidate) => weight(candidate) === least),
+      left.findIndex((candidate) => seen(candidate) === least),
       1,
-    )
-    if (cell === undefined) break
-    seen.set(cell.target, weight(cell) + 1)
-    taken.push(cell)
-  }
-  return taken
+    ) as [Cell]
+    for (const what of [cell.target, kindOf(cell)]) count.set(what, (count.get(what) ?? 0) + 1)
+    return cell
+  })
 }

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 import { brokenBuild } from './broken-build.ts'
 import { cellsOf, drawn, rotationCases } from './cells.ts'
 import { coreCases } from './kill-cases.ts'
-import { randomOf, shuffled } from './random.ts'
+import { randomOf } from './random.ts'
 import { runCells } from './table.ts'
 import { severalHosts } from './targets.ts'
 import { openWorld, type World } from './world.ts'
@@ -44,14 +44,16 @@ const leave = (): Promise<void> =>
     await world?.end()
     build?.remove()
   })())
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => void leave().finally(() => process.exit(1)))
+const quit = (): void => void leave().finally(() => process.exit(1))
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, quit)
+process.once('disconnect', quit)
 let summary: string
 let isBroken: boolean
 try {
   const wanted = suite === 'core' ? [] : values.target === undefined || values.target === severalHosts ? undefined : [values.target]
   world = await openWorld({ ...(wanted === undefined ? {} : { places: wanted }), ...(build === undefined ? {} : { program: build.folder }) })
   for (const [name, why] of world.missing) console.log(`left out: every cell of ${name}: ${why}`)
-  const all = suite === 'core' ? cellsOf(coreCases, [world.seeded], (_, { name }) => name) : cellsOf(rotationCases, world.targets)
+  const all = suite === 'core' ? cellsOf(coreCases, [world.seeded], (_, name) => name) : cellsOf(rotationCases, world.targets)
   const words = values.only ?? [build?.caughtBy ?? '']
   const cells = all.filter(({ name, target }) => words.some((part) => name.includes(part)) && (values.target ?? target.name) === target.name)
   if (cells.length === 0) throw new Error(`no cell of these targets has '${words.join("' or '")}' in its name`)
@@ -64,7 +66,7 @@ try {
 
   /** Each cell once in an order that follows from the seed, every target in its turn; then again in another. */
   function* endless(): Generator<(typeof cells)[number]> {
-    for (;;) yield* drawn(shuffled(cells, random), cells.length, random)
+    for (;;) yield* drawn(cells, random)
   }
 } finally {
   await leave()

@@ -5,11 +5,12 @@ import { expectStatus } from '#stack/api-client.ts'
 import { readHome } from '#stack/home.ts'
 import type { Stack } from '#stack/test-stack.ts'
 import { targetOf } from '../connector/ssh-world.ts'
-import { startCutProxy } from '../support/cut-proxy.ts'
+import { startCutProxy, type CutProxy } from '../support/cut-proxy.ts'
 import { openLinuxAccounts } from '../support/linux-accounts.ts'
 import { slapdMissing, startSlapd } from '../support/slapd.ts'
 import { sshdMissing, startSshd } from '../support/sshd.ts'
 import { postgresLogsIn } from './postgres-login.ts'
+import { insist } from './scene.ts'
 import type { Login, Place, Vault } from './target.ts'
 
 /** A real server that can be a place. */
@@ -49,13 +50,16 @@ export async function openPlaces(stack: Stack, vault: Vault, wanted: readonly st
     if (why !== undefined) missing.set(name, why)
     return kind === undefined || why !== undefined ? [] : [kind.start]
   })
-  const servers = await Promise.all(starts.map((start) => start(stack, vault)))
-  const lines = await Promise.all(servers.map(({ at }) => startCutProxy({ host: at.address, port: at.port })))
+  const started = await Promise.allSettled(starts.map((start) => start(stack, vault)))
+  const servers = started.flatMap((server) => (server.status === 'fulfilled' ? [server.value] : []))
+  const lines: CutProxy[] = []
   const end = async (): Promise<void> => {
     for (const line of lines) await line.end()
     for (const server of servers) await server.end()
   }
   try {
+    for (const server of started) if (server.status === 'rejected') throw server.reason
+    for (const { at } of servers) lines.push(await startCutProxy({ host: at.address, port: at.port }))
     if (lines.length > 0)
       await allow(
         stack,
@@ -63,7 +67,7 @@ export async function openPlaces(stack: Stack, vault: Vault, wanted: readonly st
       )
     const places: Place[] = []
     for (const [index, server] of servers.entries()) {
-      const line = lines[index] as (typeof lines)[number]
+      const line = lines[index] as CutProxy
       const hostId = await makeHost(vault, server, line.port)
       const { name, create, set, logsIn, require } = server
       places.push({ name, hostId, line, create, set, logsIn, ...(require === undefined ? {} : { require }) })
@@ -87,7 +91,7 @@ async function allow(stack: Stack, entries: readonly string[]): Promise<void> {
 async function makeHost({ mia, vaultId }: Vault, { name, adapter, at, admin }: Server, port: number): Promise<string> {
   const api = await mia()
   const make = async (path: string, body: object): Promise<string> => expectStatus(await api.post<{ id: string }>(path, body), 201).id
-  const [target] = expectStatus(await api.get<{ items: { organizationId: string; connectorId: string }[] }>('/v1/hosts?limit=1'), 200).items
+  const [target] = (await insist(() => api.get<{ items: { organizationId: string; connectorId: string }[] }>('/v1/hosts?limit=1'), 200)).items
   if (target === undefined) throw new Error('the stack has no host')
   const adminIdentityId =
     'identityId' in admin
@@ -144,7 +148,8 @@ async function postgresServer(stack: Stack, { mia }: Vault): Promise<Server> {
     await client.connect()
     await client.query(statement(client)).finally(() => client.end())
   }
-  const { items } = expectStatus(await (await mia()).get<{ items: { id: string; name: string }[] }>('/v1/identities?limit=100'), 200)
+  const api = await mia()
+  const { items } = await insist(() => api.get<{ items: { id: string; name: string }[] }>('/v1/identities?limit=100'), 200)
   const admin = items.find(({ name }) => name === 'target-admin')
   if (admin === undefined) throw new Error('the stack has no admin of its target')
   return {

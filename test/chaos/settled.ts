@@ -60,8 +60,10 @@ async function faults(product: Product, client: Client, { lease, rotations: want
 const finality: Readonly<Record<string, string>> = {
   lease: `select state = 'ended' and coalesce((select r.state <> 'pending' from rotation r where r.id = rotation_id), true) as final from lease where id = $1`,
   notification: `select not exists (select from notice_delivery where notice_id = $1 and state = 'pending') as final`,
+  'support-access': `select state = 'ended' as final from support_access where id = $1`,
   rotation: `select state <> 'pending' as final from rotation where id = $1`,
   breakGlassReview: `select state = 'signed' as final from break_glass_review where id = $1`,
+  'access-request': `select state not in ('pending', 'approved') as final from access_request where id = $1`,
 }
 
 /** Running workflows whose subject is final. */

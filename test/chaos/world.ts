@@ -71,13 +71,14 @@ function usePeople(stack: Stack): People {
     if (known === undefined || Date.now() > known.until) {
       const people = useProduct(stack).then(async (product) => ({ product, mia: await product.clientOf('mia') }))
       known = { until: Date.now() + tokenUse, people }
+      people.catch(() => (known = undefined))
     }
     return known.people
   }
 }
 
 async function run(stack: Stack, people: People, values: VaultValues, used: Set<Account>, cell: Cell, awayMs: number): Promise<string[]> {
-  try {
+  const attempt = async (): Promise<string[]> => {
     const account = await cell.target.account()
     const scene: Scene = { stack, values, account, awayMs, ...(await people()) }
     const aftermath = await cell.provoke(scene)
@@ -86,10 +87,10 @@ async function run(stack: Stack, people: People, values: VaultValues, used: Set<
     // What is broken already is not told twice.
     if (wrong.length === 0) used.add(account)
     return wrong
-  } catch (error) {
-    return [error instanceof Error ? error.message : String(error)]
-  } finally {
-    await repair(stack)
-    for (const { line } of cell.target.places) await line?.set('pass')
   }
+  const wrong = await attempt().catch(told)
+  for (const { line } of cell.target.places) await line?.set('pass')
+  return [...wrong, ...(await repair(stack).then(() => [], told))]
 }
+
+const told = (error: unknown): string[] => [error instanceof Error ? error.message : String(error)]

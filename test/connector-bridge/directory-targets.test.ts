@@ -4,6 +4,7 @@ import type { Login, Target } from '#connector/adapters/adapter.ts'
 import type { RunningConnector } from '#connector/connector.ts'
 import { IdentityId } from '#schemas/ids.ts'
 import { createAuthority } from '#stack/certificates.ts'
+import { startKeyStore } from '../support/key-store.ts'
 import { mariaDbMissing, startMariaDb } from '../support/mariadb.ts'
 import { slapdMissing, startSlapd } from '../support/slapd.ts'
 import { runConnector } from './support.ts'
@@ -17,10 +18,18 @@ interface RealTarget {
   readonly end: () => Promise<void>
 }
 
+/** Accounts with two keys for a moment. */
+async function startApi(): Promise<RealTarget> {
+  const store = await startKeyStore()
+  const logsIn = async ({ username, password }: Login): Promise<boolean> => store.keysOf(username).includes(password)
+  return { target: store.twoKeys, admin: store.admin, create: async () => store.create(), logsIn, end: store.end }
+}
+
 describe.each([
-  ['mysql', mariaDbMissing(), startMariaDb],
-  ['ldap', slapdMissing(), startSlapd],
-] as const)('an account of %s', (adapter, missing, start: () => Promise<RealTarget>) => {
+  ['mysql', mariaDbMissing(), startMariaDb, 'password'],
+  ['ldap', slapdMissing(), startSlapd, 'password'],
+  ['http', undefined, startApi, 'api_key'],
+] as const)('an account of %s', (adapter, missing, start: () => Promise<RealTarget>, credentialType) => {
   let world: BridgeWorld
   let real: RealTarget
   let running: RunningConnector
@@ -62,7 +71,7 @@ describe.each([
         identityGroupId: world.vaultId,
         name: randomUUID(),
         username,
-        credentialType: 'password',
+        credentialType,
         credential: password,
         hostIds,
       }),

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { RunningConnector } from '#connector/connector.ts'
 import { runConnector } from './support.ts'
@@ -50,4 +52,20 @@ test('values from before vault keys reach the connector only while they are open
   await world.untilRotation(await world.rotate(identityId), 'confirmed')
   expect(await actions(identityId)).toEqual([{ action: 'credential.upgraded', actor_id: connector.id }])
   expect(await world.target.logsIn(role.username, await world.vaulted(identityId))).toBe(true)
+}, 30_000)
+
+test('a target that is not in the list of the connector is not dialled, whatever the control plane asks, and the job says so', async () => {
+  const { role, identityId } = await world.addAccount(connector.id)
+  let connections = 0
+  const elsewhere = createServer(() => void connections++).listen(0, '127.0.0.1')
+  await once(elsewhere, 'listening')
+  const hostId = (await world.call('GET', `/v1/identities/${identityId}`)).body.hostIds[0]
+  const { port } = elsewhere.address() as AddressInfo
+  expect((await world.call('PATCH', `/v1/hosts/${hostId}`, { port })).status).toBe(200)
+  await world.rotate(identityId)
+  const job = async () => (await world.call('GET', `/v1/jobs?identityId=${identityId}`)).body.items[0]
+  await expect.poll(job, { timeout: 20_000 }).toMatchObject({ attempts: 1, reason: 'not-allowed' })
+  expect(connections).toBe(0)
+  expect(await world.target.logsIn(role.username, role.password)).toBe(true)
+  elsewhere.close()
 }, 30_000)

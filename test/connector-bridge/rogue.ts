@@ -39,7 +39,8 @@ export async function openRogue(natsUrl: string, home: string): Promise<Rogue> {
         .catch((error: Error) => ({ none: error.name })),
     open: async (jwe) => {
       const { plaintext } = await compactDecrypt(jwe, await importJWK(encryptionKey, 'ECDH-ES+A256KW'))
-      return SealedJob.parse(JSON.parse(new TextDecoder().decode(plaintext)))
+      const signed = new TextDecoder().decode(plaintext)
+      return SealedJob.parse(JSON.parse(signed.slice(signed.indexOf('\n') + 1)))
     },
   }
 }

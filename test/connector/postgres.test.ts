@@ -56,6 +56,16 @@ test('a role that may not change another one is denied', async () => {
   expect(change).toEqual({ change: 'unchanged', reasonClass: 'denied' })
 })
 
+test('a name that PostgreSQL would cut off, and then mean another role, is refused', async () => {
+  const role = await target.createRole()
+  const cut = role.username.padEnd(63, 'x')
+  await target.run(`alter role ${role.username} rename to "${cut}"`)
+  const change = await postgresAdapter.change(at, { as: target.admin, username: `${cut}y`, password: 'not to be set', beforeSend: inTime })
+  expect(change).toEqual({ change: 'unchanged', reasonClass: 'unsupported' })
+  expect(await postgresAdapter.logIn(at, { username: `${cut}y`, password: role.password })).toEqual({ login: 'unclear', reasonClass: 'unsupported' })
+  expect(await target.logsIn(cut, role.password)).toBe(true)
+})
+
 test('a password was right when only what comes after it failed', async () => {
   const noSuchDatabase = await postgresAdapter.logIn({ ...at, parameters: { database: 'absent' } }, target.admin)
   expect(noSuchDatabase).toEqual({ login: 'accepted' })

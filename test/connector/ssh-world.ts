@@ -16,7 +16,8 @@ export interface SshWorld {
   readonly logIn: (username: string, password: string, target?: Target) => Promise<LoginOutcome>
   /** Another sshd, for this test alone. */
   readonly sshdWith: (...options: Parameters<typeof startSshd>) => Promise<TestSshd>
-  readonly proxied: () => Promise<{ proxy: CutProxy; target: Target }>
+  /** A proxy in front of this target, else of the one of all tests. */
+  readonly proxied: (target?: Target) => Promise<{ proxy: CutProxy; target: Target }>
   /** Runs after this test. */
   readonly later: (end: () => unknown) => void
 }
@@ -61,10 +62,10 @@ export function useSsh(): SshWorld {
       ends.push(other.end)
       return other
     },
-    proxied: async () => {
-      const proxy = await startCutProxy({ host: at.address, port: at.port })
+    proxied: async (target = at) => {
+      const proxy = await startCutProxy({ host: target.address, port: target.port })
       ends.push(proxy.end)
-      return { proxy, target: { ...at, port: proxy.port } }
+      return { proxy, target: { ...target, port: proxy.port } }
     },
     later: (end) => void ends.push(end),
   }

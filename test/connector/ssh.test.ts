@@ -20,7 +20,7 @@ everyAdapter(
     logsIn: ({ username, password }) => ssh.sshd().logsIn(username, password),
     impostors: [`SHA256:${'A'.repeat(43)}`, ecdsaLine, ''].map((hostKey) => ({ ...ssh.at(), parameters: { hostKey } })),
     impostorClass: 'host-key-mismatch',
-    changesItself: false,
+    changesItself: true,
     refusedValue: async (account) => {
       const modules = globSync(['/lib', '/usr/lib', '/usr/lib64', '/lib/*', '/usr/lib/*'].map((place) => `${place}/security/pam_pwhistory.so`))
       if (modules.length === 0) return 'pam_pwhistory is not installed'

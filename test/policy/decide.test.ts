@@ -28,12 +28,16 @@ function principal(held: readonly Permission[] = [], more: Partial<Principal> = 
     groupIds: [],
     groupsIssuedAt: null,
     policyVersion: null,
+    support: null,
     permissions: held.map((name) => ({ name, organizationId: null })),
     ...more,
   }
 }
 const withGrant = (level: GrantLevel, held: readonly Permission[] = ['pam_vaults.view'], more: Partial<Principal> = {}): Principal =>
   principal(held, { grants: [{ id: id(7), vaultId, level, endsAt: null }], ...more })
+
+/** Actions on nobody's things but one's own. */
+const aboutOneself: readonly string[] = ['me.read', 'break-glass-credential.read']
 
 describe('default deny', () => {
   test('an action without a rule is denied, even to the owner', () => {
@@ -43,12 +47,24 @@ describe('default deny', () => {
   })
 
   test('somebody without permissions and grants may do nothing but look at themselves', () => {
-    expect(actions.filter((action) => decide(principal(), action, { ...inVault, holderId: UserId.parse(id(5)) }).permit)).toEqual(['me.read'])
+    expect(actions.filter((action) => decide(principal(), action, { ...inVault, holderId: UserId.parse(id(5)) }).permit)).toEqual([
+      ...aboutOneself,
+      // Their queries filter: what one was told, and what one asked for or may decide on.
+      'notice.list',
+      'access-request.list',
+    ])
   })
 
-  test('the owner may do everything that is not reserved to the holder of a lease', () => {
+  test('the owner may do everything that is not reserved to the holder of a lease, the requester or the approvers', () => {
     const refused = actions.filter((action) => !decide(principal([], { owner: true }), action, { ...inVault, holderId: UserId.parse(id(5)) }).permit)
-    expect(refused).toEqual(['lease.read-credential', 'lease.checkin', 'lease.extend'])
+    expect(refused).toEqual([
+      'lease.read-credential',
+      'lease.checkin',
+      'lease.extend',
+      'access-request.update',
+      'access-request.cancel',
+      'access-request.decide',
+    ])
   })
 })
 
@@ -148,7 +164,7 @@ describe('leases', () => {
 })
 
 test('who may not see a resource is told that there is none, for every action on it', () => {
-  const onResource = actions.filter((action) => !/\.(list|create|search)$/.test(action) && action !== 'me.read')
+  const onResource = actions.filter((action) => !/\.(list|create|search)$/.test(action) && ![...aboutOneself, 'break-glass-credential.enrol'].includes(action))
   for (const action of onResource) {
     const decision = decide(principal(), action, { ...inVault, holderId: UserId.parse(id(5)) })
     if (action === 'lease.read-reason') continue

@@ -7,7 +7,7 @@ const pair = () => generateKeyPair('ECDH-ES+A256KW', { crv: 'X25519', extractabl
 const { publicKey, privateKey } = await pair()
 const jwk = { ...(await exportJWK(publicKey)), kid: 'connector-1' } as EncryptionJwk
 const job = { password: 'Tr0ub4dor&3', admin: { password: 'p4ssw0rd' } }
-const sealed = () => sealForConnector(jwk, Secret.of(job), { jobId: 'j', epoch: 2 })
+const sealed = () => sealForConnector(jwk, Secret.of(JSON.stringify(job)), { jobId: 'j', epoch: 2 })
 
 test('a sealed job opens with the key of its connector, and names the claim in its authenticated header', async () => {
   const { plaintext, protectedHeader } = await compactDecrypt(await sealed(), privateKey, {
@@ -26,7 +26,7 @@ test('a sealed job does not open with another key, nor with another header', asy
 })
 
 test('a sealed job shows no value, uses a fresh ephemeral key each time, and cannot be given another algorithm', async () => {
-  const [one, other] = [await sealed(), await sealForConnector(jwk, Secret.of(job), { alg: 'dir', enc: 'A128GCM', kid: 'x' })]
+  const [one, other] = [await sealed(), await sealForConnector(jwk, Secret.of(JSON.stringify(job)), { alg: 'dir', enc: 'A128GCM', kid: 'x' })]
   expect(decodeProtectedHeader(one)['epk']).not.toEqual(decodeProtectedHeader(other)['epk'])
   expect(decodeProtectedHeader(other)).toMatchObject({ alg: 'ECDH-ES+A256KW', enc: 'A256GCM', kid: 'connector-1' })
   expect(Buffer.from(one.split('.').join(''), 'base64url').toString('latin1')).not.toContain('Tr0ub4dor')
@@ -36,5 +36,5 @@ test.each([
   ['too short', { ...jwk, x: 'AAAA' }],
   ['of low order', { ...jwk, x: Buffer.alloc(32).toString('base64url') }],
 ])('a connector key that is %s is refused', async (_what, key) => {
-  await expect(sealForConnector(key, Secret.of(job), {})).rejects.toThrow()
+  await expect(sealForConnector(key, Secret.of(JSON.stringify(job)), {})).rejects.toThrow()
 })

@@ -5,14 +5,14 @@ import { startExpirer } from '#server/expirer.ts'
 import { listenForHealth } from '#server/health.ts'
 import { apiMeter } from '#server/metrics/api.ts'
 import { dutyGauges, heartbeatGauge } from '#server/metrics/duties.ts'
-import { expirerMeter, overdueGauges } from '#server/metrics/expirer.ts'
+import { expirerMeter, expirerGauges } from '#server/metrics/expirer.ts'
 import { createMetrics } from '#server/metrics/metrics.ts'
 import { watchPools } from '#server/metrics/pools.ts'
 import { connect } from '#store/connection.ts'
 import { claimDuties, recordFailure, returnDuty } from '#store/duties.ts'
 import { readDutyFigures } from '#store/duty-figures.ts'
 import { temporalSilence } from '#store/relay-state.ts'
-import { readOverdueFigures } from '#store/sweep.ts'
+import { readExpirerFigures } from '#store/expirer-figures.ts'
 import { createApiWorld, type ApiWorld } from '../api/world.ts'
 import { startCutProxy } from '../support/cut-proxy.ts'
 import { freePort } from '../support/free-port.ts'
@@ -89,7 +89,7 @@ test('the figures of what is owed come from indexes', async () => {
 test('overdue leases are shown until they are ended, and what ended them is counted', async () => {
   const own = createMetrics()
   const expirer = world.database.as('leasehold_expirer', 2)
-  own.readAtScrape('leasehold_expirer', () => readOverdueFigures(expirer), overdueGauges(own.registry))
+  own.readAtScrape('leasehold_expirer', () => readExpirerFigures(expirer), expirerGauges(own.registry))
   const { body } = await checkout('sam', await world.addIdentity('late'))
   await world.database.superuser(`update lease set started_at = now() - interval '2 hours', expires_at = now() - interval '1 hour' where id = $1`, [
     body.lease.id,

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -27,7 +28,7 @@ beforeAll(async () => {
   mia = apiClient(stack.urls.api, await accessToken({ home: stack.home, user: 'mia', acr: 'mfa' }))
   const { postgres } = stackCredentials(readHome(stack.home) as Home)
   db = connect({ url: stack.urls.postgres, user: 'leasehold_api', password: postgres.leasehold_api, max: 1 })
-}, 120_000)
+}, 240_000)
 afterAll(async () => {
   await db?.destroy()
   await stack?.stop()
@@ -70,4 +71,39 @@ test('a critical notice reaches every administrator and the webhook although bot
   const [{ headers, body } = { headers: {}, body: '' }] = hook.hooks
   expect(headers['webhook-id']).toBe(id)
   expect(new Webhook(made.secret).verify(body, headers as Record<string, string>)).toMatchObject({ type: 'leasehold.notice.break_glass.opened', data: { id } })
+}, 180_000)
+
+test('with Temporal and workers stopped a critical notice goes out all the same, and nothing is sent again when they are back', async () => {
+  const secret = { name: randomUUID(), type: 'webhook', settings: { url: hook.url } }
+  expectStatus(await mia.post('/v1/notification-channels', secret), 201)
+  await Promise.all([stack.hold('temporal', 'SIGKILL'), stack.hold('worker-1', 'SIGKILL')])
+  mail.mails.length = 0
+  hook.hooks.length = 0
+  const { id } = expectStatus(await mia.put<{ id: string }>('/v1/support-access', { enabled: true, reason: 'A test' }), 200)
+  const ended = expectStatus(await mia.post<{ endCause: string }>('/v1/support-access/emergency-disable', {}), 200)
+  expect(ended.endCause).toBe('emergency')
+  const read = async () => {
+    const { items } = expectStatus(await mia.get<{ items: (Notice & { id: string })[] }>(`/v1/notices?subjectId=${id}&severity=critical`), 200)
+    return items[0] as (typeof items)[number]
+  }
+  const told = await read()
+  await expect
+    .poll(
+      () =>
+        mail.mails
+          .filter(({ messageId }) => messageId.startsWith(told.id))
+          .flatMap(({ to }) => to)
+          .sort(),
+      { timeout: 20_000 },
+    )
+    .toEqual([...admins].sort())
+  const heard = () => hook.hooks.filter(({ headers }) => headers['webhook-id'] === told.id).length
+  await expect.poll(heard, { timeout: 20_000 }).toBe(2)
+
+  await stack.restart('temporal')
+  await stack.restart('worker-1')
+  // What was not urgent waited for them.
+  await expect.poll(() => mail.mails.filter(({ text }) => text.includes('Support access was enabled')).length, { timeout: 60_000 }).toBe(admins.length)
+  expect((await read()).deliveries.map(({ state, attempts }) => [state, attempts])).toEqual(Array(4).fill(['delivered', 1]))
+  expect([mail.mails.filter(({ messageId }) => messageId.startsWith(told.id)).length, heard()]).toEqual([2, 2])
 }, 180_000)

@@ -110,6 +110,25 @@ describe('a value that the policy of the target refuses', () => {
       jobs: [{ state: 'confirmed' }, { state: 'failed' }],
     })
   })
+
+  test('holds up no third host: the value that one host has goes to the others too, and only the one that refuses it fails', async () => {
+    const [first, second, third] = await begin(3)
+    await claim(first, 1)
+    await claim(second, 1)
+    await claim(third, 1)
+    await report(third, 1, 'unchanged', 'unreachable')
+    await report(first, 1, 'confirmed')
+    await database.superuser('update obligation set delivered = version where subject_id = $1', [third])
+    await refuse(second, 1)
+    expect(await read()).toMatchObject({ state: 'pending', stagedVersion: 2, jobs: [{ state: 'confirmed' }, { state: 'failed' }, { state: 'waiting' }] })
+    const { rows } = await database.superuser('select delivered < version as owed from obligation where subject_id = $1', [third])
+    expect(rows).toEqual([{ owed: true }])
+    await acts.shift('1 minute')
+    expect(await offered(third)).toMatchObject({ epoch: 2, kind: 'reset' })
+    expect(await claim(third, 2)).toMatchObject({ staged: { version: 2 } })
+    await report(third, 2, 'confirmed')
+    expect(await read()).toMatchObject({ state: 'failed', reasonClass: 'policy-refused' })
+  })
 })
 
 test('a result that comes after the time of its claim, and says that nothing was changed, ends the doubt', async () => {

@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
+  accessRequestTransitions,
   connectorTransitions,
   jobTransitions,
   deliveryTransitions,
   leaseTransitions,
   reencryptionTransitions,
   rotationTransitions,
+  supportAccessTransitions,
   type Transitions,
 } from '#schemas/rules/transitions.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -21,8 +23,10 @@ const tables: Readonly<Record<string, Transitions<never>>> = {
   rotation: rotationTransitions,
   job: jobTransitions,
   connector: connectorTransitions,
+  access_request: accessRequestTransitions,
   reencryption: reencryptionTransitions,
   notice_delivery: deliveryTransitions,
+  support_access: supportAccessTransitions,
 }
 
 test.each(Object.keys(tables))('the database knows the same transitions of a %s as the code', async (noun) => {

@@ -50,9 +50,9 @@ const settings = {
 
 /**
  * @param options settings of sshd_config that differ from ours; `Match` blocks come last, as a text
- * @param chpasswd PAM's stack for chpasswd, for whoever logs in here: nothing else on this machine sees it
+ * @param passwords PAM's stack for chpasswd and passwd, for whoever logs in here: nothing else on this machine sees it
  */
-export async function startSshd(options: Partial<Record<string, string>> = {}, matches = '', chpasswd?: string): Promise<TestSshd> {
+export async function startSshd(options: Partial<Record<string, string>> = {}, matches = '', passwords?: string): Promise<TestSshd> {
   const folder = mkdtempSync(path.join(tmpdir(), 'leasehold-sshd-'))
   // sshd reads authorized keys as the user who logs in.
   chmodSync(folder, 0o755)
@@ -65,7 +65,7 @@ export async function startSshd(options: Partial<Record<string, string>> = {}, m
   const file = path.join(folder, 'sshd_config')
   const keys = hostKeys.map(({ type }) => `HostKey ${path.join(folder, `host_${type}`)}`)
   writeFileSync(file, `${[...keys, ...lines.map(([name, value]) => `${name} ${value}`), matches].join('\n')}\n`)
-  const [start = program, ...args] = [...(chpasswd === undefined ? [] : withPam(folder, chpasswd)), program, '-D', '-e', '-f', file]
+  const [start = program, ...args] = [...(passwords === undefined ? [] : withPam(folder, passwords)), program, '-D', '-e', '-f', file]
   const child = spawn(start, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   let log = ''
   child.stderr.setEncoding('utf8').on('data', (part: string) => (log += part))
@@ -114,7 +114,7 @@ function generateKey(file: string, type: string): { fingerprint: string; publicK
 function withPam(folder: string, stack: string): string[] {
   writeFileSync(path.join(folder, 'pam'), stack)
   cpSync('/etc/security', path.join(folder, 'security'), { recursive: true })
-  const mounts = `mount --bind '${folder}/pam' /etc/pam.d/chpasswd && mount --bind '${folder}/security' /etc/security && exec "$@"`
+  const mounts = `mount --bind '${folder}/pam' /etc/pam.d/chpasswd && mount --bind '${folder}/pam' /etc/pam.d/passwd && mount --bind '${folder}/security' /etc/security && exec "$@"`
   return ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', mounts, 'sh']
 }
 

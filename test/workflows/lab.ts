@@ -8,7 +8,7 @@ import { pino } from 'pino'
 import { ensureSearchAttributes } from '#server/reconcile.ts'
 import { createTemporalWorker, installRuntime, type Activities } from '#server/temporal-worker.ts'
 import { workflowBundle } from '#server/workflow-bundle.ts'
-import { pokeSignal, workflowIdOf, type Subject, type WorkflowKind } from '#workflows/messages.ts'
+import { pokeSignal, workflowIdOf, workflowTypes, type Subject, type WorkflowKind } from '#workflows/messages.ts'
 import { startTemporal, type TestTemporal } from '../support/temporal.ts'
 
 /** A real Temporal server, a worker with the real workflows, and activities as a test wants them. */
@@ -62,7 +62,7 @@ export async function createLab(activities: Partial<Activities>): Promise<Lab> {
     taskQueue,
     poke: async (kind, subject) => {
       const workflowId = workflowIdOf(kind, subject)
-      await client.workflow.signalWithStart(kind, { workflowId, taskQueue, args: [subject], signal: pokeSignal, signalArgs: [{ version: 1 }] })
+      await client.workflow.signalWithStart(workflowTypes[kind], { workflowId, taskQueue, args: [subject], signal: pokeSignal, signalArgs: [{ version: 1 }] })
       return workflowId
     },
     pass: async (workflowId, clock, ms) => {
@@ -100,15 +100,22 @@ const allOf = (proxy: Activities): Activities =>
       'openRotationJobs',
       'lapseClaim',
       'raiseRotationAttention',
+      'tellRotationStuck',
       'settleRotation',
       'sweepDueRotations',
       'lookAtReencryption',
       'resealPage',
       'finishReencryption',
-      'lookAtBreakGlassReview',
-      'remindOfBreakGlassReview',
       'lookAtNotice',
       'deliverNotice',
+      'lookAtBreakGlassReview',
+      'remindOfBreakGlassReview',
+      'lookAtAccessRequest',
+      'escalateAccessRequest',
+      'expireAccessRequest',
+      'lookAtSupportAccess',
+      'remindOfSupportAccess',
+      'expireSupportAccess',
     ].map((name) => [name, proxy[name as keyof Activities]]),
   ) as unknown as Activities
 

@@ -3,12 +3,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { JobFacts, RotationFacts } from '#schemas/rotation-facts.ts'
 import type { Activities } from '#server/temporal-worker.ts'
 import type { Subject } from '#workflows/messages.ts'
-import { jobFacts, rotationFacts } from './facts.ts'
-import { createLab, until, type Lab } from './lab.ts'
+import { jobFacts, minute, rotationFacts } from './facts.ts'
+import { createClock, createLab, until, type Lab } from './lab.ts'
 
 /** Rotations as their rows would be; the deciding transactions are the store's, here only what the workflow asks of them. */
 const rows = new Map<string, RotationFacts>()
 const done: string[] = []
+const told: string[] = []
+/** What time adds to the facts of a rotation. */
+const looks = new Map<string, (facts: RotationFacts) => RotationFacts>()
 const of = ({ subjectId }: Subject): RotationFacts => rows.get(subjectId) ?? expect.unreachable('no such rotation')
 const change = (subject: Subject, fields: Partial<RotationFacts>): void => void rows.set(subject.subjectId, { ...of(subject), ...fields })
 const job = (subject: Subject, fields: Partial<JobFacts>, more: Partial<RotationFacts> = {}): void =>
@@ -16,11 +19,15 @@ const job = (subject: Subject, fields: Partial<JobFacts>, more: Partial<Rotation
 
 let pages = 0
 const activities: Partial<Activities> = {
-  lookAtRotation: async (subject) => of(subject),
+  lookAtRotation: async (subject) => (looks.get(subject.subjectId) ?? ((facts) => facts))(of(subject)),
   stageRotation: async (subject) => change(subject, { stagedVersion: 2, phase: 'staged' }),
   openRotationJobs: async (subject) => change(subject, { phase: 'waiting', jobs: [jobFacts()] }),
   lapseClaim: async (subject) => job(subject, { state: 'doubt', kind: 'probe', claimRemainingMs: null, doubtForMs: 0 }, { phase: 'in_doubt' }),
   raiseRotationAttention: async (subject) => change(subject, { needsAttention: true }),
+  tellRotationStuck: async (subject) => {
+    told.push(subject.subjectId)
+    change(subject, { stuckInMs: null })
+  },
   settleRotation: async (subject) =>
     change(subject, { state: of(subject).jobs.every(({ state }) => state === 'confirmed') ? 'confirmed' : 'failed', phase: 'done' }),
   sweepDueRotations: async (after) => ({
@@ -99,6 +106,27 @@ describe('the workflow of a rotation', () => {
     expect(await lab.ended(id)).toBe('COMPLETED')
     await lab.record('rotation-attention', id)
   })
+
+  test('says once that it has been pending for too long, at the very moment, and goes on waiting', async () => {
+    const clock = createClock()
+    const limit = clock.now() + 24 * 60 * minute
+    const subject = { accountId: randomUUID(), subjectId: randomUUID() }
+    const isTold = (): boolean => told.includes(subject.subjectId)
+    let looked = 0
+    rows.set(subject.subjectId, rotationFacts({ stagedVersion: 2, phase: 'waiting', jobs: [jobFacts()] }))
+    looks.set(subject.subjectId, (facts) => (looked++, facts.stuckInMs === null ? facts : { ...facts, stuckInMs: limit - clock.now() }))
+    const id = await lab.poke('rotation', subject)
+    await until(() => looked > 0)
+    await lab.pass(id, clock, 23 * 60 * minute)
+    expect(isTold()).toBe(false)
+    await lab.pass(id, clock, 61 * minute)
+    await until(isTold)
+    await news(subject, { attempts: 1 })
+    await news(subject, { state: 'confirmed' }, { state: 'confirmed', phase: 'done' })
+    expect(await lab.ended(id)).toBe('COMPLETED')
+    expect(told.filter((one) => one === subject.subjectId)).toHaveLength(1)
+    await lab.record('rotation-stuck', id)
+  }, 30_000)
 
   test('is over when a person stored another value meanwhile', async () => {
     const { subject, id } = await begin()

@@ -1,0 +1,5 @@
+import { createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
+
+/** The same in every process and after every restart: what one made another one recognises. */
+export const sharedKey = (tenantSalt: string, purpose: string): KeyObject =>
+  createSecretKey(Buffer.from(hkdfSync('sha256', Buffer.from(tenantSalt, 'base64url'), new Uint8Array(), purpose, 32)))

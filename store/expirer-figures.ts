@@ -1,0 +1,27 @@
+import { sql } from 'kysely'
+import type { Db } from './connection.ts'
+import { translateError } from './postgres-error.ts'
+
+/** What an operator watches about what should be over, over all accounts. */
+export interface ExpirerFigures {
+  readonly overdue: number
+  readonly oldestSeconds: number
+  /** Rotations that have been pending for longer than their organization allows. */
+  readonly stuckRotations: number
+}
+
+/** @param db pool of leasehold_expirer */
+export async function readExpirerFigures(db: Db): Promise<ExpirerFigures> {
+  const { rows } = await sql<ExpirerFigures>`
+    select l.overdue, l.oldest as "oldestSeconds", r.stuck as "stuckRotations"
+    from (select count(*)::int as overdue, coalesce(max(extract(epoch from app_clock(account_id) - expires_at)), 0)::float8 as oldest
+        from lease where state = 'active' and expires_at <= now() + (select coalesce(max(shift), interval '0') from clock_shift)
+          and expires_at <= app_clock(account_id)) l,
+      (select count(*)::int as stuck from rotation t join organization o on o.account_id = t.account_id and o.id = t.organization_id
+        where t.state = 'pending' and t.started_at + make_interval(mins => o.rotation_limit_minutes) <= app_clock(t.account_id)) r`
+    .execute(db)
+    .catch((error: unknown) => {
+      throw translateError(error)
+    })
+  return rows[0] ?? { overdue: 0, oldestSeconds: 0, stuckRotations: 0 }
+}
