@@ -10,7 +10,7 @@ import { base32, matchingStep, seedLength } from '#secrets/totp.ts'
 import { appendAudit } from '#store/audit.ts'
 import { beginAttempt, recordVerdict } from '#store/break-glass-attempt.ts'
 import { confirmBreakGlassTotp, enrolBreakGlassTotp, findBreakGlassTotp, takeCode, type BreakGlassTotp } from '#store/break-glass-totp.ts'
-import { inAccount } from '#store/connection.ts'
+import { inAccount, type Transaction } from '#store/connection.ts'
 import { raiseNotice } from '#store/notice.ts'
 import { organizationsWithoutProvider } from '#store/organization.ts'
 import { findLogin, readPrincipal } from '#store/principal.ts'
@@ -103,39 +103,48 @@ export function breakGlassLoginRoutes(app: App, parts: Parts, limits: Limits): v
 
 type Asked = Pick<BreakGlassLogin, 'breakGlassCredential' | 'code'>
 
+interface KnownLogin {
+  readonly accountId: AccountId
+  readonly userId: UserId
+  readonly sub: string
+  readonly trace: Trace
+}
+
 /** Nobody of this name: as much work as for somebody. */
 async function pretend({ passphrases }: Parts, { breakGlassCredential }: Asked): Promise<false> {
   await passphrases.hash(Secret.of(breakGlassCredential))
   return false
 }
 
-/** @returns whether both factors are right and some organization lets this person in without the provider. @throws LeaseholdError `break-glass-rate-limited` */
-async function tryLogin(
-  parts: Parts,
-  { accountId, userId, sub, trace }: { readonly accountId: AccountId; readonly userId: UserId; readonly sub: string; readonly trace: Trace },
-  { breakGlassCredential, code }: Asked,
-): Promise<boolean> {
+/**
+ * Tries both factors of somebody whom some organization lets in without the provider; of anybody else nothing is tried, nor counted.
+ *
+ * @returns whether they are right
+ * @throws LeaseholdError `break-glass-rate-limited`
+ */
+async function tryLogin(parts: Parts, login: KnownLogin, asked: Asked): Promise<boolean> {
+  const { accountId, userId, sub, trace } = login
   const run = <T>(decide: Parameters<typeof inAccount<T>>[2]): Promise<T> => inAccount(parts.db, accountId, decide)
   const actor = { kind: 'user', id: userId, iss: parts.config.oidcIssuer, sub, ...trace } as const
-  const { attempt, totp } = await run(async (trx) => ({ attempt: await beginAttempt(trx, userId), totp: await findBreakGlassTotp(trx, userId) }))
-  const known = attempt.credential !== undefined && (await parts.passphrases.verify(Secret.of(breakGlassCredential), attempt.credential))
-  const step = known && totp !== undefined ? await stepOf(parts, accountId, totp, code) : undefined
+  const begun = await run(async (trx) =>
+    (await mayWithoutProvider(trx, userId)) ? { attempt: await beginAttempt(trx, userId, true), totp: await findBreakGlassTotp(trx, userId) } : undefined,
+  )
+  if (begun === undefined) return pretend(parts, asked)
+  const { attempt, totp } = begun
+  const known = attempt.credential !== undefined && (await parts.passphrases.verify(Secret.of(asked.breakGlassCredential), attempt.credential))
+  const step = known && totp !== undefined ? await stepOf(parts, accountId, totp, asked.code) : undefined
   return run(async (trx) => {
     const accepted = totp !== undefined && step !== undefined && (await takeCode(trx, userId, { id: totp.id, step }, false))
     await recordVerdict(trx, { attemptId: attempt.id, accepted, userId, actor, at: null })
     if (!accepted) return false
-    const principal = await readPrincipal(trx, userId)
-    const allowed = await organizationsWithoutProvider(trx)
-    const may = principal !== undefined && allowed.some((id) => hasPermission(principal, 'pam_vaults.break_glass', id))
-    await appendAudit(trx, {
-      actor,
-      action: 'break_glass.logged_in',
-      effect: may ? 'permit' : 'deny',
-      outcome: may ? 'success' : 'forbidden',
-      userId,
-      breakGlass: true,
-    })
-    if (may) await raiseNotice(trx, { kind: 'break_glass.logged_in', severity: 'critical', subject: { type: 'user', id: userId }, to: 'admins' })
-    return may
+    await appendAudit(trx, { actor, action: 'break_glass.logged_in', effect: 'permit', outcome: 'success', userId, breakGlass: true })
+    await raiseNotice(trx, { kind: 'break_glass.logged_in', severity: 'critical', subject: { type: 'user', id: userId }, to: 'admins' })
+    return true
   })
+}
+
+async function mayWithoutProvider(trx: Transaction, userId: UserId): Promise<boolean> {
+  const principal = await readPrincipal(trx, userId)
+  const allowed = await organizationsWithoutProvider(trx)
+  return principal !== undefined && allowed.some((id) => hasPermission(principal, 'pam_vaults.break_glass', id))
 }

@@ -2,6 +2,9 @@
 alter table organization add column break_glass_without_provider boolean not null default false;
 
 -- Second factor of such a login (RFC 6238), one per person.
+-- Whoever tries it may be anybody: their tries are counted apart, so that no stranger keeps a person from an emergency.
+alter table break_glass_attempt add column stranger boolean not null default false;
+
 create table break_glass_totp (
   account_id uuid not null default current_account(),
   user_id uuid not null,

@@ -44,6 +44,13 @@ const breakGlass = async (user: string, identity: string, api = stack.urls.api):
   })
 /** What other tests have open ends, and uses of the last minute no longer count. */
 async function begin(identity: string): Promise<void> {
+  // The replicas that another test killed come back.
+  const up = () =>
+    fetch(`${stack.urls.api}/healthz`).then(
+      ({ status }) => status,
+      () => 0,
+    )
+  await expect.poll(up, { timeout: 60_000, interval: 200 }).toBe(200)
   const mia = await product.clientOf('mia')
   const { rows } = await product.sql(`select id from lease where state = 'active' and mode = 'break_glass'`)
   for (const { id } of rows) expectStatus(await mia.post(`/v1/leases/${id}/force-checkin`, { reason: 'Another test begins' }), 200)
