@@ -1,9 +1,18 @@
 import { z } from 'zod'
 import { scopeOf } from '#policy/scope.ts'
-import { AccessRequest, AccessRequestAnswer, AccessRequestItem, AccessRequestQuery, ChangeAccessRequest, DecisionBody } from '#schemas/access-request.ts'
+import {
+  AccessRequest,
+  AccessRequestAnswer,
+  AccessRequestItem,
+  AccessRequestQuery,
+  ChangeAccessRequest,
+  DecisionBody,
+  LinkBody,
+} from '#schemas/access-request.ts'
 import { AccessRequestId, type IdentityId, type VaultId } from '#schemas/ids.ts'
 import { pageOf } from '#schemas/page.ts'
 import type { Sealed } from '#schemas/sealed.ts'
+import { readDecisionLink } from '#secrets/decision-link.ts'
 import { findAccessRequest, listAccessRequests, readAccessRequest } from '#store/access-request.ts'
 import { standingOf } from '#store/approval-standing.ts'
 import { readApprovalTerms } from '#store/approval-terms.ts'
@@ -38,7 +47,7 @@ const reread = async (trx: Transaction, id: AccessRequestId) => {
 }
 
 /** Requests for an approval and what is decided on them; a checkout makes them (api/checkout.ts). */
-export function accessRequestRoutes(route: DefineRoute, { vaultKeys, wakeLoops }: Parts): void {
+export function accessRequestRoutes(route: DefineRoute, { vaultKeys, decisionLinkKey, wakeLoops }: Parts): void {
   /** Seals what somebody wrote with the key of the request's vault, before the transaction that stores it. */
   async function sealText(
     { inAccount, found }: Pick<RouteContext<unknown, unknown, unknown, { readonly vaultId: VaultId; readonly identityId: IdentityId }>, 'inAccount' | 'found'>,
@@ -157,6 +166,32 @@ export function accessRequestRoutes(route: DefineRoute, { vaultKeys, wakeLoops }
       } = context
       const sealed = comment == null ? null : await sealText(context, comment)
       return answer(context, (trx) => decideAccessRequest(trx, { id, userId, verdict, comment: sealed, actor, expectedVersion: ifMatch(request) }))
+    },
+  )
+
+  route(
+    {
+      method: 'post',
+      path: '/v1/access-request-links',
+      action: 'access-request.decide',
+      summary: 'Decide by a link of a notification; it is for one person, one version and one verdict, and works once',
+      body: LinkBody,
+      answers: { 200: AccessRequestAnswer },
+      refuses: [...ofReasons, 'not-found', 'precondition-failed', 'access-request-closed', 'link-spent'],
+      find: async (trx, { caller, body }) => {
+        const link = readDecisionLink(decisionLinkKey, body.token)
+        // Somebody else's is no other than none.
+        if (link === undefined || link.accountId !== caller.accountId || link.userId !== caller.userId) return undefined
+        const found = await findRequest(trx, { params: { id: link.requestId } })
+        return found && { ...found, link }
+      },
+    },
+    async (context) => {
+      const { principal, actor, body, found, inAccount } = context
+      const { requestId: id, version: expectedVersion, verdict, userId } = found.link
+      const comment = body.comment == null ? null : await sealText(context, body.comment)
+      const decision = { id, userId, verdict, comment, actor, expectedVersion, once: true }
+      return answer({ params: { id }, principal, inAccount }, (trx) => decideAccessRequest(trx, decision))
     },
   )
 

@@ -28,6 +28,8 @@ export interface AccessToken {
   readonly name: string | undefined
   /** The `groups` claim; undefined: the token says nothing of groups. */
   readonly groups: readonly string[] | undefined
+  /** One of our own, made while the provider was down: good for break-glass only. */
+  readonly emergency?: true
 }
 
 /** A login that is refused. When our issuer did sign the token, `claims` say whose it is, so that it goes on record. */

@@ -10,6 +10,7 @@ import { approvalPolicyRoutes } from './approval-policies.ts'
 import { auditEventRoutes } from './audit-events.ts'
 import { createAuthenticate } from './authenticate.ts'
 import { breakGlassCredentialRoutes } from './break-glass-credential.ts'
+import { breakGlassLoginRoutes, breakGlassTotpRoutes } from './break-glass-login.ts'
 import { breakGlassReviewRoutes } from './break-glass-reviews.ts'
 import { breakGlassRoutes } from './break-glass.ts'
 import { checkoutRoutes } from './checkout.ts'
@@ -72,6 +73,7 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   breakGlassRoutes,
   breakGlassCredentialRoutes,
   breakGlassReviewRoutes,
+  breakGlassTotpRoutes,
   revealRoutes,
   leaseRoutes,
   accessRequestRoutes,
@@ -165,6 +167,7 @@ export function createApp(parts: Parts): App {
   }
   for (const define of resources) define(route, parts)
   joinRoutes(table, parts, limits)
+  breakGlassLoginRoutes(table, parts, limits)
   healthRoutes(table, parts, () => openApiOf(specs, parts.config.apiUrl))
   mountRoutes(app, table.routes, parts.config.corsOrigins)
   return app

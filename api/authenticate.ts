@@ -9,6 +9,7 @@ import { admitByEmail } from '#store/link.ts'
 import { findLogin } from '#store/principal.ts'
 import { claimedIssuer, createTokenCheck, RefusedLoginError, type AccessToken } from './access-token.ts'
 import { checkProof, type ProofRules } from './dpop.ts'
+import { checkEmergencyToken, isEmergencyToken } from './emergency-token.ts'
 import type { Limits } from './limits.ts'
 import type { Parts } from './parts.ts'
 import type { Trace } from './trace.ts'
@@ -57,8 +58,8 @@ export function createAuthenticate(parts: Parts, limits: Limits): Authenticate {
     let claims: AccessToken
     try {
       const { scheme, token } = credentialsOf(request.headers.get('authorization'))
-      claims = await check(token)
-      await checkBinding({ scheme, token, claims, request, certificate })
+      claims = isEmergencyToken(token) ? await checkEmergency(token) : await check(token)
+      if (claims.emergency !== true) await checkBinding({ scheme, token, claims, request, certificate })
     } catch (error) {
       // Asking for a nonce is no failure.
       if (error instanceof RefusedLoginError && error.code !== 'use-dpop-nonce') limits.failure(trace.ip, error.claims)
@@ -83,6 +84,12 @@ export function createAuthenticate(parts: Parts, limits: Limits): Authenticate {
     const oldest = logins.keys().next().value
     if (logins.size > rememberedLogins && oldest !== undefined) logins.delete(oldest)
     return login
+  }
+
+  function checkEmergency(token: string): Promise<AccessToken> {
+    return checkEmergencyToken(parts.emergencyTokenKey, config, token).catch((cause: unknown) => {
+      throw new RefusedLoginError(undefined, cause)
+    })
   }
 
   async function checkBinding({ scheme, token, claims, request, certificate }: Presented): Promise<void> {

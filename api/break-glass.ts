@@ -9,6 +9,7 @@ import { openBreakGlass, type BreakGlassRequest, type BreakGlassUse } from '#sto
 import { recordDenial } from './authorize.ts'
 import { leaseIdOf } from './checkout.ts'
 import { requestHashOf, type Idempotency } from './idempotency.ts'
+import { createLanes, type Lanes } from './lanes.ts'
 import { fetchKeyRing, withUpgrade, type KeyRing } from './key-ring.ts'
 import type { Parts } from './parts.ts'
 import { presentPossible } from './present-possible.ts'
@@ -19,9 +20,12 @@ type Body = z.infer<typeof BreakGlassBody>
 type Context = RouteContext<{ id: IdentityId }, unknown, Body, { readonly facts: CheckoutFacts; readonly identityId: IdentityId }>
 
 const path = '/v1/identities/:id/break-glass'
+/** How long a crowd may wait for the locks of one person or organization, ms. */
+const laneLimit = 10_000
 
 /** Access in an emergency: nobody is asked first, and everybody hears of it. */
 export function breakGlassRoutes(route: DefineRoute, parts: Parts): void {
+  const lanes = createLanes(1, laneLimit)
   route(
     {
       method: 'post',
@@ -33,6 +37,7 @@ export function breakGlassRoutes(route: DefineRoute, parts: Parts): void {
       answers: { 201: BreakGlassAnswer },
       idempotent: true,
       ownLimit: true,
+      emergency: true,
       findAtOnce: true,
       asked: ({ durationMinutes }) => (durationMinutes === undefined ? {} : { minutes: durationMinutes }),
       refuses: ['break-glass-credential-refused', 'break-glass-rate-limited', 'identity-disabled', 'organization-secret-not-found', 'decryption-failed'],
@@ -40,14 +45,14 @@ export function breakGlassRoutes(route: DefineRoute, parts: Parts): void {
         const leaseId = leaseIdOf(caller, idempotency as Idempotency)
         const facts = await readCheckoutFacts(trx, params.id, leaseId)
         const { organizationId, vaultId, identityId } = facts
-        return { organizationId, vaultId, identityId, leaseId, facts, ownStepUp: facts.stepUp }
+        return { organizationId, vaultId, identityId, leaseId, facts, ownStepUp: facts.stepUp, emergency: facts.breakGlassWithoutProvider }
       },
     },
     async (context) => {
       const { principal, actor, decisionEndsAt, params, body, found, idempotency } = context
       const { leaseId, identityId } = found
       const ring = await fetchKeyRing(parts.vaultKeys, found.facts)
-      const credentialId = await limited(parts, context, () => checkPassphrase(parts, context))
+      const credentialId = await limited(parts, context, () => checkPassphrase(parts, context, lanes))
       const { breakGlassCredential: _checked, ...said } = body
       const request = {
         leaseId,
@@ -64,7 +69,7 @@ export function breakGlassRoutes(route: DefineRoute, parts: Parts): void {
         justification: ring.sealReason(identityId, body.justification),
         credentialId,
       }
-      const use = await limited(parts, context, () => openWhenFree(parts, context, request, ring))
+      const use = await limited(parts, context, () => lanes(request.vault.organizationId, () => openWhenFree(parts, context, request, ring)))
       // crash point: break-glass committed
       parts.wakeLoops()
       const { lease, beyondLimit, possible, replayed } = use
@@ -85,9 +90,9 @@ export function breakGlassRoutes(route: DefineRoute, parts: Parts): void {
  * @returns id of the credential that it is
  * @throws LeaseholdError `break-glass-credential-refused`, `break-glass-rate-limited`
  */
-async function checkPassphrase({ passphrases, wakeLoops }: Parts, { principal, actor, body, found, inAccount }: Context): Promise<string> {
+async function checkPassphrase({ passphrases, wakeLoops }: Parts, { principal, actor, body, found, inAccount }: Context, lanes: Lanes): Promise<string> {
   const { userId } = principal
-  const { id: attemptId, credential } = await whenFree(() => inAccount((trx) => beginAttempt(trx, userId)))
+  const { id: attemptId, credential } = await lanes(userId, () => whenFree(() => inAccount((trx) => beginAttempt(trx, userId))))
   // crash point: attempt written
   const accepted = credential !== undefined && (await passphrases.verify(Secret.of(body.breakGlassCredential), credential))
   const { organizationId, vaultId, identityId } = found.facts

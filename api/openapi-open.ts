@@ -1,5 +1,6 @@
 import { anyBody } from './refusals.ts'
 import { z } from 'zod'
+import { BreakGlassLogin, BreakGlassToken } from '#schemas/break-glass.ts'
 import { JoinPending, JoinRequest } from '#schemas/connector.ts'
 import { JoinAnswer } from '#schemas/connector-message.ts'
 import { headersNamed, problemResponses } from './openapi-problems.ts'
@@ -27,6 +28,18 @@ export const openPaths: Json = {
         200: answer('What the connector needs to connect', JoinAnswer),
         202: answer('Accepted; ask again', JoinPending),
         ...problemResponses(['invalid-request', 'invalid-join-token', ...anyBody]),
+      },
+    },
+  },
+  '/v1/break-glass/login': {
+    post: {
+      operationId: 'postV1BreakGlassLogin',
+      summary: 'Log in for break-glass alone while the identity provider is down, where an organization allows it',
+      security: [],
+      requestBody: { required: true, content: jsonOf(BreakGlassLogin, 'input') },
+      responses: {
+        200: answer('A token that is good for break-glass only', BreakGlassToken),
+        ...problemResponses(['invalid-request', 'break-glass-credential-refused', 'break-glass-rate-limited', ...anyBody]),
       },
     },
   },

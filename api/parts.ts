@@ -72,9 +72,13 @@ export interface Parts {
   readonly requestHashKey: KeyObject
   /** Key of the seals on cursors; the same in every process. */
   readonly cursorKey: KeyObject
+  /** Key of the links in notifications that decide on access requests; the same in every process. */
+  readonly decisionLinkKey: KeyObject
   readonly nonces: Nonces
   /** Hashes of the credentials that people enrol for emergencies. */
   readonly passphrases: Passphrases
+  /** Key of the tokens for break-glass without the provider; the same in every process. */
+  readonly emergencyTokenKey: KeyObject
   readonly vaultKeys: VaultKeys
   readonly organizationSecrets: OrganizationSecrets
   readonly accountKeys: AccountKeys

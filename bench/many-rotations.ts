@@ -56,6 +56,36 @@ export async function rotateMany(stack: Stack, temporal: Client, count: number, 
   }
 }
 
+/**
+ * Rotates one identity on the stack's target again and again, each time when the last one is through and nothing else happens.
+ *
+ * @returns ms from the offer of each job to its result
+ */
+export async function rotateOneByOne(stack: Stack, count: number): Promise<readonly number[]> {
+  const mia = apiClient(stack.urls.api, await accessToken({ home: stack.home, user: 'mia', acr: 'mfa' }))
+  const control = new pg.Client(stack.superuserUrl.replace(/postgres$/, 'leasehold'))
+  await control.connect()
+  try {
+    const [id] = await createIdentities(stack, mia, 1)
+    for (let turn = 1; turn <= count; turn += 1) {
+      expectStatus(await mia.post(`/v1/identities/${id}/rotate`, {}), 202)
+      await untilConfirmed(control, id as string, turn)
+    }
+    const { rows } = await control.query(`select extract(epoch from finished_at - offered_at)::float8 * 1000 as ms from job where identity_id = $1`, [id])
+    return rows.map((row) => row.ms)
+  } finally {
+    await control.end()
+  }
+}
+
+async function untilConfirmed(control: pg.Client, id: string, count: number): Promise<void> {
+  for (const limit = Date.now() + 30_000; ; await sleep(20)) {
+    const { rows } = await control.query(`select count(*)::int as confirmed from rotation where identity_id = $1 and state = 'confirmed'`, [id])
+    if (rows[0].confirmed >= count) return
+    if (Date.now() > limit) throw new Error(`rotation ${count} is not confirmed`)
+  }
+}
+
 async function createIdentities(stack: Stack, mia: ApiClient, count: number): Promise<string[]> {
   const hosts = expectStatus(await mia.get<{ items: { id: string; name: string }[] }>('/v1/hosts?limit=100'), 200)
   const vaults = expectStatus(await mia.get<{ items: { id: string; name: string }[] }>('/v1/identity-groups?limit=100'), 200)

@@ -39,6 +39,8 @@ export const withApi = (command: Command): Command =>
 export interface Sent {
   readonly body: unknown
   readonly idempotencyKey?: string
+  /** The version that it is meant for. */
+  readonly ifMatch?: string
 }
 
 /** @throws Error with the detail, faults and hint of the problem when the API refuses, and with what to run when a stronger login is needed */
@@ -86,8 +88,12 @@ export async function readAll<T>(options: ApiOptions, path: string, filter: Read
   return items
 }
 
-function contentOf({ body, idempotencyKey }: Sent): Pick<ApiRequest, 'headers' | 'body'> {
-  const headers = new Headers({ 'content-type': 'application/json', ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }) })
+function contentOf({ body, idempotencyKey, ifMatch }: Sent): Pick<ApiRequest, 'headers' | 'body'> {
+  const headers = new Headers({
+    'content-type': 'application/json',
+    ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }),
+    ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }),
+  })
   return { headers, body: JSON.stringify(body) }
 }
 

@@ -4,6 +4,7 @@ import { addDevToken } from './commands/dev-token.ts'
 import { addDuties } from './commands/duties.ts'
 import { addImport } from './commands/import.ts'
 import { addLogin } from './commands/login.ts'
+import { addRequests } from './commands/requests.ts'
 import { addRotation } from './commands/rotation.ts'
 import { addStatus } from './commands/status.ts'
 
@@ -14,6 +15,7 @@ addLogin(program)
 addDuties(program)
 addBreakGlass(program)
 addImport(program)
+addRequests(program)
 addRotation(program)
 addDevToken(program.command('dev').description('help for development stacks'))
 

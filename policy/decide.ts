@@ -12,7 +12,7 @@ export interface Resource {
   readonly vaultId?: VaultId | null
   /** Who holds the lease, or made the request. */
   readonly holderId?: UserId
-  /** It is done under a break-glass lease. */
+  /** It is done under a break-glass lease, or asks for one where that needs no login at the identity provider. */
   readonly emergency?: boolean
   /** Who may decide on the request now; never who made it. */
   readonly approvers?: ReadonlySet<UserId>

@@ -7,7 +7,7 @@ import { moment } from './text.ts'
 import { Ticket } from './ticket.ts'
 
 export const AccessRequestState = z.enum(['pending', 'approved', 'denied', 'expired', 'cancelled', 'used'])
-const Verdict = z.enum(['approve', 'deny'])
+export const Verdict = z.enum(['approve', 'deny'])
 export type Verdict = z.infer<typeof Verdict>
 
 /** An edit asks anew: decisions that were made before count no more. */
@@ -23,6 +23,10 @@ export type ChangeAccessRequest = z.infer<typeof ChangeAccessRequest>
 
 const comment = Reason.nullish().meta({ description: 'The requester and the other approvers see it' })
 export const DecisionBody = z.strictObject({ verdict: Verdict, comment }).meta({ examples: [{ verdict: 'approve', comment: 'As agreed on the phone' }] })
+
+export const LinkBody = z
+  .strictObject({ token: z.string().min(1).max(1_000).meta({ description: 'From the fragment of the link' }), comment })
+  .meta({ examples: [{ token: 'WyIwMTk4MDAwMC0u.c2ln', comment: 'As agreed on the phone' }] })
 
 const Decision = z.strictObject({
   userId: UserId,

@@ -162,3 +162,15 @@ export const BreakGlassEvidence = z.strictObject({
   ),
 })
 export type BreakGlassEvidence = z.infer<typeof BreakGlassEvidence>
+
+/** The seed of one-time codes (RFC 6238), shown once; `uri` is what an authenticator scans. */
+export const BreakGlassTotpSeed = z.strictObject({ secret: z.string(), uri: z.string() })
+const code = z.string().regex(/^\d{6}$/, { error: 'must be 6 digits' })
+export const BreakGlassTotpCode = z.strictObject({ code })
+
+/** A login for break-glass only, while the identity provider is down. */
+export const BreakGlassLogin = z
+  .strictObject({ user: text(1, 255).meta({ description: 'The `sub` of the person at the identity provider' }), breakGlassCredential: text(1, 200), code })
+  .meta({ examples: [{ user: 'ola', breakGlassCredential: 'seven quiet herons over the weir', code: '123456' }] })
+export type BreakGlassLogin = z.infer<typeof BreakGlassLogin>
+export const BreakGlassToken = z.strictObject({ accessToken: z.string(), tokenType: z.literal('Bearer'), expiresIn: z.int().meta({ description: 'Seconds' }) })

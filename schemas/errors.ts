@@ -104,6 +104,7 @@ export const errors = {
     true,
   ),
   'access-request-closed': row(409, 'This access request is over', 'Check out again without requestId to make a new one.'),
+  'link-spent': row(409, 'This link has been used', 'Decide in the list of access requests instead.'),
   'outside-time-window': row(409, 'Approvals are used at other times', 'Wait until the time in until.', true),
   'connector-revoked': row(409, 'This connector is revoked', 'Register a new one.'),
   'job-not-claimable': row(409, 'This job cannot be claimed now', 'Wait for the next offer.', true),

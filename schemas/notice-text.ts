@@ -44,6 +44,10 @@ const templates: Readonly<Record<NoticeKind, Template>> = {
     title: 'Your break-glass credential was changed',
     lines: ['It was enrolled, replaced or revoked. When that was not you, tell an administrator now.'],
   },
+  'break_glass.logged_in': {
+    title: 'Somebody logged in for break-glass without the identity provider',
+    lines: ['By passphrase and one-time code, for at most 15 minutes and for break-glass alone. Was the provider down?'],
+  },
   'lease.ends_early': {
     title: 'A credential that you hold must be given back early',
     lines: ['An emergency use of it is over, so its password will be changed. Finish what you are at; nobody can extend it.'],

@@ -13,6 +13,7 @@ export const NoticeKind = z.enum([
   'break_glass.review_due',
   'break_glass.credential_refused',
   'break_glass.credential_changed',
+  'break_glass.logged_in',
   'lease.ends_early',
   'access_request.opened',
   'access_request.escalated',

@@ -12,6 +12,9 @@ const breakGlassGraceMinutes = z
   .min(0)
   .max(maximumMinutes)
   .meta({ description: 'How long other holders of an identity keep it after a break-glass lease of it has ended' })
+const breakGlassWithoutProvider = z.boolean().meta({
+  description: 'While the identity provider is down, people log in for break-glass alone with their passphrase and a one-time code',
+})
 
 const rotationLimitMinutes = z
   .number()
@@ -27,6 +30,7 @@ export const CreateOrganization = z
     breakGlassMaximumMinutes: breakGlassMaximumMinutes.optional(),
     breakGlassGraceMinutes: breakGlassGraceMinutes.optional(),
     rotationLimitMinutes: rotationLimitMinutes.optional(),
+    breakGlassWithoutProvider: breakGlassWithoutProvider.optional(),
   })
   .meta({ examples: [{ name: 'Payments', maximumLeaseMinutes: 480 }] })
 export type CreateOrganization = z.infer<typeof CreateOrganization>
@@ -41,6 +45,7 @@ export const Organization = z.object({
   breakGlassMaximumMinutes,
   breakGlassGraceMinutes,
   rotationLimitMinutes,
+  breakGlassWithoutProvider,
   secretVersion: z.number().int().nullable().meta({ description: 'Newest version of the organization secret; null: none is set' }),
   version: z.number().int().meta({ description: 'The ETag' }),
   createdAt: moment,

@@ -1,4 +1,3 @@
-import { createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
 import type { Server } from 'node:http'
 import { sql } from 'kysely'
 import { answerHeaders } from '#api/answer-headers.ts'
@@ -25,6 +24,7 @@ import { heartbeatGauge } from './metrics/duties.ts'
 import { contentType, type Metrics } from './metrics/metrics.ts'
 import { watchPools } from './metrics/pools.ts'
 import type { RoleContext, RunningRole } from './role.ts'
+import { decisionLinkPurpose, sharedKey } from './shared-key.ts'
 import { sendingOf } from './sending.ts'
 
 const poolSize = 16
@@ -61,8 +61,10 @@ export async function startApiRole({ config, credentials, trust, certificate, lo
     notices: { announce: firstTries.announce, send },
     requestHashKey: sharedKey(credentials.tenantSalt, 'leasehold/request-hash'),
     cursorKey: sharedKey(credentials.tenantSalt, 'leasehold/cursor'),
+    decisionLinkKey: sharedKey(credentials.tenantSalt, decisionLinkPurpose),
     nonces: createNonces(sharedKey(credentials.tenantSalt, 'leasehold/dpop-nonce')),
     passphrases: createPassphrases(sharedKey(credentials.tenantSalt, 'leasehold/break-glass')),
+    emergencyTokenKey: sharedKey(credentials.tenantSalt, 'leasehold/emergency-token'),
     signingKeys: () => transit.jwks('connector-signing'),
     wakeLoops: createWake(db),
     meter: apiMeter(metrics.registry),
@@ -95,10 +97,6 @@ function placesOf({ mode, apiHost, apiPort, apiReplicaPort, apiTlsPort }: Config
     ...(apiTlsPort === undefined ? [] : [{ host: apiHost, port: apiTlsPort, shared: true, tls: true }]),
   ]
 }
-
-/** The same in every replica and after every restart: requests and nonces are recognised again. */
-const sharedKey = (tenantSalt: string, purpose: string): KeyObject =>
-  createSecretKey(Buffer.from(hkdfSync('sha256', Buffer.from(tenantSalt, 'base64url'), new Uint8Array(), purpose, 32)))
 
 /** One notification for all commits of 10 ms; the loops poll besides, so a lost one only costs time. */
 function createWake(db: Db): () => void {

@@ -18,18 +18,21 @@ export interface Attempt {
  * Writes down that somebody tries a passphrase; to be committed before anybody looks at it. Tries whose verdict is not known yet
  * count as wrong ones, so that many at once are no way around the limit.
  *
+ * @param stranger whoever tries has not logged in otherwise: counted apart, so that nobody else can use up a person's tries
  * @throws LeaseholdError `break-glass-rate-limited` after 5 wrong ones in 15 minutes
  */
-export async function beginAttempt(trx: Transaction, userId: UserId): Promise<Attempt> {
+export async function beginAttempt(trx: Transaction, userId: UserId, stranger = false): Promise<Attempt> {
   await lockAttempts(trx, userId)
-  const { now, refusals, undecided } = await readRefusals(trx, userId)
+  const { now, refusals, undecided } = await readRefusals(trx, userId, stranger)
   const waits = untilAllowed([...refusals, ...undecided], now, refusalWindow, mostRefusals)
   if (waits !== undefined) {
     // One of those under way may turn out right in a moment.
     throw new LeaseholdError('break-glass-rate-limited', { retryAfterSeconds: refusals.length < mostRefusals ? 1 : Math.ceil(waits / 1_000) })
   }
   const { rows } = await sql<{ id: string }>`
-    insert into break_glass_attempt (user_id, attempted_at) values (${userId}::uuid, ${now}::timestamptz) returning id`.execute(trx)
+    insert into break_glass_attempt (user_id, attempted_at, stranger) values (${userId}::uuid, ${now}::timestamptz, ${stranger}::boolean) returning id`.execute(
+    trx,
+  )
   return { id: (rows[0] as { id: string }).id, credential: await findBreakGlassCredential(trx, userId) }
 }
 
@@ -37,6 +40,7 @@ export interface Verdict {
   readonly attemptId: string
   readonly accepted: boolean
   readonly userId: UserId
+  /** What it was tried for; null: a login by somebody who may be anybody. */
   readonly at: { readonly organizationId: OrganizationId; readonly vaultId: VaultId; readonly identityId: IdentityId } | null
   readonly actor: Actor
 }
@@ -55,7 +59,7 @@ export async function recordVerdict(trx: Transaction, { attemptId, accepted, use
     breakGlass: true,
     ...at,
   })
-  const { refusals } = await readRefusals(trx, userId)
+  const { refusals } = await readRefusals(trx, userId, at === null)
   if (refusals.length !== alertAfterRefusals) return
   await raiseNotice(trx, {
     kind: 'break_glass.credential_refused',
@@ -70,12 +74,16 @@ export async function recordVerdict(trx: Transaction, { attemptId, accepted, use
 const lockAttempts = (trx: Transaction, userId: UserId) =>
   sql`select pg_advisory_xact_lock(hashtextextended(${`break-glass attempt ${userId}`}::text, 0))`.execute(trx)
 
-async function readRefusals(trx: Transaction, userId: UserId): Promise<{ readonly now: Date; readonly refusals: Date[]; readonly undecided: Date[] }> {
+async function readRefusals(
+  trx: Transaction,
+  userId: UserId,
+  stranger: boolean,
+): Promise<{ readonly now: Date; readonly refusals: Date[]; readonly undecided: Date[] }> {
   const { rows } = await sql<{ now: Date; refusals: string[]; undecided: string[] }>`
     with clock as materialized (select app_clock() as now),
     recent as (
       select a.attempted_at as at, a.accepted from break_glass_attempt a, clock
-      where a.user_id = ${userId}::uuid and a.attempted_at > clock.now - make_interval(secs => ${refusalWindow}::float8 / 1000) and a.accepted is not true
+      where a.user_id = ${userId}::uuid and a.stranger = ${stranger}::boolean and a.attempted_at > clock.now - make_interval(secs => ${refusalWindow}::float8 / 1000) and a.accepted is not true
     )
     select clock.now, coalesce((select jsonb_agg(at) from recent where accepted = false), '[]') as refusals,
       coalesce((select jsonb_agg(at) from recent where accepted is null and at > clock.now - make_interval(secs => ${undecidedWindow}::float8 / 1000)), '[]') as undecided

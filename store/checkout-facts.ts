@@ -17,6 +17,8 @@ export interface CheckoutFacts extends CheckoutState {
   readonly exposure: 'revealable' | 'inject_only'
   readonly maximumLeaseMinutes: number | null
   readonly breakGlassMaximumMinutes: number
+  /** The organization takes logins for break-glass that the identity provider knows nothing of. */
+  readonly breakGlassWithoutProvider: boolean
   /** Which logins the organization asks for, where it differs from the default. */
   readonly stepUp: Partial<Record<StepUpClass, StepUpRule>>
   /** Key that new values are sealed with. */
@@ -63,6 +65,7 @@ interface Row {
   legacy_open: boolean
   maximum_lease_minutes: number | null
   break_glass_maximum_minutes: number
+  break_glass_without_provider: boolean
   step_up: Partial<Record<StepUpClass, StepUpRule>>
   now: Date
   key_ids: string[]
@@ -85,7 +88,7 @@ export async function readCheckoutFacts(trx: Transaction, identityId: IdentityId
   const { rows } = await sql<Row>`
     with clock as materialized (select app_clock() as now)
     select i.account_id, i.id, i.organization_id, i.vault_id, i.username, i.exposure, i.state, i.allow_concurrent_checkout, i.max_concurrent_sessions,
-      i.draining_since, i.after_use_grace_minutes, i.current_version, i.next_rotation_at, v.salt, o.secret_version, o.legacy_open, o.maximum_lease_minutes, o.break_glass_maximum_minutes, clock.now,
+      i.draining_since, i.after_use_grace_minutes, i.current_version, i.next_rotation_at, v.salt, o.secret_version, o.legacy_open, o.maximum_lease_minutes, o.break_glass_maximum_minutes, o.break_glass_without_provider, clock.now,
       coalesce((select jsonb_object_agg(s.class, jsonb_build_object('acr', s.acr, 'maxAgeSeconds', s.max_age_seconds)) from step_up_rule s
         where s.organization_id = i.organization_id), '{}') as step_up,
       array(select distinct c.key_id from credential_version c where c.identity_id = i.id and c.ciphertext is not null) as key_ids,
@@ -126,6 +129,7 @@ export async function readCheckoutFacts(trx: Transaction, identityId: IdentityId
     owedSince: row.owed_since,
     maximumLeaseMinutes: row.maximum_lease_minutes,
     breakGlassMaximumMinutes: row.break_glass_maximum_minutes,
+    breakGlassWithoutProvider: row.break_glass_without_provider,
     stepUp: row.step_up,
     vaultKey: { accountId: row.account_id, organizationId: row.organization_id, vaultId: row.vault_id, vaultSalt: row.salt, keyVersion: row.secret_version },
     keyVersions: keyVersionsOf(row.key_ids, row.secret_version),

@@ -24,18 +24,22 @@ export interface NewDecision {
   readonly actor: Actor
   /** The version that the approver saw; absent: any. */
   readonly expectedVersion?: number | undefined
+  /** By a link, which decides once: whoever has decided on this version has used it up. */
+  readonly once?: boolean
 }
 
 /**
  * Decides about one version of a request: one denial ends it, and it is approved when in every step enough different people
  * agree who may approve now. The same answer twice counts once.
  *
- * @throws LeaseholdError `not-found`, `precondition-failed`, `access-request-closed`, `forbidden`
+ * @throws LeaseholdError `not-found`, `precondition-failed`, `link-spent`, `access-request-closed`, `forbidden`
  */
 export async function decideAccessRequest(trx: Transaction, decision: NewDecision): Promise<void> {
   const { id, userId, verdict, actor, expectedVersion } = decision
   const request = await lockAccessRequest(trx, id)
   expectVersion(request.version, expectedVersion)
+  if (decision.once === true && request.decisions.some((made) => made.userId === userId && made.version === request.version))
+    throw new LeaseholdError('link-spent')
   const terms = await readApprovalTerms(trx, request.identityId)
   const standing = standingOf(request, terms)
   if (!standing.approvers.has(userId)) throw new LeaseholdError('forbidden', { missing: 'to be an approver of this request' })

@@ -7,6 +7,7 @@ import { appendAudit } from './audit.ts'
 import { lockIdentity } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
 import { owe } from './duties.ts'
+import { callForPerson } from './rotation-attention.ts'
 import { readRotation } from './rotation.ts'
 
 /** Without an answer an offer is repeated after this time, ms. */
@@ -101,9 +102,9 @@ export async function lapseClaim(
 
 /** A doubt that nothing could clear for 10 minutes needs a person; probing goes on. */
 export async function raiseAttention(trx: Transaction, rotationId: RotationId): Promise<void> {
-  await sql`update rotation set needs_attention = true, version = version + 1 where id = ${rotationId}::uuid and not needs_attention
-    and exists (select from job j where j.rotation_id = rotation.id and j.state in ('claimed', 'doubt')
-      and j.doubt_since <= app_clock() - make_interval(secs => ${doubtLimit}::float8 / 1000))`.execute(trx)
+  const { rows } = await sql`select from job where rotation_id = ${rotationId}::uuid and state in ('claimed', 'doubt')
+    and doubt_since <= app_clock() - make_interval(secs => ${doubtLimit}::float8 / 1000) limit 1`.execute(trx)
+  if (rows.length > 0) await callForPerson(trx, rotationId, 'critical')
 }
 
 /** One audit event about a job. */

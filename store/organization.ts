@@ -11,7 +11,7 @@ import { inScope, pageClause, type Scope } from './page.ts'
 import { expectVersion, refuseDuplicates } from './refusals.ts'
 
 const columns = sql`id, name, maximum_lease_minutes as "maximumLeaseMinutes", break_glass_maximum_minutes as "breakGlassMaximumMinutes",
-  break_glass_grace_minutes as "breakGlassGraceMinutes",
+  break_glass_grace_minutes as "breakGlassGraceMinutes", break_glass_without_provider as "breakGlassWithoutProvider",
   rotation_limit_minutes as "rotationLimitMinutes", secret_version as "secretVersion", version, created_at as "createdAt"`
 
 type Row = Omit<Organization, 'createdAt'> & { readonly createdAt: Date }
@@ -34,9 +34,10 @@ export async function listOrganizations(trx: Transaction, scope: Scope, page: Pa
 export async function createOrganization(trx: Transaction, id: OrganizationId, body: CreateOrganization, actor: Actor): Promise<Organization> {
   await refuseDuplicates(
     sql`
-    insert into organization (id, name, maximum_lease_minutes, break_glass_maximum_minutes, break_glass_grace_minutes, rotation_limit_minutes)
+    insert into organization (id, name, maximum_lease_minutes, break_glass_maximum_minutes, break_glass_grace_minutes, rotation_limit_minutes, break_glass_without_provider)
     values (${id}::uuid, ${body.name}::text, ${body.maximumLeaseMinutes ?? null}::int, ${body.breakGlassMaximumMinutes ?? 60}::int,
-      ${body.breakGlassGraceMinutes ?? 15}::int, ${body.rotationLimitMinutes ?? 1440}::int)`.execute(trx),
+      ${body.breakGlassGraceMinutes ?? 15}::int, ${body.rotationLimitMinutes ?? 1440}::int,
+      ${body.breakGlassWithoutProvider ?? false}::boolean)`.execute(trx),
   )
   await appendAudit(trx, { actor, action: 'organization.created', effect: 'permit', outcome: 'success', organizationId: id })
   return readOrganization(trx, id)
@@ -61,7 +62,9 @@ export async function changeOrganization(
     sql`
     update organization set name = ${after.name}::text, maximum_lease_minutes = ${after.maximumLeaseMinutes}::int,
       break_glass_maximum_minutes = ${after.breakGlassMaximumMinutes}::int, break_glass_grace_minutes = ${after.breakGlassGraceMinutes}::int,
-      rotation_limit_minutes = ${after.rotationLimitMinutes}::int, version = version + 1 where id = ${id}::uuid`.execute(trx),
+      break_glass_without_provider = ${after.breakGlassWithoutProvider}::boolean, rotation_limit_minutes = ${after.rotationLimitMinutes}::int, version = version + 1 where id = ${id}::uuid`.execute(
+      trx,
+    ),
   )
   await appendAudit(trx, {
     actor,
@@ -72,6 +75,12 @@ export async function changeOrganization(
     detail: { fields: fieldsOf(change) },
   })
   return readOrganization(trx, id)
+}
+
+/** Those that take logins for break-glass which the identity provider knows nothing of. */
+export async function organizationsWithoutProvider(trx: Transaction): Promise<readonly OrganizationId[]> {
+  const { rows } = await sql<{ id: OrganizationId }>`select id from organization where break_glass_without_provider`.execute(trx)
+  return rows.map(({ id }) => id)
 }
 
 /** Serialises changes of one organization; readers and new vaults do not wait for it. */

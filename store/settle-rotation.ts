@@ -11,6 +11,7 @@ import { shredUnused } from './credential.ts'
 import { shredIdentity } from './shred-identity.ts'
 import { owe } from './duties.ts'
 import { rotateOnward } from './rotate-onward.ts'
+import { callForPerson } from './rotation-attention.ts'
 import { readRotation } from './rotation.ts'
 
 /**
@@ -83,7 +84,7 @@ async function postpone(trx: Transaction, identityId: IdentityId, rotationId: Ro
       (select max(c.started_at) from rotation c where c.identity_id = ${identityId}::uuid and c.state = 'confirmed'), '-infinity')`.execute(trx)
   const delay = retryAfterFailure(rows[0]?.failures ?? 1)
   await sql`update identity set next_rotation_at = app_clock() + make_interval(secs => ${delay}::float8 / 1000) where id = ${identityId}::uuid`.execute(trx)
-  if (delay === null) await sql`update rotation set needs_attention = true where id = ${rotationId}::uuid`.execute(trx)
+  if (delay === null) await callForPerson(trx, rotationId, 'warning')
 }
 
 /** Leases whose end owed this rotation learn how it went, so that their history alone tells the whole story. */

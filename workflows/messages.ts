@@ -21,9 +21,9 @@ export const workflowTypes = {
   rotation: 'rotation',
   reencryption: 'reencryption',
   notification: 'notification',
-  support_access: 'supportAccess',
   breakGlassReview: 'breakGlassReview',
   access_request: 'accessRequest',
+  support_access: 'supportAccess',
 } as const
 export type WorkflowKind = keyof typeof workflowTypes
 export const workflowIdOf = (kind: WorkflowKind, { accountId, subjectId }: Subject): string => `${kind.replaceAll('_', '-')}:${accountId}:${subjectId}`

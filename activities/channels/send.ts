@@ -19,6 +19,8 @@ export interface SendParts {
   readonly mail: MailServer | undefined
   /** Mail and messages without TLS are good enough. */
   readonly plainAllowed: boolean
+  /** What a mail to one person says besides; absent: nothing. */
+  readonly personalWords?: (accountId: AccountId, notice: Claim['notice'], userId: string) => string
 }
 
 /** Sends one message once. It never throws and never takes longer than `sendLimit`. */
@@ -33,7 +35,11 @@ export function createSend(parts: SendParts): Send {
     const limit = new AbortController()
     const timer = setTimeout(() => limit.abort(new DOMException('the receiver takes too long', 'TimeoutError')), sendLimit)
     const late = new Promise<Outcome>((resolve) => limit.signal.addEventListener('abort', () => resolve(refused('timeout')), { once: true }))
-    const sent = attempt(parts, accountId, messageOf(accountId, notice), target, limit.signal).catch((error: unknown) => refused(classOf(error)))
+    const message = messageOf(accountId, notice)
+    const personal = target.userId === undefined || target.address === null ? '' : (parts.personalWords?.(accountId, notice, target.userId) ?? '')
+    const sent = attempt(parts, accountId, { ...message, text: message.text + personal }, target, limit.signal).catch((error: unknown) =>
+      refused(classOf(error)),
+    )
     return Promise.race([sent, late]).finally(() => clearTimeout(timer))
   }
 }

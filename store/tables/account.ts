@@ -19,6 +19,7 @@ export interface OrganizationTable {
   break_glass_maximum_minutes: Generated<number>
   break_glass_grace_minutes: Generated<number>
   rotation_limit_minutes: Generated<number>
+  break_glass_without_provider: Generated<boolean>
   legacy_open: Generated<boolean>
   legacy_closed_at: Moment
   version: Generated<number>

@@ -21,6 +21,7 @@ export interface RotationTable {
   due_at: Moment
   started_at: Time
   finished_at: Moment
+  stuck_told_at: Moment
   version: Generated<number>
   request_hash: Buffer | null
 }

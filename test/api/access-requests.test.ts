@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { AccountId, UserId } from '#schemas/ids.ts'
+import { signDecisionLink } from '#secrets/decision-link.ts'
 import { acme } from '#stack/people.ts'
 import { createApiWorld, type ApiWorld } from './world.ts'
 
@@ -219,5 +221,48 @@ describe('who sees a request', () => {
     await decide('vic', request)
     expect(await ids('vic', `identityId=${id}&show=decidable`)).toEqual([])
     expect(await ids('axe', `identityId=${id}&state=approved`)).toEqual([request])
+  })
+})
+
+describe('a link of a notification', () => {
+  const linkOf = (requestId: string, sub: string, verdict: 'approve' | 'deny' = 'approve', version = 1) =>
+    signDecisionLink(world.parts.decisionLinkKey, {
+      accountId: AccountId.parse(acme.id),
+      requestId: requestId as never,
+      version,
+      verdict,
+      userId: UserId.parse(person(sub).id),
+    })
+  const follow = (sub: string, token: string) => world.post(sub, '/v1/access-request-links', { token, comment: 'by mail' })
+
+  test('decides for the person that it was made for, who must log in, and once', async () => {
+    const { id } = await guarded('linked', { steps: [{ approvers: named('ola', 'vic'), needed: 2 }] })
+    const request = await ask(id)
+    const token = linkOf(request, 'ola')
+    expect((await world.call(null, 'POST', '/v1/access-request-links', { body: { token } })).status).toBe(401)
+    for (const sub of ['vic', 'mia', 'sam']) expect([sub, (await follow(sub, token)).status]).toEqual([sub, 404])
+    expect(
+      (
+        await follow(
+          'ola',
+          token.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A')),
+        )
+      ).status,
+    ).toBe(404)
+    expect((await follow('ola', token)).body.accessRequest).toMatchObject({ steps: [{ needed: 2, given: 1 }], decisions: [{ comment: 'by mail' }] })
+    const again = await follow('ola', token)
+    expect([again.status, again.body.code]).toEqual([409, 'link-spent'])
+    expect((await follow('ola', linkOf(request, 'ola', 'deny'))).body.code).toBe('link-spent')
+  })
+
+  test('decides nothing about what was edited since, nor for somebody who is no approver', async () => {
+    const { id } = await guarded('linked and edited')
+    const request = await ask(id)
+    const token = linkOf(request, 'ola', 'deny')
+    await world.call('sam', 'PATCH', `/v1/access-requests/${request}`, { body: { durationMinutes: 20 } })
+    expect((await follow('ola', token)).status).toBe(412)
+    expect((await follow('axe', linkOf(request, 'axe', 'approve', 2))).status).toBe(403)
+    expect((await follow('sam', linkOf(request, 'sam', 'approve', 2))).status).toBe(403)
+    expect((await follow('ola', linkOf(request, 'ola', 'deny', 2))).body.accessRequest.state).toBe('denied')
   })
 })

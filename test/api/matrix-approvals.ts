@@ -1,3 +1,6 @@
+import type { Parts } from '#api/parts.ts'
+import { AccessRequestId, AccountId, UserId } from '#schemas/ids.ts'
+import { signDecisionLink } from '#secrets/decision-link.ts'
 import { administers, holder, people, seesAdministration, type Person } from './matrix-people.ts'
 import { collection, item, stale, type Row, type Things } from './matrix-row.ts'
 
@@ -34,5 +37,23 @@ export const approvalRows: Readonly<Record<string, Row>> = {
     answer: 200,
     body: () => ({ verdict: 'approve' }),
   },
+  // Made for `approve`, who has decided by then.
+  'POST /v1/access-request-links': {
+    path: () => '/v1/access-request-links',
+    may: ['approve'],
+    sees: [],
+    answer: 409,
+    body: ({ decisionLink: token }) => ({ token }),
+  },
   'POST /v1/access-requests/{id}/cancel': { path: request('/cancel'), may: holder, sees: seesRequest, answer: 200, body: () => ({}) },
 }
+
+/** The token of a link by which somebody approves a request. */
+export const approvalLink = ({ decisionLinkKey }: Parts, accountId: string, requestId: string, userId: string): string =>
+  signDecisionLink(decisionLinkKey, {
+    accountId: AccountId.parse(accountId),
+    requestId: AccessRequestId.parse(requestId),
+    version: 1,
+    verdict: 'approve',
+    userId: UserId.parse(userId),
+  })

@@ -27,6 +27,7 @@ export interface Things {
   readonly guardedIdentity: string
   readonly approvalPolicy: string
   readonly accessRequest: string
+  readonly decisionLink: string
 }
 
 export interface Row {

@@ -128,6 +128,13 @@ export const rows: Readonly<Record<string, Row>> = {
   'POST /v1/leases/{id}/checkin': { path: lease('/checkin'), may: holder, sees: seesLeases, answer: 200, body: () => ({}) },
   'POST /v1/leases/{id}/force-checkin': { path: lease('/force-checkin'), may: manages, sees: seesLeases, answer: 200, body: () => ({ reason: 'x' }) },
 
+  'PUT /v1/me/break-glass-totp': { path: () => '/v1/me/break-glass-totp', may: ['owner', 'break_glass'], answer: 200 },
+  'POST /v1/me/break-glass-totp/confirm': {
+    path: () => '/v1/me/break-glass-totp/confirm',
+    may: ['owner', 'break_glass'],
+    answer: 401,
+    body: () => ({ code: '000000' }),
+  },
   'GET /v1/break-glass-reviews': collection('/v1/break-glass-reviews', [...manages, 'audit']),
   'GET /v1/break-glass-reviews/{id}': item(({ review }) => `/v1/break-glass-reviews/${review}`, [...manages, 'audit', 'break_glass']),
   'GET /v1/break-glass-reviews/{id}/evidence': item(

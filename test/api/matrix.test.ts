@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AccountId } from '#schemas/ids.ts'
 import { inAccount } from '#store/connection.ts'
 import { raiseNotice } from '#store/notice.ts'
+import { approvalLink } from './matrix-approvals.ts'
 import { grantLevels, people, permissionOf, type Person } from './matrix-people.ts'
 import type { Row, Things } from './matrix-row.ts'
 import { rows } from './matrix-rows.ts'
@@ -13,7 +14,7 @@ import { createApiWorld, type ApiWorld } from './world.ts'
 const withGrant = people.filter((person) => person.includes('+'))
 
 /** They need no login: who asks proves itself otherwise, or nothing is said. */
-const open = ['GET /healthz', 'GET /readyz', 'GET /v1/openapi.json', 'POST /v1/connectors/join']
+const open = ['GET /healthz', 'GET /readyz', 'GET /v1/openapi.json', 'POST /v1/connectors/join', 'POST /v1/break-glass/login']
 
 let world: ApiWorld
 let things: Things
@@ -74,6 +75,7 @@ beforeAll(async () => {
   const guardedIdentity = await world.addIdentity('guarded')
   const approvalPolicy = await make('/v1/approval-policies', { identityId: guardedIdentity, steps: [{ approvers: [{ type: 'permission' }] }] })
   const asked = await world.post('view+checkout', `/v1/identities/${guardedIdentity}/checkout`, { reason: 'x', durationMinutes: 30 })
+  const approver = (await world.call('approve', 'GET', '/v1/me')).body.user.id
   await world.post('mia', `${organization}/secret/rotate`)
   await world.post('mia', `${organization}/legacy-import/open`)
   await world.post('mia', `${organization}/legacy-import/close`)
@@ -98,6 +100,7 @@ beforeAll(async () => {
     guardedIdentity,
     approvalPolicy,
     accessRequest: asked.body.accessRequest.id,
+    decisionLink: approvalLink(world.parts, accounts[0].account_id, asked.body.accessRequest.id, approver),
     policySet: await make('/v1/policy-sets', { policies: 'permit (principal, action, resource);' }),
     notice: await inAccount(world.parts.db, AccountId.parse(accounts[0].account_id), (trx) =>
       raiseNotice(trx, { kind: 'rotation.stuck', severity: 'warning', subject: { type: 'rotation', id: rotation }, to: [] }),

@@ -95,6 +95,8 @@ export async function startApi(database: TestDatabase, more: Partial<Parts> = {}
     db,
     requestHashKey: createSecretKey(randomBytes(32)),
     cursorKey: createSecretKey(randomBytes(32)),
+    decisionLinkKey: createSecretKey(randomBytes(32)),
+    emergencyTokenKey: createSecretKey(randomBytes(32)),
     passphrases: createPassphrases(createSecretKey(randomBytes(32)), { memoryKib: 64, passes: 1, lanes: 1 }),
     nonces: createNonces(createSecretKey(randomBytes(32))),
     decisionPoint: createCedarDecisionPoint(({ accountId, version }) => inAccount(db, accountId, (trx) => readPolicies(trx, version)), ['pwd', 'mfa']),

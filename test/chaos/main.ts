@@ -44,7 +44,9 @@ const leave = (): Promise<void> =>
     await world?.end()
     build?.remove()
   })())
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => void leave().finally(() => process.exit(1)))
+const quit = (): void => void leave().finally(() => process.exit(1))
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, quit)
+process.once('disconnect', quit)
 let summary: string
 let isBroken: boolean
 try {

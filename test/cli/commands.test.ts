@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe } from 'vitest'
 import { startStack, type Stack } from '#stack/test-stack.ts'
 import { dutyCommands } from './duties.ts'
 import { importCommands } from './import.ts'
+import { requestCommands } from './requests.ts'
 import { rotationCommands } from './rotation.ts'
 
 // One stack for all of them, because starting one takes the most of the time.
@@ -13,4 +14,6 @@ afterAll(() => stack?.stop())
 
 describe('leasehold duties:', () => dutyCommands(() => stack))
 describe('leasehold import:', () => importCommands(() => stack))
+// From then on shared-ro is used with approvals.
+describe('leasehold requests:', () => requestCommands(() => stack))
 describe('leasehold rotation:', () => rotationCommands(() => stack))

@@ -197,3 +197,24 @@ describe('the end of a break-glass lease', () => {
     expect(await asApi((trx) => readLease(trx, use.lease.leaseId))).toMatchObject({ state: 'ended', endCause: 'expired' })
   })
 })
+
+describe('the limit', () => {
+  test('holds in the store alone, for many transactions at once by one person and by two: three in any minute', async () => {
+    // Each person enrols with a first use, which no longer counts.
+    await shown('mia')
+    await shown('ola')
+    await shift('2 minutes')
+    const ids = await Promise.all(Array.from({ length: 4 }, async () => (await world.addIdentity()).id))
+    const principals = [await world.account.principal('mia'), await world.account.principal('ola')]
+    const uses = await Promise.allSettled(
+      Array.from({ length: 16 }, (_, index) => {
+        const [principal, id] = [principals[index % 2], ids[index % 4]]
+        if (principal === undefined || id === undefined) return expect.unreachable()
+        return asApi((trx) => breakTheGlass(trx, principal, id))
+      }),
+    )
+    expect(uses.filter(({ status }) => status === 'fulfilled')).toHaveLength(3)
+    const codes = uses.flatMap((use) => (use.status === 'rejected' ? [use.reason.code] : []))
+    expect(codes.filter((refusal) => refusal !== 'break-glass-rate-limited' && refusal !== 'busy')).toEqual([])
+  })
+})

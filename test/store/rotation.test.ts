@@ -185,8 +185,10 @@ describe('a claim', () => {
     await acts.asWorker((trx) => raiseAttention(trx, rotationId))
     expect((await acts.read(rotationId)).needsAttention).toBe(false)
     await acts.shift('11 minutes')
-    await acts.asWorker((trx) => raiseAttention(trx, rotationId))
+    for (let turn = 0; turn < 2; turn += 1) await acts.asWorker((trx) => raiseAttention(trx, rotationId))
     expect((await acts.read(rotationId)).needsAttention).toBe(true)
+    const { rows } = await database.superuser('select kind, severity from notice where subject_id = $1', [rotationId])
+    expect(rows).toEqual([{ kind: 'rotation.needs_attention', severity: 'critical' }])
   })
 })
 

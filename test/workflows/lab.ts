@@ -108,14 +108,14 @@ const allOf = (proxy: Activities): Activities =>
       'finishReencryption',
       'lookAtNotice',
       'deliverNotice',
-      'lookAtSupportAccess',
-      'remindOfSupportAccess',
-      'expireSupportAccess',
       'lookAtBreakGlassReview',
       'remindOfBreakGlassReview',
       'lookAtAccessRequest',
       'escalateAccessRequest',
       'expireAccessRequest',
+      'lookAtSupportAccess',
+      'remindOfSupportAccess',
+      'expireSupportAccess',
     ].map((name) => [name, proxy[name as keyof Activities]]),
   ) as unknown as Activities
 
