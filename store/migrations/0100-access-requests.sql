@@ -181,6 +181,8 @@ begin
   end loop;
 end $$;
 grant select on approval_policy, approval_step, approval_approver, access_request, access_decision to leasehold_api, leasehold_worker;
+-- A claim ends what is overdue first, and reads what a checkout would.
+grant select on approval_policy to leasehold_bridge;
 grant insert, update on approval_policy to leasehold_api;
 grant insert, delete on approval_step, approval_approver to leasehold_api;
 grant insert, update on access_request to leasehold_api;
