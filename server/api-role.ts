@@ -24,7 +24,7 @@ import { heartbeatGauge } from './metrics/duties.ts'
 import { contentType, type Metrics } from './metrics/metrics.ts'
 import { watchPools } from './metrics/pools.ts'
 import type { RoleContext, RunningRole } from './role.ts'
-import { sharedKey } from './shared-key.ts'
+import { decisionLinkPurpose, sharedKey } from './shared-key.ts'
 import { sendingOf } from './sending.ts'
 
 const poolSize = 16
@@ -61,7 +61,7 @@ export async function startApiRole({ config, credentials, trust, certificate, lo
     notices: { announce: firstTries.announce, send },
     requestHashKey: sharedKey(credentials.tenantSalt, 'leasehold/request-hash'),
     cursorKey: sharedKey(credentials.tenantSalt, 'leasehold/cursor'),
-    decisionLinkKey: sharedKey(credentials.tenantSalt, 'leasehold/decision-link'),
+    decisionLinkKey: sharedKey(credentials.tenantSalt, decisionLinkPurpose),
     nonces: createNonces(sharedKey(credentials.tenantSalt, 'leasehold/dpop-nonce')),
     passphrases: createPassphrases(sharedKey(credentials.tenantSalt, 'leasehold/break-glass')),
     emergencyTokenKey: sharedKey(credentials.tenantSalt, 'leasehold/emergency-token'),

@@ -17,6 +17,8 @@ export interface DeliveryTarget {
   readonly channel: { readonly id: string; readonly type: ChannelType; readonly settings: ChannelSettings; readonly sealed: Sealed } | null
   /** Of a mail. */
   readonly address: string | null
+  /** Whose address it is; absent: nobody's in particular. */
+  readonly userId?: string
 }
 
 /** A message that the caller may send now. */
@@ -141,7 +143,7 @@ async function readTarget(trx: Transaction, { channel_id, user_id, address }: Pi
           settings: found.settings,
           sealed: { encryptionVersion: 2 as const, keyId: found.keyId, ciphertext: found.ciphertext },
         }
-  return { channel, address: found?.email ?? null }
+  return { channel, address: found?.email ?? null, ...(user_id === null || address !== null ? {} : { userId: user_id }) }
 }
 
 /**
@@ -150,6 +152,8 @@ async function readTarget(trx: Transaction, { channel_id, user_id, address }: Pi
  */
 export async function recordOutcome(trx: Transaction, { deliveryId, attempts, notice, target }: Claim, { state, receipt }: Outcome): Promise<void> {
   const pause = pauseAfterAttempts(attempts)
+  // The last two messages of a notice, ended at once, would each take the other one for pending.
+  await sql`select pg_advisory_xact_lock(hashtextextended('notice ' || ${notice.id}::text, 0))`.execute(trx)
   const { rows } = await sql<{ over: boolean }>`
     update notice_delivery d set receipt = ${receipt}::text, claimed_until = null,
       state = case when ${state}::text <> 'refused' then ${state}::text

@@ -1,3 +1,4 @@
+import { text } from 'node:stream/consumers'
 import { Option, type Command } from 'commander'
 import { AccessRequestState, type AccessRequest } from '#schemas/access-request.ts'
 import { callApi, readAll, withApi, type ApiOptions } from '../api.ts'
@@ -44,6 +45,15 @@ export function addRequests(program: Command): void {
     .argument('<id>')
     .action(async (id: string, { output, ...options }: OutputOptions) => {
       const { accessRequest } = await callApi<Answer>(options, 'POST', pathOf(id, '/cancel'), { body: {} })
+      say(output, accessRequest, describe(accessRequest))
+    })
+
+  withOutput(program.command('decide').description('follow a link of a notification, which is read from stdin: arguments are visible to others'))
+    .option('--comment <text>', 'the requester and the other approvers see it')
+    .action(async ({ comment, output, ...options }: DecideOptions) => {
+      const token = /(?:#decide=)?([\w.-]+)\s*$/.exec(await text(process.stdin))?.[1] ?? ''
+      const sent = { body: { token, ...(comment === undefined ? {} : { comment }) } }
+      const { accessRequest } = await callApi<Answer>(options, 'POST', '/v1/access-request-links', sent)
       say(output, accessRequest, describe(accessRequest))
     })
 

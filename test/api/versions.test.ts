@@ -17,6 +17,10 @@ const unversioned = {
   '/v1/identity-groups/{id}/grants/{grantId}': 'a grant is never changed, only closed',
   '/v1/roles/{id}/assignments/{assignmentId}': 'an assignment is never changed, only ended',
   '/v1/idp-groups/{id}/members/{idpUserId}': 'a membership is there or not',
+  '/v1/support-access': 'a window is never changed, only followed by another one',
+  '/v1/me/break-glass-credential': 'it is replaced by who knows it, or taken away',
+  '/v1/me/break-glass-totp': 'it is replaced by who knows it, or taken away',
+  '/v1/users/{id}/break-glass-credential': 'it is only taken away',
 }
 
 beforeAll(async () => {
@@ -40,6 +44,7 @@ beforeAll(async () => {
     '/v1/approval-policies/{id}': await made('/v1/approval-policies', { identityId: guarded, steps: [{ approvers: [{ type: 'permission' }] }] }),
     '/v1/access-requests/{id}':
       (await world.post('mia', `/v1/identities/${guarded}/checkout`, { reason: 'x', durationMinutes: 30 })).headers.get('location') ?? '',
+    '/v1/notification-channels/{id}': await made('/v1/notification-channels', { name: 'versioned', type: 'smtp', settings: {} }),
     '/v1/users/{id}': `/v1/users/${acme.users.find(({ sub }) => sub === 'vic')?.id}`,
   }
 })
