@@ -43,6 +43,7 @@ export async function runRoute<P, Q, B, F>(
   const text = await readBody(request)
   const caller = await tools.authenticate(request, trace, certificate)
   if (spec.ownLimit === undefined) tools.limits.request(caller.userId)
+  else tools.limits.beforeRefusal(caller.userId)
   const cursors = tools.cursors(caller.accountId, spec.path)
   const input = cursors.open(readInput(spec, incoming, text))
   const idempotency = spec.idempotent ? identify(tools.parts, spec, caller.userId, input, request) : undefined
@@ -69,7 +70,10 @@ export async function runRoute<P, Q, B, F>(
     await recordDenial(db, caller, spec.action, found, 'forbidden')
     throw new LeaseholdError('forbidden', { missing: 'a login at the identity provider' })
   }
-  await authorize(db, { ...caller, principal }, spec.action, found)
+  await authorize(db, { ...caller, principal }, spec.action, found).catch((error: unknown) => {
+    if (spec.ownLimit !== undefined) tools.limits.refused(caller.userId)
+    throw error
+  })
   try {
     const question = questionOf(principal, spec.action, found, circumstancesOf(caller, spec.asked?.(input.body)))
     const obligations = await askPolicies(tools.parts, principal, question)

@@ -127,8 +127,9 @@ export const rules = {
 
   'host.list': { anyOf: ['pam_vaults.view', 'pam_vaults.manage', 'hosts.manage_users'], collection: true },
   'host.read': { anyOf: ['pam_vaults.view', 'pam_vaults.manage', 'hosts.manage_users'] },
-  'host.create': { anyOf: ['pam_vaults.manage'] },
-  'host.update': { anyOf: ['pam_vaults.manage'], visible: 'host.read' },
+  // A host is told the values of its accounts: who says where it is, is held to the login that having them asks for.
+  'host.create': { anyOf: ['pam_vaults.manage'], stepUp: 'checkout' },
+  'host.update': { anyOf: ['pam_vaults.manage'], stepUp: 'checkout', visible: 'host.read' },
   'host.delete': { anyOf: ['pam_vaults.manage'], visible: 'host.read' },
   'host.enroll': { anyOf: ['hosts.manage_users'], visible: 'host.read' },
 
