@@ -57,7 +57,11 @@ export async function runRoute<P, Q, B, F>(
       const found = resource.status === 'fulfilled' ? resource.value : undefined
       return { principal: reader.value, found, stepUp: found && (await stepUpRuleFor(trx, tools.parts.config, spec.action, found)) }
     })
-  let seen = await see()
+  const counted = (error: unknown): never => {
+    if (spec.ownLimit !== undefined && error instanceof LeaseholdError && errors[error.code].status < 500) tools.limits.refused(caller.userId)
+    throw error
+  }
+  let seen = await see().catch(counted)
   // What our own token does not say of groups means nothing.
   if (seen.principal !== undefined && caller.token.emergency !== true && (await followClaims(db, caller, seen.principal))) seen = await see()
   const { principal, found, stepUp } = seen
@@ -70,10 +74,7 @@ export async function runRoute<P, Q, B, F>(
     await recordDenial(db, caller, spec.action, found, 'forbidden')
     throw new LeaseholdError('forbidden', { missing: 'a login at the identity provider' })
   }
-  await authorize(db, { ...caller, principal }, spec.action, found).catch((error: unknown) => {
-    if (spec.ownLimit !== undefined) tools.limits.refused(caller.userId)
-    throw error
-  })
+  await authorize(db, { ...caller, principal }, spec.action, found).catch(counted)
   try {
     const question = questionOf(principal, spec.action, found, circumstancesOf(caller, spec.asked?.(input.body)))
     const obligations = await askPolicies(tools.parts, principal, question)
