@@ -175,8 +175,9 @@ describe('an obligation', () => {
       return Object.fromEntries([...Map.groupBy(answers.map(outcome), (name) => name)].map(([name, all]) => [name, all.length]))
     }
     const crowd = await use(sam, 1_000)
-    // On a busy machine a few are turned away at the lock.
-    expect([crowd['200'], (crowd['403 uses-exhausted'] ?? 0) + (crowd['503 busy'] ?? 0)]).toEqual([5, 995])
+    // On a busy machine some are turned away at the lock, or before it.
+    const refused = Object.entries(crowd).filter(([name]) => name === '403 uses-exhausted' || name.startsWith('503 '))
+    expect([crowd['200'], refused.reduce((sum, [, count]) => sum + count, 0)]).toEqual([5, 995])
     // A fresh token of the same login is no login.
     expect((await use(await bind('sam', sam.key, { auth_time: loggedInAt }), 20))['200']).toBeUndefined()
     expect((await use(await bind('sam', sam.key, { auth_time: loggedInAt + 1 }), 20))['200']).toBe(5)
