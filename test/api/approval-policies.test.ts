@@ -164,7 +164,7 @@ describe('a policy of the account with require_approval', () => {
     await inForce(obliged(1))
     const asked = await checkout(plain)
     expect([asked.status, asked.body.accessRequest?.steps]).toEqual([202, [{ needed: 1, given: 0 }]])
-    await world.post('ola', `/v1/access-requests/${asked.body.accessRequest.id}/decisions`, { verdict: 'approve' })
+    await world.post('ola', `/v1/access-requests/${asked.body.accessRequest.id}/decisions`, { verdict: 'approve', version: 1 })
     await inForce(obliged(3))
     expect((await checkout(other)).body.accessRequest.steps.map((step: { needed: number }) => step.needed)).toEqual([1, 2])
     const refused = await checkout(plain, { requestId: asked.body.accessRequest.id })
@@ -184,7 +184,7 @@ describe('a policy of the account with require_approval', () => {
     await inForce(`permit (principal, action, resource) unless { action == Action::"identity.checkout" };
       @obligation_require_approval("1") @obligation_max_uses("1") permit (principal, action == Action::"identity.checkout", resource);`)
     const { accessRequest } = (await checkout(id)).body
-    await world.post('ola', `/v1/access-requests/${accessRequest.id}/decisions`, { verdict: 'approve' })
+    await world.post('ola', `/v1/access-requests/${accessRequest.id}/decisions`, { verdict: 'approve', version: 1 })
     expect((await checkout(id, { requestId: accessRequest.id })).status).toBe(201)
   })
 })
