@@ -127,7 +127,7 @@ export function accessRequestRoutes(route: DefineRoute, { vaultKeys, decisionLin
       body: ChangeAccessRequest,
       answers: { 200: AccessRequestAnswer },
       versioned: true,
-      refuses: [...ofReasons, 'access-request-closed', 'quorum-unreachable'],
+      refuses: [...ofReasons, 'access-request-closed', 'access-request-open', 'access-request-limit', 'quorum-unreachable'],
       find: findRequest,
     },
     async (context) => {
