@@ -1,4 +1,4 @@
-import { LeaseholdError } from '#schemas/errors.ts'
+import { errors, LeaseholdError } from '#schemas/errors.ts'
 import { AccountId } from '#schemas/ids.ts'
 import type { NoticeFacts } from '#schemas/notice-facts.ts'
 import { inAccount, type Db } from '#store/connection.ts'
@@ -31,7 +31,22 @@ export async function deliver({ db, send }: { readonly db: Db; readonly send: Se
   // crash point: notice claimed
   const outcome = await send(accountId, claim.notice, claim.target)
   // crash point: notice sent
-  await inAccount(db, accountId, (trx) => recordOutcome(trx, claim, outcome))
+  await persistently(() => inAccount(db, accountId, (trx) => recordOutcome(trx, claim, outcome)))
+}
+
+const tries = 5
+const pause = 300
+
+/** What was sent and is not written down would be sent again: PostgreSQL gets some time to answer. */
+async function persistently(write: () => Promise<void>): Promise<void> {
+  for (let left = tries; ; left -= 1) {
+    try {
+      return await write()
+    } catch (error) {
+      if (left === 1 || !(error instanceof LeaseholdError) || !errors[error.code].retryable) throw error
+    }
+    await new Promise((resolve) => setTimeout(resolve, pause))
+  }
 }
 
 /** The first attempt of a notice by whoever has just raised it: all its messages at once. */

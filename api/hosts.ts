@@ -1,12 +1,15 @@
 import { z } from 'zod'
 import { scopeOf } from '#policy/scope.ts'
 import { ChangeHost, CreateHost, Host } from '#schemas/host.ts'
-import { HostId, OrganizationId } from '#schemas/ids.ts'
+import { HostId, OrganizationId, type IdentityId } from '#schemas/ids.ts'
+import type { Principal } from '#schemas/principal.ts'
 import { PageQuery, pageOf } from '#schemas/page.ts'
 import { changeHost, createHost, deleteHost } from '#store/change-host.ts'
 import type { Transaction } from '#store/connection.ts'
 import { listHosts, readHost } from '#store/host.ts'
+import { readIdentityPlace } from '#store/identity-place.ts'
 import { readOrganization } from '#store/organization.ts'
+import { confirmVaultAccess } from '#store/principal.ts'
 import { pageFrom } from './collection.ts'
 import { createOnce } from './create-once.ts'
 import { etag, ifMatch } from './etag.ts'
@@ -18,6 +21,16 @@ const params = z.object({ id: HostId })
 async function find(trx: Transaction, { params: { id } }: { readonly params: z.infer<typeof params> }) {
   const host = await readHost(trx, id)
   return { organizationId: host.organizationId, hostId: id, host }
+}
+
+/**
+ * A host is told the value of its admin identity: nobody gives it one that they may not have themselves.
+ *
+ * @throws LeaseholdError `forbidden`; what does not exist is for `checkReferences` to tell
+ */
+async function confirmAdmin(trx: Transaction, principal: Principal, adminIdentityId: IdentityId | null): Promise<void> {
+  const place = adminIdentityId === null ? undefined : await readIdentityPlace(trx, adminIdentityId)
+  if (place !== undefined) await confirmVaultAccess(trx, principal, place, 'view_credentials')
 }
 
 /** Target machines and databases, each reached through one connector. */
@@ -38,7 +51,10 @@ export function hostRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
     },
     async (context) => {
       const host = await createOnce(context, {
-        make: (trx, id) => createHost(trx, HostId.parse(id), context.body, context.actor),
+        make: async (trx, id) => {
+          await confirmAdmin(trx, context.principal, context.body.adminIdentityId ?? null)
+          return createHost(trx, HostId.parse(id), context.body, context.actor)
+        },
         read: (trx, id) => readHost(trx, HostId.parse(id)),
       })
       return reply(201, host, { ...etag(host), location: `/v1/hosts/${host.id}` })
@@ -74,8 +90,12 @@ export function hostRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       versioned: true,
       find,
     },
-    async ({ params: { id }, body, actor, request, inAccount }) => {
-      const host = await inAccount((trx) => changeHost(trx, id, body, actor, ifMatch(request)))
+    async ({ params: { id }, body, found, principal, actor, request, inAccount }) => {
+      const host = await inAccount(async (trx) => {
+        const { adminIdentityId = null } = body
+        if (adminIdentityId !== found.host.adminIdentityId) await confirmAdmin(trx, principal, adminIdentityId)
+        return changeHost(trx, id, body, actor, ifMatch(request))
+      })
       wakeLoops()
       return reply(200, host, etag(host))
     },

@@ -5,6 +5,10 @@ import { addressKey, createRateLimit } from './rate-limit.ts'
 export interface Limits {
   /** One request of a known caller. @throws LeaseholdError `rate-limited` */
   readonly request: (userId: string) => void
+  /** A request to a route with a limit of its own. @throws LeaseholdError `rate-limited` after many refusals there */
+  readonly beforeRefusal: (userId: string) => void
+  /** It was refused: whoever may not do it does not get around the limit of requests by it. @throws LeaseholdError `rate-limited` */
+  readonly refused: (userId: string) => void
   /** Before a credential of its own kind is tried that costs a transaction. @throws LeaseholdError `rate-limited` */
   readonly beforeTrial: (ip: string | undefined) => void
   /**
@@ -21,6 +25,8 @@ export function createLimits({ rates }: Pick<ApiSettings, 'rates'>): Limits {
   const failures = createRateLimit({ perSecond: rates.failuresPerMinute / 60, burst: rates.failuresPerMinute })
   return {
     request: (userId) => requests.take(userId),
+    beforeRefusal: (userId) => failures.check(`refused ${userId}`),
+    refused: (userId) => failures.take(`refused ${userId}`),
     beforeTrial: (ip) => failures.check(addressKey(ip)),
     failure: (ip, named) => failures.take([addressKey(ip), ...(named === undefined ? [] : [named.iss, named.sub])].join('\n')),
   }

@@ -43,6 +43,7 @@ export async function runRoute<P, Q, B, F>(
   const text = await readBody(request)
   const caller = await tools.authenticate(request, trace, certificate)
   if (spec.ownLimit === undefined) tools.limits.request(caller.userId)
+  else tools.limits.beforeRefusal(caller.userId)
   const cursors = tools.cursors(caller.accountId, spec.path)
   const input = cursors.open(readInput(spec, incoming, text))
   const idempotency = spec.idempotent ? identify(tools.parts, spec, caller.userId, input, request) : undefined
@@ -56,7 +57,11 @@ export async function runRoute<P, Q, B, F>(
       const found = resource.status === 'fulfilled' ? resource.value : undefined
       return { principal: reader.value, found, stepUp: found && (await stepUpRuleFor(trx, tools.parts.config, spec.action, found)) }
     })
-  let seen = await see()
+  const counted = (error: unknown): never => {
+    if (spec.ownLimit !== undefined && error instanceof LeaseholdError && errors[error.code].status < 500) tools.limits.refused(caller.userId)
+    throw error
+  }
+  let seen = await see().catch(counted)
   // What our own token does not say of groups means nothing.
   if (seen.principal !== undefined && caller.token.emergency !== true && (await followClaims(db, caller, seen.principal))) seen = await see()
   const { principal, found, stepUp } = seen
@@ -69,7 +74,7 @@ export async function runRoute<P, Q, B, F>(
     await recordDenial(db, caller, spec.action, found, 'forbidden')
     throw new LeaseholdError('forbidden', { missing: 'a login at the identity provider' })
   }
-  await authorize(db, { ...caller, principal }, spec.action, found)
+  await authorize(db, { ...caller, principal }, spec.action, found).catch(counted)
   try {
     const question = questionOf(principal, spec.action, found, circumstancesOf(caller, spec.asked?.(input.body)))
     const obligations = await askPolicies(tools.parts, principal, question)

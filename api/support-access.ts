@@ -8,6 +8,8 @@ import { CreateSupportUser, EmergencyDisable, PutSupportAccess, SupportAccess, S
 import { openForAccount, sealForAccount, type AccountKeys } from '#secrets/account-key.ts'
 import type { Actor } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
+import { hasPermission } from '#schemas/rules/access.ts'
+import { appendAudit } from '#store/audit.ts'
 import { listAuditEvents } from '#store/audit-view.ts'
 import type { RunInAccount } from '#store/connection.ts'
 import { refuseFaults } from '#store/refusals.ts'
@@ -35,7 +37,7 @@ export function supportAccessRoutes(route: DefineRoute, parts: Parts): void {
     {
       method: 'get',
       path: '/v1/support-access',
-      action: 'support-access.read',
+      action: 'support-access.list',
       summary: 'Whether support staff may come in',
       answers: { 200: SupportAccess },
       refuses: ['decryption-failed'],
@@ -101,15 +103,23 @@ export function supportAccessRoutes(route: DefineRoute, parts: Parts): void {
     {
       method: 'get',
       path: '/v1/support-access/audit-log',
-      action: 'support-access.read',
+      action: 'support-access.list',
       summary: 'What was done to support access, and what support staff did; newest first',
       query: PageQuery,
       answers: { 200: pageOf(AuditEvent) },
       refuses: ['organization-secret-not-found', 'decryption-failed'],
     },
-    async ({ query, inAccount }) => {
-      const page = await inAccount((trx) => listAuditEvents(trx, everything, { supportAccess: true }, pageFrom(query)))
-      return reply(200, { ...page, items: await presentEvents(parts, page.items) })
+    async ({ principal, actor, query, inAccount }) => {
+      const page = await inAccount(async (trx) => {
+        const events = await listAuditEvents(trx, everything, { supportAccess: true }, pageFrom(query))
+        const detail = { events: events.items.length, filters: ['supportAccess'] }
+        await appendAudit(trx, { actor, action: 'audit.read', effect: 'permit', outcome: 'success', detail })
+        return events
+      })
+      // Why somebody took a credential is for those who manage vaults or audit; why support was let in is for everybody here.
+      const readsReasons = (['pam_vaults.manage', 'pam_audit.view'] as const).some((permission) => hasPermission(principal, permission, null))
+      const items = readsReasons ? page.items : page.items.map((event) => ({ ...event, reason: null }))
+      return reply(200, { ...page, items: await presentEvents(parts, items) })
     },
   )
   route(
@@ -137,7 +147,7 @@ export function supportAccessRoutes(route: DefineRoute, parts: Parts): void {
     {
       method: 'get',
       path: '/v1/support-access/users',
-      action: 'support-access.read',
+      action: 'support-access.list',
       summary: 'Those of the support staff who may come in while it is enabled',
       query: PageQuery,
       answers: { 200: pageOf(SupportUser) },

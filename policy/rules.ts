@@ -127,8 +127,9 @@ export const rules = {
 
   'host.list': { anyOf: ['pam_vaults.view', 'pam_vaults.manage', 'hosts.manage_users'], collection: true },
   'host.read': { anyOf: ['pam_vaults.view', 'pam_vaults.manage', 'hosts.manage_users'] },
-  'host.create': { anyOf: ['pam_vaults.manage'] },
-  'host.update': { anyOf: ['pam_vaults.manage'], visible: 'host.read' },
+  // A host is told the values of its accounts: who says where it is, is held to the login that having them asks for.
+  'host.create': { anyOf: ['pam_vaults.manage'], stepUp: 'checkout' },
+  'host.update': { anyOf: ['pam_vaults.manage'], stepUp: 'checkout', visible: 'host.read' },
   'host.delete': { anyOf: ['pam_vaults.manage'], visible: 'host.read' },
   'host.enroll': { anyOf: ['hosts.manage_users'], visible: 'host.read' },
 
@@ -170,10 +171,10 @@ export const rules = {
   // Who lets others have a value is held to the login that having it asks for.
   'access-request.decide': { approver: 'only', stepUp: 'checkout', visible: 'access-request.read' },
 
-  'support-access.read': { anyOf: ['support_access.manage', 'pam_audit.view'] },
-  'support-access.change': { anyOf: ['support_access.manage'], stepUp: 'admin', visible: 'support-access.read' },
+  'support-access.list': { anyOf: ['support_access.manage', 'pam_audit.view'] },
+  'support-access.change': { anyOf: ['support_access.manage'], stepUp: 'admin', visible: 'support-access.list' },
   // One click: closing a door asks for no stronger login than the one in hand.
-  'support-access.emergency-disable': { anyOf: ['support_access.manage'], visible: 'support-access.read' },
+  'support-access.emergency-disable': { anyOf: ['support_access.manage'], visible: 'support-access.list' },
 
   'audit.list': { anyOf: ['pam_audit.view'], collection: true },
 } as const satisfies Record<string, Rule>

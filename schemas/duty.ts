@@ -11,7 +11,7 @@ export const DutyKind = z.enum([
   'user_access',
   'reencryption',
   'notification',
-  'breakGlassReview',
+  'break_glass_review',
   'access_request',
   'support_access',
 ])

@@ -13,6 +13,7 @@ export type Gap = (typeof gaps)[number]
 const inPaths: readonly Gap[] = ['username', 'keyId']
 const tellsValue: readonly Gap[] = ['value', 'basic']
 const tellsWhoAsks: readonly Gap[] = ['as.value', 'as.basic']
+const isOfWhoAsks = (name: string): boolean => name.startsWith('as.')
 
 /** Names of the gaps in a text. */
 export const gapsOf = (template: string): string[] => [...template.matchAll(/\{([^{}]*)\}/g)].map(([, name = '']) => name)
@@ -103,6 +104,10 @@ function faultsOf(calls: { readonly set: ChangingCall; readonly verify: z.infer<
     if (one === undefined) continue
     const held = gapsIn(one)
     const needs = (wanted: readonly Gap[], message: string) => void (wanted.some((gap) => held.has(gap)) || faults.push({ path: [name], message }))
+    // What a body says may be kept where others read it; who asks is said where servers look for it.
+    if ([...gapsIn({ path: '', json: one.json, form: one.form })].some(isOfWhoAsks)) {
+      faults.push({ path: [name], message: 'must say who asks in headers alone' })
+    }
     if (one.json !== undefined && one.form !== undefined) faults.push({ path: [name, 'form'], message: 'must be absent beside json' })
     if (one.method === 'GET' && (one.json ?? one.form) !== undefined) faults.push({ path: [name, 'method'], message: 'must be one that takes a body' })
     needs(
@@ -110,7 +115,7 @@ function faultsOf(calls: { readonly set: ChangingCall; readonly verify: z.infer<
       `must say the value: ${name === 'revoke' ? '{value}, {basic} or {keyId}' : '{value} or {basic}'}`,
     )
     if (name !== 'verify') needs(tellsWhoAsks, 'must say who asks for it: {as.value} or {as.basic}')
-    else if ([...held].some((gap) => gap.startsWith('as.'))) faults.push({ path: [name], message: 'must be asked by the account alone, without {as.…}' })
+    else if ([...held].some(isOfWhoAsks)) faults.push({ path: [name], message: 'must be asked by the account alone, without {as.…}' })
     if ('done' in one && one.done?.some((status) => one.policyRefused?.includes(status))) {
       faults.push({ path: [name, 'policyRefused'], message: 'must not be one of done' })
     }
@@ -118,7 +123,7 @@ function faultsOf(calls: { readonly set: ChangingCall; readonly verify: z.infer<
   return faults
 }
 
-const gapsIn = ({ path: where, headers = {}, json = {}, form = {} }: Call): Set<string> =>
+const gapsIn = ({ path: where, headers = {}, json = {}, form = {} }: Omit<Call, 'method'>): Set<string> =>
   new Set([where, ...Object.values(headers), ...stringsOf(json), ...Object.values(form)].flatMap(gapsOf))
 
 function stringsOf(value: unknown): string[] {

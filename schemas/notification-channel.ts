@@ -49,6 +49,8 @@ export function settingFaults(type: ChannelType, settings: ChannelSettings, mode
   return [
     ...missing.map((key) => ({ path: `settings.${key}`, message: `must be given for a channel of type ${type}` })),
     ...foreign.map((key) => ({ path: `settings.${key}`, message: `is no setting of a channel of type ${type}` })),
+    // The installation's own mail server sends in its own name: an account must not speak as another one.
+    ...(settings.from === undefined || settings.url !== undefined ? [] : [{ path: 'settings.from', message: 'needs a mail server of your own: url' }]),
     ...(settings.url === undefined ? [] : urlFaults(type, settings.url, mode)),
     ...((settings.username === undefined) === (settings.password === undefined)
       ? []

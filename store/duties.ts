@@ -29,7 +29,7 @@ export const workflowDuties = [
   'rotation',
   'reencryption',
   'notification',
-  'breakGlassReview',
+  'break_glass_review',
   'access_request',
   'support_access',
 ] as const satisfies readonly ObligationKind[]

@@ -152,6 +152,8 @@ async function readTarget(trx: Transaction, { channel_id, user_id, address }: Pi
  */
 export async function recordOutcome(trx: Transaction, { deliveryId, attempts, notice, target }: Claim, { state, receipt }: Outcome): Promise<void> {
   const pause = pauseAfterAttempts(attempts)
+  // The last two messages of a notice, ended at once, would each take the other one for pending.
+  await sql`select pg_advisory_xact_lock(hashtextextended('notice ' || ${notice.id}::text, 0))`.execute(trx)
   const { rows } = await sql<{ over: boolean }>`
     update notice_delivery d set receipt = ${receipt}::text, claimed_until = null,
       state = case when ${state}::text <> 'refused' then ${state}::text

@@ -124,7 +124,7 @@ async function openReview(trx: Transaction, { leaseId, justification }: BreakGla
     insert into break_glass_review (id, organization_id, beyond_limit, justification_ciphertext, justification_key_id, opened_at, remind_at)
     values (${leaseId}::uuid, ${facts.organizationId}::uuid, ${beyondLimit}::boolean, ${justification.ciphertext}::bytea, ${justification.keyId}::text,
       ${facts.now}::timestamptz, ${facts.now}::timestamptz + make_interval(secs => ${remindEvery}::float8 / 1000))`.execute(trx)
-  await owe(trx, 'breakGlassReview', leaseId)
+  await owe(trx, 'break_glass_review', leaseId)
 }
 
 /** The answer got lost and the caller asks again: the same lease, and while it lives the values once more, on record. It is no further use. */

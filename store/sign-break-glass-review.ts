@@ -54,5 +54,5 @@ export async function signBreakGlassReview(trx: Transaction, { id, principal, ac
     reason: finding,
     breakGlass: true,
   })
-  await owe(trx, 'breakGlassReview', id, { closed: true })
+  await owe(trx, 'break_glass_review', id, { closed: true })
 }

@@ -1,4 +1,5 @@
 import type { BreakGlassReviewFacts } from '#schemas/break-glass-facts.ts'
+import { breakGlassReviewTransitions, isFinal } from '#schemas/rules/transitions.ts'
 import { idleLook, shortestWait } from './lease-step.ts'
 
 /** What the workflow of a review does next. */
@@ -9,7 +10,7 @@ export type BreakGlassReviewStep =
   | { readonly do: 'finish' }
 
 export function nextBreakGlassReviewStep({ state, reminders, nextReminderInMs }: BreakGlassReviewFacts): BreakGlassReviewStep {
-  if (state === 'signed') return { do: 'finish' }
+  if (isFinal(breakGlassReviewTransitions, state)) return { do: 'finish' }
   if (nextReminderInMs <= 0) return { do: 'remind', reminders }
   return { do: 'wait', ms: Math.max(shortestWait, Math.min(idleLook, nextReminderInMs)) }
 }

@@ -21,7 +21,7 @@ export const workflowTypes = {
   rotation: 'rotation',
   reencryption: 'reencryption',
   notification: 'notification',
-  breakGlassReview: 'breakGlassReview',
+  break_glass_review: 'breakGlassReview',
   access_request: 'accessRequest',
   support_access: 'supportAccess',
 } as const

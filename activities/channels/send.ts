@@ -60,7 +60,7 @@ async function attempt(parts: SendParts, accountId: AccountId, message: Message,
       if (address === null) return skipped('no-address')
       const own =
         settings.url === undefined ? undefined : { url: settings.url, plainAllowed: parts.plainAllowed, from: settings.from ?? mail?.from ?? address, login }
-      const server = own ?? (mail && { ...mail, from: settings.from ?? mail.from })
+      const server = own ?? mail
       if (server === undefined) return skipped('no-mail-server')
       return delivered(await sendMail(server, address, message, own === undefined ? anywhere : reach, signal))
     }
@@ -69,7 +69,7 @@ async function attempt(parts: SendParts, accountId: AccountId, message: Message,
       return statusOf(await postJson(secret.url ?? '', signed(secret.signingSecret ?? '', message.id, body), body, reach, signal))
     }
     case 'slack':
-      return statusOf(await postJson(secret.url ?? '', {}, JSON.stringify({ text: `*${message.title}*\n${message.text}` }), reach, signal))
+      return statusOf(await postJson(secret.url ?? '', {}, JSON.stringify({ text: `*${message.title}*\n${withoutMarkup(message.text)}` }), reach, signal))
     case 'nats':
       await publishNotice({ url: settings.url ?? '', subject: settings.subject ?? '', login }, message, reach, signal)
       return delivered('nats')
@@ -82,6 +82,9 @@ function signed(secret: string, id: string, body: string): Record<string, string
   return { 'webhook-id': id, 'webhook-timestamp': String(Math.floor(now.getTime() / 1_000)), 'webhook-signature': new Webhook(secret).sign(id, now, body) }
 }
 
+/** Names are anybody's words; in a chat they must be no link and call nobody (the three characters that Slack has escaped). */
+const withoutMarkup = (words: string): string => words.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+
 const statusOf = (status: number): Outcome => (status >= 200 && status < 300 ? delivered : refused)(`http ${status}`)
 
 async function openSecret({ accountKeys }: SendParts, accountId: AccountId, { id, sealed }: NonNullable<DeliveryTarget['channel']>): Promise<ChannelSecret> {
@@ -93,6 +96,8 @@ async function openSecret({ accountKeys }: SendParts, accountId: AccountId, { id
 function classOf(error: unknown): string {
   const { responseCode, code, name } = error as { responseCode?: unknown; code?: unknown; name?: unknown }
   if (typeof responseCode === 'number') return `smtp ${responseCode}`
+  // Whether a name of an inside network exists is nobody's business: it is refused like one that does.
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'address-refused'
   const word = typeof code === 'string' && code !== '' ? code : String(name)
   return /^[\w-]{1,60}$/.test(word) ? word : 'failed'
 }

@@ -33,6 +33,8 @@ export const accessRequestTransitions: Transitions<AccessRequestState> = {
   used: [],
 }
 
+export const breakGlassReviewTransitions: Transitions<'open' | 'signed'> = { open: ['signed'], signed: [] }
+
 export const reencryptionTransitions: Transitions<'running' | 'done'> = { running: ['done'], done: [] }
 
 export const supportAccessTransitions: Transitions<'open' | 'ended'> = { open: ['ended'], ended: [] }

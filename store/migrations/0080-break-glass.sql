@@ -88,5 +88,5 @@ grant insert on lease_term to leasehold_bridge;
 grant select (account_id, id, state, opened_at) on break_glass_review to leasehold_expirer;
 create policy expirer_figures on break_glass_review for select to leasehold_expirer using (state = 'open');
 
-insert into obligation_kind values ('breakGlassReview', 'relay');
-create policy break_glass_review_queue on obligation to leasehold_relay using (kind = 'breakGlassReview') with check (kind = 'breakGlassReview');
+insert into obligation_kind values ('break_glass_review', 'relay');
+create policy break_glass_review_queue on obligation to leasehold_relay using (kind = 'break_glass_review') with check (kind = 'break_glass_review');

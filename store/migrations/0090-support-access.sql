@@ -51,3 +51,18 @@ create index audit_event_action on audit_event (account_id, action, at) where ac
 
 insert into obligation_kind values ('support_access', 'relay');
 create policy support_access_queue on obligation to leasehold_relay using (kind = 'support_access') with check (kind = 'support_access');
+
+-- Support staff hold no role, whatever was assigned to them or to a group of theirs: they approve nothing, are told nothing and own nothing.
+create or replace view held_role with (security_invoker) as
+  with clock as materialized (select app_clock() as now)
+  select a.account_id, coalesce(a.user_id, d.user_id, g.user_id) as user_id, a.id as assignment_id, a.role_id, r.name as role_name, r.owner,
+    a.organization_id, a.idp_group_id
+  from role_assignment a
+    join role r on r.account_id = a.account_id and r.id = a.role_id
+    left join idp_user d on d.account_id = a.account_id and d.id = a.idp_user_id and d.state = 'active'
+    left join (select m.account_id, m.group_id, i.user_id from idp_group_member m
+      join idp_user i on i.account_id = m.account_id and i.id = m.idp_user_id and i.state = 'active', clock
+      where m.valid_from <= clock.now and (m.valid_to is null or m.valid_to > clock.now)) g on g.account_id = a.account_id and g.group_id = a.idp_group_id,
+    clock
+  where a.valid_from <= clock.now and (a.valid_to is null or a.valid_to > clock.now) and coalesce(a.user_id, d.user_id, g.user_id) is not null
+    and not exists (select from account_user u where u.account_id = a.account_id and u.id = coalesce(a.user_id, d.user_id, g.user_id) and u.support);

@@ -80,7 +80,7 @@ create function approvers_of(policy uuid, organization uuid) returns table (step
     where m.valid_from <= clock.now and (m.valid_to is null or m.valid_to > clock.now)
   )
   select d.step, u.id from directory d join idp_user i on i.id = d.idp_user_id and i.state = 'active'
-    join account_user u on u.id = i.user_id and u.state = 'active'
+    join account_user u on u.id = i.user_id and u.state = 'active' and not u.support
   union
   select n.step, u.id from named n join held_role h on num_nonnulls(n.idp_user_id, n.idp_group_id) = 0
       and (h.organization_id is null or (h.organization_id = organization and not h.owner))
@@ -180,7 +180,9 @@ begin
     execute format('create policy tenant on %I using (account_id = (select current_account())) with check (account_id = (select current_account()))', t);
   end loop;
 end $$;
-grant select on approval_policy, approval_step, approval_approver, access_request, access_decision to leasehold_api, leasehold_worker, leasehold_bridge;
+grant select on approval_policy, approval_step, approval_approver, access_request, access_decision to leasehold_api, leasehold_worker;
+-- A claim ends what is overdue first, and reads what a checkout would.
+grant select on approval_policy to leasehold_bridge;
 grant insert, update on approval_policy to leasehold_api;
 grant insert, delete on approval_step, approval_approver to leasehold_api;
 grant insert, update on access_request to leasehold_api;

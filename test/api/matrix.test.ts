@@ -161,7 +161,7 @@ describe('every route is answered as the table says', () => {
       }
     }
     expect(wrong).toEqual([])
-  }, 600_000)
+  }, 240_000)
 
   test('to nobody without a token, with one that has ended, is for somebody else, or is of a user who is disabled or unknown', async () => {
     const now = Math.floor(Date.now() / 1_000)

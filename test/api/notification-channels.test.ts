@@ -99,6 +99,7 @@ describe('a notification channel', () => {
     ['with a setting of another type', { type: 'webhook', settings: { url: 'https://x.example', from: 'a@x.example' } }, 'settings.from'],
     ['with wildcards in its subject', { type: 'nats', settings: { url: 'tls://x.example:4222', subject: 'notices.>' } }, 'settings.subject'],
     ['with a password of nobody', { type: 'smtp', settings: { url: 'smtps://x.example', password: 'x' } }, 'settings.password'],
+    ['with a sender of its own on the mail server of the installation', { type: 'smtp', settings: { from: 'boss@acme.example' } }, 'settings.from'],
     ['for a kind that does not exist', { type: 'smtp', settings: {}, kinds: ['x.y'] }, 'kinds.0'],
     ['without a name', { type: 'smtp', settings: {}, name: '' }, 'name'],
   ])('%s is refused with 422', async (_, body, place) => {

@@ -9,7 +9,7 @@ import { runRoute } from '#api/run-route.ts'
 import { traceOf } from '#api/trace.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
-import { apiUrl, startApi, type TestApi } from './support.ts'
+import { absent, apiUrl, startApi, type TestApi } from './support.ts'
 
 describe('a rate limit', () => {
   let time = 0
@@ -149,6 +149,13 @@ describe('the API', () => {
       200,
       'rate-limited',
     ])
+  })
+
+  test('counts what a route with a limit of its own refuses: whoever may not do it cannot ask for ever', async () => {
+    const headers = { 'idempotency-key': 'none' }
+    const body = { reason: 'x', justification: 'nobody can be asked', breakGlassCredential: 'seven quiet herons' }
+    expect(await many(25, () => api.call('gus', 'POST', `/v1/identities/${absent}/break-glass`, { body, headers }))).toEqual({ 404: 20, 429: 5 })
+    expect((await api.call('gus', 'GET', '/v1/me')).status).toBe(200)
   })
 
   test('counts somebody of the issuer who is nobody of ours as a failure too', async () => {

@@ -63,6 +63,14 @@ test('what a receiver refuses is said by its status, never by its words', async 
   hook.answer({ status: 204 })
 })
 
+test('in a chat a name is no link and calls nobody', async () => {
+  const told = notice()
+  const named = { ...told, names: { [told.subject.id]: '<!channel> <https://elsewhere.example|Approve> & more' } }
+  expect(await send()(accountId, named, channel('slack', { url: hook.url }))).toMatchObject({ state: 'delivered' })
+  const { text } = JSON.parse(hook.hooks.at(-1)?.body ?? '') as { text: string }
+  expect(text).toContain('&lt;!channel&gt; &lt;https://elsewhere.example|Approve&gt; &amp; more')
+})
+
 test('a mail needs a mail server and an address; without them there is nothing to try again', async () => {
   expect(await sender([])(accountId, notice(), { channel: null, address: 'mia@acme.example' })).toEqual({ state: 'skipped', receipt: 'no-mail-server' })
   expect(await send()(accountId, notice(), { channel: null, address: null })).toEqual({ state: 'skipped', receipt: 'no-address' })

@@ -225,7 +225,7 @@ describe('a connector in wrong hands', () => {
     })
 
     test('a result of an older epoch is stale, and one of a job that is not its own is foreign: both on record', async () => {
-      await world.database.superuser('update job set epoch = 5, instance = $2 where id = $1', [good.jobId, randomUUID()])
+      await world.database.superuser(`update job set epoch = 5, instance = $2, reported_epochs = '{}' where id = $1`, [good.jobId, randomUUID()])
       expect(await rogue.ask(subjects.result(mine.id), good)).toEqual({ v: 1, ack: true, stale: true })
       const other = { ...good, jobId: randomUUID() as JobResult['jobId'] }
       expect(await rogue.ask(subjects.result(mine.id), other)).toEqual({ v: 1, ack: true, stale: true })

@@ -14,6 +14,8 @@ const refused: readonly (readonly [what: string, calls: unknown, path: string])[
   ['a value in the path', withSet({ path: '/keys/{value}' }), 'set.path'],
   ['a value in the query', withSet({ path: '/keys?key={value}' }), 'set.path'],
   ['the secret of the admin in the path', withSet({ path: '/keys?token={as.value}' }), 'set.path'],
+  ['who asks in a body that others may read', withSet({ json: { key: '{value}', note: '{as.value}' } }), 'set'],
+  ['who asks in a form', withSet({ json: undefined, form: { key: '{value}', note: '{as.basic}' } }), 'set'],
   ['a login in the path', withVerify({ path: '/{basic}' }), 'verify.path'],
   ['another host', withSet({ path: 'https://elsewhere/keys' }), 'set.path'],
   ['another host by two slashes', withSet({ path: '//elsewhere/keys' }), 'set.path'],

@@ -65,11 +65,11 @@ test('a critical notice reaches every administrator and the webhook although bot
   await expect
     .poll(async () => expectStatus(await mia.get<Notice>(`/v1/notices/${id}`), 200).deliveries.map(({ state }) => state), look)
     .toEqual(Array(3).fill('delivered'))
-  expect(mail.mails.flatMap(({ to }) => to).sort()).toEqual([...admins].sort())
-  expect(mail.mails.map(({ messageId }) => messageId)).toEqual(admins.map(() => `${id}@notices.leasehold`))
-  expect(hook.hooks).toHaveLength(1)
-  const [{ headers, body } = { headers: {}, body: '' }] = hook.hooks
-  expect(headers['webhook-id']).toBe(id)
+  // At least once, by one id: who was told twice can tell. After a minute people also hear that the channel does not work.
+  const mailed = mail.mails.filter(({ messageId }) => messageId === `${id}@notices.leasehold`).flatMap(({ to }) => to)
+  expect([...new Set(mailed)].sort()).toEqual([...admins].sort())
+  expect(hook.hooks.map(({ headers }) => headers['webhook-id'])).toContain(id)
+  const { headers, body } = hook.hooks.find((each) => each.headers['webhook-id'] === id) ?? { headers: {}, body: '' }
   expect(new Webhook(made.secret).verify(body, headers as Record<string, string>)).toMatchObject({ type: 'leasehold.notice.break_glass.opened', data: { id } })
 }, 180_000)
 

@@ -27,6 +27,17 @@ const people = { mia: 'owner', sam: ['pam_vaults.view'], ann: [], bob: [], cat: 
 export type Name = keyof typeof people
 export const names = Object.keys(people) as Name[]
 
+type Run = <T>(decide: (trx: Transaction) => Promise<T>) => Promise<T>
+
+/** Asks again who waited too long for a lock: on a slow machine that says nothing about what is decided. */
+const patient =
+  (run: Run, left = 20): Run =>
+  (decide) =>
+    run(decide).catch((error: { code?: string }) => {
+      if (error.code !== 'busy' || left === 0) throw error
+      return patient(run, left - 1)(decide)
+    })
+
 type Settings = Omit<CreateApprovalPolicy, 'identityId' | 'identityGroupId'>
 
 /** A vault whose identities are used with an approval, and the people for it; every step by the real deciding transactions. */
@@ -36,7 +47,7 @@ export interface ApprovalWorld {
   readonly groupId: string
   readonly person: (name: Name) => { readonly type: 'user'; readonly id: string }
   /** Two pools, as of two replicas of the API. */
-  readonly replicas: readonly (<T>(decide: (trx: Transaction) => Promise<T>) => Promise<T>)[]
+  readonly replicas: readonly Run[]
   readonly addIdentity: (
     policy: Partial<Settings> & Pick<Settings, 'steps'>,
   ) => Promise<{ readonly identityId: IdentityId; readonly policyId: ApprovalPolicyId }>
@@ -54,8 +65,10 @@ export interface ApprovalWorld {
 
 export async function createApprovalWorld(database: TestDatabase): Promise<ApprovalWorld> {
   const pools: Db[] = [database.as('leasehold_api', 4), database.as('leasehold_api', 4)]
-  const account = await createTestAccount(database, pools[0] as Db, people)
-  const { run } = account
+  const made = await createTestAccount(database, pools[0] as Db, people)
+  const replicas = pools.map((pool) => patient((decide) => inAccount(pool, made.id, decide)))
+  const run = replicas[0] as Run
+  const account = { ...made, run }
   const mia = await account.principal('mia')
   const { actor } = account.people.mia
   const as = { caller: mia, actor }
@@ -69,11 +82,6 @@ export async function createApprovalWorld(database: TestDatabase): Promise<Appro
     const principal = { type: 'user', id: account.people.sam.idpUserId } as const
     await createGrant(trx, { id: uuidv7(), vaultId, principal: mia, actor }, { principal, level: 'checkout' })
   })
-  const replicas = pools.map(
-    (pool): ApprovalWorld['replicas'][number] =>
-      (decide) =>
-        inAccount(pool, account.id, decide),
-  )
   const on = (replica: number) => replicas[replica] ?? run
   const assignments = new Map<Name, string>()
   const sealed = () => ({ encryptionVersion: 2, keyId: 'o1', ciphertext: randomBytes(40) }) as const

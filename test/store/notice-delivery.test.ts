@@ -158,6 +158,14 @@ describe('a message', () => {
   })
 })
 
+test('a notice whose last messages end at the same instant is over', async () => {
+  await Promise.all(Array.from({ length: 6 }, () => addChannel()))
+  const id = await raise({ to: [] })
+  const claims = await Promise.all((await pendingOf(id)).map(({ deliveryId }) => claim(deliveryId)))
+  await Promise.all(claims.map((taken) => record(taken as Claim, 'delivered')))
+  expect((await database.superuser(`select closed from obligation where subject_id = $1`, [id])).rows).toEqual([{ closed: true }])
+})
+
 describe('a channel that does not work', () => {
   test(`is made known through the others after ${deadAfter} failures in a row, once, and audited; a success makes it good again`, async () => {
     const broken = await addChannel()

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
+  breakGlassReviewTransitions,
   accessRequestTransitions,
   connectorTransitions,
   jobTransitions,
@@ -25,6 +26,7 @@ const tables: Readonly<Record<string, Transitions<never>>> = {
   connector: connectorTransitions,
   access_request: accessRequestTransitions,
   reencryption: reencryptionTransitions,
+  break_glass_review: breakGlassReviewTransitions,
   notice_delivery: deliveryTransitions,
   support_access: supportAccessTransitions,
 }

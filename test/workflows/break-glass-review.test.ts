@@ -59,14 +59,14 @@ describe('the workflow of a review', () => {
   test('reminds every day for as long as nobody signs, and is over when somebody has', async () => {
     const subject = { accountId: randomUUID(), subjectId: randomUUID() }
     rows.set(subject.subjectId, { state: 'open', reminders: 0, remindAt: clock.now() + remindEvery, looks: 0 })
-    const id = await lab.poke('breakGlassReview', subject)
+    const id = await lab.poke('break_glass_review', subject)
     await until(() => of(subject).looks > 0)
     for (let days = 1; days <= 10; days += 1) {
       await lab.pass(id, clock, remindEvery)
       await until(() => of(subject).reminders === days, 20_000)
     }
     of(subject).state = 'signed'
-    await lab.poke('breakGlassReview', subject)
+    await lab.poke('break_glass_review', subject)
     expect(await lab.ended(id)).toBe('COMPLETED')
     expect(of(subject).reminders).toBe(10)
     await lab.record('break-glass-review-reminded', id)
@@ -75,10 +75,10 @@ describe('the workflow of a review', () => {
   test('that is signed at once reminds nobody', async () => {
     const subject = { accountId: randomUUID(), subjectId: randomUUID() }
     rows.set(subject.subjectId, { state: 'open', reminders: 0, remindAt: clock.now() + remindEvery, looks: 0 })
-    const id = await lab.poke('breakGlassReview', subject)
+    const id = await lab.poke('break_glass_review', subject)
     await until(() => of(subject).looks > 0)
     of(subject).state = 'signed'
-    await lab.poke('breakGlassReview', subject)
+    await lab.poke('break_glass_review', subject)
     expect(await lab.ended(id)).toBe('COMPLETED')
     expect(of(subject).reminders).toBe(0)
     await lab.record('break-glass-review-signed', id)

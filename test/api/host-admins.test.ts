@@ -1,0 +1,28 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createApiWorld, type ApiWorld } from './world.ts'
+
+let world: ApiWorld
+beforeAll(async () => {
+  world = await createApiWorld()
+})
+afterAll(() => world?.end())
+
+test('a host is given an admin identity only by who may have its value: it is told it', async () => {
+  const adminIdentityId = await world.addIdentity('root')
+  const host = {
+    organizationId: world.organizationId,
+    name: 'admined',
+    address: 'db.internal',
+    port: 5432,
+    adapter: 'postgres',
+    connectorId: world.connectorId,
+  }
+  const refused = { code: 'forbidden', missing: 'vault access: view_credentials' }
+  expect((await world.post('ola', '/v1/hosts', { ...host, adminIdentityId })).body).toMatchObject(refused)
+  const { id } = (await world.post('ola', '/v1/hosts', host)).body
+  const give = (sub: string) => world.call(sub, 'PATCH', `/v1/hosts/${id}`, { body: { adminIdentityId } })
+  expect((await give('ola')).body).toMatchObject(refused)
+  expect((await give('mia')).status).toBe(200)
+  // What is as it was is given to nobody.
+  expect((await give('ola')).status).toBe(200)
+})
