@@ -20,6 +20,7 @@ import { changeAccessRequest } from '#store/change-access-request.ts'
 import { cancelAccessRequest } from '#store/close-access-request.ts'
 import type { Transaction } from '#store/connection.ts'
 import { decideAccessRequest } from '#store/decide-access-request.ts'
+import { expectVersion } from '#store/refusals.ts'
 import { readVaultKeyRef } from '#store/vault.ts'
 import { pageFrom } from './collection.ts'
 import { etag, ifMatch } from './etag.ts'
@@ -126,7 +127,7 @@ export function accessRequestRoutes(route: DefineRoute, { vaultKeys, decisionLin
       body: ChangeAccessRequest,
       answers: { 200: AccessRequestAnswer },
       versioned: true,
-      refuses: [...ofReasons, 'access-request-closed', 'quorum-unreachable'],
+      refuses: [...ofReasons, 'access-request-closed', 'access-request-open', 'access-request-limit', 'quorum-unreachable'],
       find: findRequest,
     },
     async (context) => {
@@ -148,7 +149,7 @@ export function accessRequestRoutes(route: DefineRoute, { vaultKeys, decisionLin
       method: 'post',
       path: '/v1/access-requests/:id/decisions',
       action: 'access-request.decide',
-      summary: 'Approve or deny; send If-Match, so that you decide on what you saw',
+      summary: 'Approve or deny the version that you saw',
       params,
       body: DecisionBody,
       answers: { 200: AccessRequestAnswer },
@@ -161,11 +162,12 @@ export function accessRequestRoutes(route: DefineRoute, { vaultKeys, decisionLin
         params: { id },
         principal: { userId },
         actor,
-        body: { verdict, comment },
+        body: { verdict, version: expectedVersion, comment },
         request,
       } = context
+      expectVersion(expectedVersion, ifMatch(request))
       const sealed = comment == null ? null : await sealText(context, comment)
-      return answer(context, (trx) => decideAccessRequest(trx, { id, userId, verdict, comment: sealed, actor, expectedVersion: ifMatch(request) }))
+      return answer(context, (trx) => decideAccessRequest(trx, { id, userId, verdict, comment: sealed, actor, expectedVersion }))
     },
   )
 

@@ -110,14 +110,15 @@ export function approvalPolicyRoutes(route: DefineRoute): void {
       method: 'delete',
       path: '/v1/approval-policies/:id',
       action: 'approval-policy.delete',
+      confirms: true,
       summary: 'Delete an approval policy',
       params,
       answers: { 204: null },
       versioned: true,
       find: findPolicy,
     },
-    async ({ params: { id }, actor, request, inAccount }) => {
-      await inAccount((trx) => deleteApprovalPolicy(trx, { id, actor, expectedVersion: ifMatch(request) }))
+    async ({ params: { id }, principal: caller, actor, request, inAccount }) => {
+      await inAccount((trx) => deleteApprovalPolicy(trx, { id, caller, actor, expectedVersion: ifMatch(request) }))
       return reply(204, null)
     },
   )

@@ -24,7 +24,7 @@ type Asking = Pick<
 /**
  * A checkout that others must agree to: asks them, and gives nothing yet. The same request sent again answers what has become of it.
  *
- * @throws LeaseholdError `validation-failed`, `quorum-unreachable`, `idempotency-key-reused`, `dependency-unavailable`
+ * @throws LeaseholdError `validation-failed`, `quorum-unreachable`, `access-request-open`, `access-request-limit`, `idempotency-key-reused`, `dependency-unavailable`
  */
 export async function askApprovers({ vaultKeys, wakeLoops }: Parts, asking: Asking): Promise<Reply> {
   const { principal, actor, approvers, body, found, idempotency, inAccount } = asking

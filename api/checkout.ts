@@ -48,6 +48,8 @@ export function checkoutRoutes(route: DefineRoute, parts: Parts): void {
         'quorum-unreachable',
         'approvals-missing',
         'access-request-closed',
+        'access-request-open',
+        'access-request-limit',
         'outside-time-window',
         'organization-secret-not-found',
         'decryption-failed',

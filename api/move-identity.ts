@@ -16,6 +16,7 @@ import { reply, type DefineRoute, type RouteContext } from './route.ts'
 import { requireLogin, stepUpRuleFor } from './step-up.ts'
 
 export const moveRefusals = [
+  'approvals-lost',
   'already-exists',
   'identity-checked-out',
   'identity-rotating',

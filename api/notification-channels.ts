@@ -117,6 +117,7 @@ export function notificationChannelRoutes(route: DefineRoute, { config, accountK
       method: 'delete',
       path: '/v1/notification-channels/:id',
       action: 'notification-channel.delete',
+      confirms: true,
       summary: 'Remove a notification channel; what was raised before is still sent by it',
       params,
       answers: { 204: null },

@@ -22,7 +22,13 @@ export const ChangeAccessRequest = z
 export type ChangeAccessRequest = z.infer<typeof ChangeAccessRequest>
 
 const comment = Reason.nullish().meta({ description: 'The requester and the other approvers see it' })
-export const DecisionBody = z.strictObject({ verdict: Verdict, comment }).meta({ examples: [{ verdict: 'approve', comment: 'As agreed on the phone' }] })
+export const DecisionBody = z
+  .strictObject({
+    verdict: Verdict,
+    version: z.int().min(1).meta({ description: 'The version of the request that you saw; 412 when it is another one by now' }),
+    comment,
+  })
+  .meta({ examples: [{ verdict: 'approve', version: 1, comment: 'As agreed on the phone' }] })
 
 export const LinkBody = z
   .strictObject({ token: z.string().min(1).max(1_000).meta({ description: 'From the fragment of the link' }), comment })

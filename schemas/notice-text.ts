@@ -57,6 +57,10 @@ const templates: Readonly<Record<NoticeKind, Template>> = {
   'access_request.approved': { title: 'Your access request was approved', lines: ['Check out with its id; the approval is good for one checkout.'] },
   'access_request.denied': { title: 'Your access request was denied', lines: ['Whoever denied it may have left a comment; read it there.'] },
   'access_request.expired': { title: 'An access request has timed out', lines: ['Nobody decided in time. Ask again if it is still needed.'] },
+  'approval_policy.changed': {
+    title: 'An approval policy was made, changed or deleted',
+    lines: ['Others must agree to a checkout by it. When it was loosened, see to it that this was meant.'],
+  },
   'support_access.enabled': { title: 'Support access was enabled', lines: ['Support staff may enter this account until it ends or is disabled.'] },
   'support_access.changed': { title: 'Support access was changed', lines: ['Its reason or its end is another one now.'] },
   'support_access.ended': {

@@ -20,6 +20,7 @@ export const NoticeKind = z.enum([
   'access_request.approved',
   'access_request.denied',
   'access_request.expired',
+  'approval_policy.changed',
   'support_access.enabled',
   'support_access.changed',
   'support_access.ended',
@@ -34,7 +35,7 @@ export const NoticeKind = z.enum([
 export type NoticeKind = z.infer<typeof NoticeKind>
 
 export const NoticeSubject = z.strictObject({
-  type: z.enum(['lease', 'access_request', 'support_access', 'rotation', 'identity', 'user', 'channel']),
+  type: z.enum(['lease', 'access_request', 'approval_policy', 'support_access', 'rotation', 'identity', 'user', 'channel']),
   id: Uuid,
 })
 export type NoticeSubject = z.infer<typeof NoticeSubject>

@@ -5,6 +5,7 @@ import { LeaseholdError } from '#schemas/errors.ts'
 import type { ApprovalPolicyId, IdentityId, VaultId } from '#schemas/ids.ts'
 import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
 import type { Principal } from '#schemas/principal.ts'
+import { isLooser } from '#schemas/rules/approval-policy.ts'
 import { appendAudit } from './audit.ts'
 import { approvalSteps, refuseUnreachable } from './approval-terms.ts'
 import type { Change } from './change.ts'
@@ -15,6 +16,7 @@ import { fieldsOf, merged } from './merged.ts'
 import { inScope, pageClause, type Scope } from './page.ts'
 import { expectVersion, refuseDuplicates, refuseFaults } from './refusals.ts'
 import { lockVault, readVault } from './vault.ts'
+import { announceApprovalTurn } from './weaken-approval.ts'
 
 const approverOf = sql`case when a.idp_user_id is not null then jsonb_build_object('type', 'user', 'id', a.idp_user_id)
   when a.idp_group_id is not null then jsonb_build_object('type', 'group', 'id', a.idp_group_id) else jsonb_build_object('type', 'permission') end`
@@ -40,6 +42,17 @@ export async function readApprovalPolicy(trx: Transaction, id: ApprovalPolicyId)
   return fromRow(rows[0])
 }
 
+/** The one that holds for an identity now. */
+export async function findPolicyOf(trx: Transaction, identityId: IdentityId): Promise<ApprovalPolicy | undefined> {
+  const { rows } = await sql<Row>`${policies} and p.id = (select id from approval_policy_of(${identityId}::uuid))`.execute(trx)
+  return rows.map(fromRow)[0]
+}
+
+export async function findVaultPolicy(trx: Transaction, vaultId: VaultId): Promise<ApprovalPolicy | undefined> {
+  const { rows } = await sql<Row>`${policies} and p.vault_id = ${vaultId}::uuid`.execute(trx)
+  return rows.map(fromRow)[0]
+}
+
 export interface ApprovalPolicyFilter {
   readonly vaultId?: VaultId | undefined
   readonly identityId?: IdentityId | undefined
@@ -60,12 +73,16 @@ export interface NewApprovalPolicy {
 }
 
 /**
- * @throws LeaseholdError `not-found` (vault, identity or approver), `already-exists` (it has one), `quorum-unreachable`, `validation-failed`
+ * One of an identity takes the place of its vault's, which it may loosen.
+ *
+ * @throws LeaseholdError `not-found` (vault, identity or approver), `already-exists` (it has one), `forbidden` (it loosens what guards the caller),
+ *   `quorum-unreachable`, `validation-failed`
  */
 export async function createApprovalPolicy(trx: Transaction, { id, caller, actor }: NewApprovalPolicy, body: CreateApprovalPolicy): Promise<ApprovalPolicy> {
   const { identityGroupId: vaultId, identityId, ...settings } = body
   const { organizationId } = await lockTarget(trx, { vaultId, identityId })
   refuseLateEscalation(settings)
+  const before = identityId === undefined ? undefined : await findPolicyOf(trx, identityId)
   await refuseDuplicates(
     sql`insert into approval_policy (id, organization_id, vault_id, identity_id, required, timeout_minutes, validity_minutes, maximum_minutes, escalate_after_minutes, windows)
       values (${id}::uuid, ${organizationId}::uuid, ${vaultId ?? null}::uuid, ${identityId ?? null}::uuid, ${settings.required}::boolean,
@@ -74,14 +91,16 @@ export async function createApprovalPolicy(trx: Transaction, { id, caller, actor
   )
   await writeApprovers(trx, id, settings, caller)
   await refuseUnreachable(await approvalSteps(trx, id, organizationId))
-  await record(trx, await readApprovalPolicy(trx, id), 'approval_policy.created', actor, settings)
-  return readApprovalPolicy(trx, id)
+  const policy = await readApprovalPolicy(trx, id)
+  await announceApprovalTurn(trx, { policy, verb: 'created', looser: before !== undefined && isLooser(before, policy), caller })
+  await record(trx, policy, 'approval_policy.created', actor, settings)
+  return policy
 }
 
 /**
  * Decisions that were made under the version before count no more: they answered something else.
  *
- * @throws LeaseholdError `not-found`, `precondition-failed`, `quorum-unreachable`, `validation-failed`
+ * @throws LeaseholdError `not-found`, `precondition-failed`, `forbidden` (it loosens what guards the caller), `quorum-unreachable`, `validation-failed`
  */
 export async function changeApprovalPolicy(trx: Transaction, change: Change<ApprovalPolicyId>, body: ChangeApprovalPolicy): Promise<ApprovalPolicy> {
   const { id, caller, actor, expectedVersion } = change
@@ -97,15 +116,18 @@ export async function changeApprovalPolicy(trx: Transaction, change: Change<Appr
   await sql`delete from approval_step where policy_id = ${id}::uuid`.execute(trx)
   await writeApprovers(trx, id, after, caller)
   await refuseUnreachable(await approvalSteps(trx, id, before.organizationId))
+  const policy = await readApprovalPolicy(trx, id)
+  await announceApprovalTurn(trx, { policy, verb: 'changed', looser: isLooser(before, policy), caller })
   await record(trx, before, 'approval_policy.changed', actor, { fields: fieldsOf(body), ...body })
-  return readApprovalPolicy(trx, id)
+  return policy
 }
 
-/** @throws LeaseholdError `not-found`, `precondition-failed` */
-export async function deleteApprovalPolicy(trx: Transaction, { id, actor, expectedVersion }: Omit<Change<ApprovalPolicyId>, 'caller'>): Promise<void> {
+/** @throws LeaseholdError `not-found`, `precondition-failed`, `forbidden` (it guards the caller) */
+export async function deleteApprovalPolicy(trx: Transaction, { id, caller, actor, expectedVersion }: Change<ApprovalPolicyId>): Promise<void> {
   const before = await lockPolicy(trx, id)
   expectVersion(before.version, expectedVersion)
   await sql`update approval_policy set deleted_at = app_clock(), version = version + 1 where id = ${id}::uuid`.execute(trx)
+  await announceApprovalTurn(trx, { policy: before, verb: 'deleted', looser: true, caller })
   await record(trx, before, 'approval_policy.deleted', actor, {})
 }
 

@@ -4,6 +4,7 @@ import type { JobId, LeaseId, RotationId } from '#schemas/ids.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
 import { owe } from './duties.ts'
+import { believeLateResults } from './late-result.ts'
 import { readRotation } from './rotation.ts'
 
 /**
@@ -16,6 +17,7 @@ export async function cancelRotation(trx: Transaction, rotationId: RotationId, a
     update job set state = 'cancelled', finished_at = app_clock() where rotation_id = ${rotationId}::uuid and state = 'waiting' returning id`.execute(trx)
   await sql`update rotation set state = 'cancelled', phase = 'done', finished_at = app_clock(), needs_attention = false, version = version + 1
     where id = ${rotationId}::uuid`.execute(trx)
+  await believeLateResults(trx, rotationId)
   await appendAudit(trx, {
     actor,
     action: 'rotation.cancelled',

@@ -5,6 +5,7 @@ import type { AccessRequestId, HostId, IdentityId, UserId } from '#schemas/ids.t
 import { stepsFor } from '#schemas/rules/approval.ts'
 import type { Sealed } from '#schemas/sealed.ts'
 import { lockAccessRequest, readAccessRequest, refuseClosed } from './access-request.ts'
+import { lockRequester, refuseMoreEdits, refuseMoreRequests } from './access-request-limits.ts'
 import { readApprovalTerms, refuseUnreachable } from './approval-terms.ts'
 import type { Transaction } from './connection.ts'
 import { owe } from './duties.ts'
@@ -27,7 +28,8 @@ export interface AccessRequestChange {
 /**
  * Asks for something else: the request is pending again and starts anew, with all its time; what was decided before counts no more.
  *
- * @throws LeaseholdError `not-found`, `forbidden`, `precondition-failed`, `access-request-closed`, `validation-failed`, `quorum-unreachable`
+ * @throws LeaseholdError `not-found`, `forbidden`, `precondition-failed`, `access-request-closed`, `access-request-open`, `access-request-limit`,
+ *   `validation-failed`, `quorum-unreachable`
  */
 export async function changeAccessRequest(trx: Transaction, change: AccessRequestChange): Promise<void> {
   const { id, userId, actor } = change
@@ -35,10 +37,15 @@ export async function changeAccessRequest(trx: Transaction, change: AccessReques
   if (before.userId !== userId) throw new LeaseholdError('forbidden', { missing: 'to be the requester' })
   expectVersion(before.version, change.expectedVersion)
   refuseClosed(before)
+  refuseMoreEdits(before)
   const { minutes = before.requestedMinutes, hostId = before.hostId, ticket = before.ticket, reason = before.reason } = change
   const terms = await readApprovalTerms(trx, before.identityId)
   refuseTooLong(terms, minutes)
-  if (hostId !== null && hostId !== before.hostId) await refuseForeignHost(trx, before.identityId, hostId)
+  if (hostId !== before.hostId) {
+    if (hostId !== null) await refuseForeignHost(trx, before.identityId, hostId)
+    await lockRequester(trx, userId)
+    await refuseMoreRequests(trx, { userId, identityId: before.identityId, hostId, but: id })
+  }
   refuseUnreachable(stepsFor(terms.steps, userId, before.atLeast))
   await sql`update access_request set state = 'pending', version = version + 1, requested_minutes = ${minutes}::int, host_id = ${hostId}::uuid, ticket = ${ticket}::text,
       reason_ciphertext = ${reason.ciphertext}::bytea, reason_key_id = ${reason.keyId}::text, approved_at = null, escalated_at = null,

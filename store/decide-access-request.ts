@@ -22,8 +22,8 @@ export interface NewDecision {
   /** Sealed with the key of the request's vault. */
   readonly comment: Sealed | null
   readonly actor: Actor
-  /** The version that the approver saw; absent: any. */
-  readonly expectedVersion?: number | undefined
+  /** The version that the approver saw. */
+  readonly expectedVersion: number
   /** By a link, which decides once: whoever has decided on this version has used it up. */
   readonly once?: boolean
 }

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
-import type { LeaseId } from '#schemas/ids.ts'
+import type { AccessRequestId, LeaseId } from '#schemas/ids.ts'
 import type { LeaseFacts } from '#schemas/lease-facts.ts'
 import type { Principal } from '#schemas/principal.ts'
 import { extendedExpiryOf } from '#schemas/rules/lease.ts'
@@ -23,9 +23,10 @@ export interface Extension {
 
 /**
  * Moves the end of the holder's lease: `minutes` are added to its present end, at most 1440 minutes after its start (in an
- * emergency: what the organization allows) and never past the holder's access or what was approved. Authority is checked again like at a checkout.
+ * emergency: what the organization allows) and never past the holder's access or what was approved. Authority is checked
+ * again like at a checkout: where an approval is needed by now, a lease without one goes no further.
  *
- * @throws LeaseholdError `not-found`, `forbidden`, `lease-not-active`, `identity-draining`, `busy`
+ * @throws LeaseholdError `not-found`, `forbidden`, `lease-not-active`, `identity-draining`, `approval-required`, `busy`
  */
 export async function extendLease(trx: Transaction, { leaseId, minutes, decisionEndsAt, principal, actor }: Extension): Promise<LeaseFacts> {
   const before = await readLease(trx, leaseId)
@@ -38,11 +39,13 @@ export async function extendLease(trx: Transaction, { leaseId, minutes, decision
   // Overdue is over, whether or not a clock has ended it yet.
   if (lease.state !== 'active' || lease.remainingMs === 0) throw new LeaseholdError('lease-not-active')
   if (facts.draining) throw new LeaseholdError('identity-draining', { retryAfterSeconds: 30 })
+  const approval = await readApproval(trx, leaseId)
+  if (facts.approvalRequired && approval.requestId === null && !emergency) throw new LeaseholdError('approval-required')
   const times = { startedAt: new Date(lease.startedAt), expiresAt: new Date(lease.expiresAt) }
   const expiresAt = extendedExpiryOf(
     times,
     minutes,
-    [access.endsAt, decisionEndsAt ?? null, await approvalEnd(trx, leaseId)],
+    [access.endsAt, decisionEndsAt ?? null, approval.endsAt],
     emergency ? facts.breakGlassMaximumMinutes : facts.maximumLeaseMinutes,
   )
   if (expiresAt > times.expiresAt) await moveLeaseEnd(trx, leaseId, { expiresAt, grantEndsAt: access.endsAt })
@@ -64,10 +67,16 @@ export async function extendLease(trx: Transaction, { leaseId, minutes, decision
   return readLease(trx, leaseId)
 }
 
-/** The last end that an approval allows; null: it was given without one. */
-async function approvalEnd(trx: Transaction, leaseId: LeaseId): Promise<Date | null> {
-  const { rows } = await sql<{ endsAt: Date | null }>`select approval_ends_at as "endsAt" from lease where id = ${leaseId}::uuid`.execute(trx)
-  return rows[0]?.endsAt ?? null
+interface LeaseApproval {
+  /** Null: the lease was given without one. */
+  readonly requestId: AccessRequestId | null
+  /** The last end that it allows. */
+  readonly endsAt: Date | null
+}
+
+async function readApproval(trx: Transaction, leaseId: LeaseId): Promise<LeaseApproval> {
+  const { rows } = await sql<LeaseApproval>`select request_id as "requestId", approval_ends_at as "endsAt" from lease where id = ${leaseId}::uuid`.execute(trx)
+  return rows[0] ?? { requestId: null, endsAt: null }
 }
 
 /** Gives the lease another end; its workflow is told. The caller holds the lock of the identity. */

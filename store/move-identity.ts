@@ -5,7 +5,9 @@ import type { IdentityId, VaultId } from '#schemas/ids.ts'
 import type { Identity } from '#schemas/identity.ts'
 import type { Principal } from '#schemas/principal.ts'
 import { hasPermission, vaultAccess } from '#schemas/rules/access.ts'
+import { isLooser } from '#schemas/rules/approval-policy.ts'
 import type { Sealed } from '#schemas/sealed.ts'
+import { findPolicyOf, findVaultPolicy } from './approval-policy.ts'
 import { appendAudit } from './audit.ts'
 import { lockIdentity, readCheckoutFacts, type CheckoutFacts } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
@@ -37,7 +39,7 @@ export interface Move {
  * values keep the key that they were made with, so that none of them comes back. Grants count by the vault, so those of the old
  * one are over with the commit.
  *
- * @throws LeaseholdError `not-found`, `forbidden`, `precondition-failed`, `identity-checked-out`, `identity-rotating`, `rotation-open`,
+ * @throws LeaseholdError `not-found`, `forbidden`, `approvals-lost`, `precondition-failed`, `identity-checked-out`, `identity-rotating`, `rotation-open`,
  *   `validation-failed` (hosts of another organization), `in-use` (a host's admin identity), `already-exists` (the name), `decryption-failed`, `busy`
  */
 export async function moveIdentity(trx: Transaction, move: Move): Promise<Identity> {
@@ -45,7 +47,7 @@ export async function moveIdentity(trx: Transaction, move: Move): Promise<Identi
   const target = { vaultId: to, organizationId: (await readVault(trx, to)).organizationId }
   await lockAuthority(trx, principal, target)
   await lockVault(trx, to, 'use')
-  requireMove(await readPrincipal(trx, principal.userId), from, target)
+  const mover = requireMove(await readPrincipal(trx, principal.userId), from, target)
   await lockIdentity(trx, id)
   const before = await readIdentity(trx, id)
   expectVersion(before.version, move.expectedVersion)
@@ -53,6 +55,7 @@ export async function moveIdentity(trx: Transaction, move: Move): Promise<Identi
   if (before.identityGroupId !== from.vaultId || (await readVaultKeyRef(trx, to)).keyVersion !== move.keyVersion) {
     throw new LeaseholdError('busy', { retryAfterSeconds: 1 })
   }
+  if (!mover.owner) await refuseLostApprovals(trx, id, target)
   await refuseInUse(trx, id, actor, false)
   if (target.organizationId !== before.organizationId) await refuseTies(trx, before)
   const values = await resealAll(trx, move)
@@ -77,12 +80,22 @@ export async function moveIdentity(trx: Transaction, move: Move): Promise<Identi
 }
 
 /** Whoever moves manages both vaults, and gets no access by it that somebody else would have had to grant. */
-function requireMove(now: Principal | undefined, from: VaultPlace, to: VaultPlace): void {
+function requireMove(now: Principal | undefined, from: VaultPlace, to: VaultPlace): Principal {
   if (now === undefined || [from, to].some((place) => !hasPermission(now, 'pam_vaults.manage', place.organizationId))) {
     throw new LeaseholdError('forbidden', { missing: 'pam_vaults.manage' })
   }
   const gains = (['view_credentials', 'checkout'] as const).some((level) => lasts(now, to, level) > lasts(now, from, level))
   if (gains) throw new LeaseholdError('forbidden', { missing: 'another person: nobody grants access to themselves' })
+  return now
+}
+
+/** A policy of the identity comes along; that of its vault does not, and people there rely on it. */
+async function refuseLostApprovals(trx: Transaction, id: IdentityId, { vaultId, organizationId }: VaultPlace): Promise<void> {
+  const before = await findPolicyOf(trx, id)
+  if (before === undefined || before.identityId !== null || !before.required) return
+  const after = await findVaultPolicy(trx, vaultId)
+  // Elsewhere other people hold the permission to approve.
+  if (after === undefined || organizationId !== before.organizationId || isLooser(before, after)) throw new LeaseholdError('approvals-lost')
 }
 
 /** Until when the principal has access at `level`, ms since 1970. */

@@ -6,6 +6,7 @@ import type { Principal } from '#schemas/principal.ts'
 import { stepsFor } from '#schemas/rules/approval.ts'
 import type { Sealed } from '#schemas/sealed.ts'
 import { findAccessRequest, readAccessRequest, type AccessRequestView } from './access-request.ts'
+import { lockRequester, refuseMoreRequests } from './access-request-limits.ts'
 import { appendAudit } from './audit.ts'
 import { readApprovalTerms, refuseUnreachable, type ApprovalTerms } from './approval-terms.ts'
 import type { Transaction } from './connection.ts'
@@ -36,7 +37,7 @@ export interface NewAccessRequest {
 /**
  * Asks the approvers. The same request sent again finds what it has become.
  *
- * @throws LeaseholdError `not-found`, `forbidden`, `idempotency-key-reused`, `validation-failed` (too long), `quorum-unreachable`
+ * @throws LeaseholdError `not-found`, `forbidden`, `idempotency-key-reused`, `access-request-open`, `access-request-limit`, `validation-failed` (too long), `quorum-unreachable`
  */
 export async function openAccessRequest(
   trx: Transaction,
@@ -44,11 +45,13 @@ export async function openAccessRequest(
 ): Promise<{ readonly request: AccessRequestView; readonly replayed: boolean }> {
   const { id, identityId, vault, hostId, minutes, ticket, reason, principal } = asked
   await confirmVaultAccess(trx, principal, vault, 'checkout')
+  await lockRequester(trx, principal.userId)
   const made = await findAccessRequest(trx, id)
   if (made !== undefined) {
     if (made.identityId !== identityId || !Buffer.from(made.requestHash).equals(asked.requestHash)) throw new LeaseholdError('idempotency-key-reused')
     return { request: made, replayed: true }
   }
+  await refuseMoreRequests(trx, { userId: principal.userId, identityId, hostId })
   const terms = await readApprovalTerms(trx, identityId)
   refuseTooLong(terms, minutes)
   refuseUnreachable(stepsFor(terms.steps, principal.userId, asked.atLeast))

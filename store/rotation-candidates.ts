@@ -8,7 +8,7 @@ import { lockIdentity, readCheckoutFacts } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
 import { readCredentials } from './credential.ts'
 import { exposureInsert } from './exposure.ts'
-import { confirmVaultAccess } from './principal.ts'
+import { confirmVaultAccess, readPrincipal } from './principal.ts'
 import { awaitsPerson } from './resolve-rotation.ts'
 import type { OpenValue } from './reveal.ts'
 import { readRotation } from './rotation.ts'
@@ -20,9 +20,10 @@ export interface Candidate {
 
 /**
  * Shows both sides of a doubt: the value of each host as far as it is known, and the one that was to be set. On record before
- * it leaves, and what was seen counts as exposed.
+ * it leaves, and what was seen counts as exposed. Where others must agree to a checkout only an owner sees them: somebody must be able
+ * to find out which one works.
  *
- * @throws LeaseholdError `not-found`, `forbidden`, `nothing-to-resolve`, `inject-only`, `decryption-failed`
+ * @throws LeaseholdError `not-found`, `forbidden`, `nothing-to-resolve`, `inject-only`, `approval-required`, `decryption-failed`
  */
 export async function showCandidates(
   trx: Transaction,
@@ -37,6 +38,7 @@ export async function showCandidates(
   const rotation = await readRotation(trx, rotationId)
   if (!awaitsPerson(rotation) || rotation.stagedVersion === null) throw new LeaseholdError('nothing-to-resolve')
   if (facts.exposure === 'inject_only') throw new LeaseholdError('inject-only')
+  if (facts.approvalRequired && (await readPrincipal(trx, principal.userId))?.owner !== true) throw new LeaseholdError('approval-required')
   const credentials = await readCredentials(trx, identityId)
   const show = async (version: number): Promise<Candidate> => {
     const sealed = credentials.get(version)

@@ -10,6 +10,7 @@ import type { Transaction } from './connection.ts'
 import { shredUnused } from './credential.ts'
 import { shredIdentity } from './shred-identity.ts'
 import { owe } from './duties.ts'
+import { believeLateResults } from './late-result.ts'
 import { rotateOnward } from './rotate-onward.ts'
 import { callForPerson } from './rotation-attention.ts'
 import { readRotation } from './rotation.ts'
@@ -43,6 +44,7 @@ export async function settleRotation(trx: Transaction, rotationId: RotationId, a
   if (verdict === 'confirmed') await promote(trx, identityId, rotation)
   else if (rotation.trigger === 'enroll') await shredIdentity(trx, identityId)
   else await postpone(trx, identityId, rotationId)
+  await believeLateResults(trx, rotationId)
   await appendAudit(trx, {
     actor,
     action: `rotation.${verdict}`,

@@ -75,7 +75,7 @@ function addDecision(program: Command, verdict: 'approve' | 'deny', description:
     .action(async (id: string, { comment, output, ...options }: DecideOptions) => {
       const seen = (await read(options, id)).accessRequest
       process.stderr.write(describe(seen))
-      const sent = { body: { verdict, ...(comment === undefined ? {} : { comment }) }, ifMatch: `"${seen.version}"` }
+      const sent = { body: { verdict, version: seen.version, ...(comment === undefined ? {} : { comment }) } }
       const { accessRequest } = await callApi<Answer>(options, 'POST', pathOf(id, '/decisions'), sent)
       say(output, accessRequest, lineOf(accessRequest))
     })

@@ -48,6 +48,39 @@ describe('an approval policy', () => {
     expect(actions.sort()).toEqual(['approval_policy.changed', 'approval_policy.created', 'approval_policy.deleted'])
   })
 
+  test('that is loosened or deleted by somebody whom it keeps from a credential answers 403; an owner and whoever gets none there may', async () => {
+    const { organizationId } = world
+    const vault = (await world.post('mia', '/v1/identity-groups', { organizationId, name: 'kept from ola' })).body.id
+    const identityId = await world.addIdentity('kept from ola', { identityGroupId: vault })
+    const policy = `/v1/approval-policies/${(await create({ identityGroupId: vault, maximumMinutes: 60, steps: [{ approvers: holders }] }, 'ola')).body.id}`
+    const loosen = (sub: string) => world.call(sub, 'PATCH', policy, { body: { maximumMinutes: null } })
+    expect((await loosen('ola')).status).toBe(200)
+    await world.post('mia', `/v1/identity-groups/${vault}/grants`, { principal: named('ola')[0], level: 'checkout' })
+    expect((await world.call('ola', 'PATCH', policy, { body: { maximumMinutes: 30, validityMinutes: 60 } })).status).toBe(200)
+    const missing = 'an owner, or somebody who cannot check out here'
+    for (const refused of [
+      await loosen('ola'),
+      await world.call('ola', 'PATCH', policy, { body: { required: false } }),
+      await world.call('ola', 'DELETE', policy),
+      await create({ identityId, required: false, steps: [{ approvers: holders }] }, 'ola'),
+    ])
+      expect([refused.status, refused.body.missing]).toEqual([403, missing])
+    expect((await create({ identityId, maximumMinutes: 20, validityMinutes: 30, steps: [{ approvers: holders, needed: 2 }] }, 'ola')).status).toBe(201)
+    expect([(await loosen('mia')).status, (await world.call('mia', 'DELETE', policy)).status]).toEqual([200, 204])
+    const { rows } = await world.database.superuser(
+      `select severity, facts ->> 'change' as change, (select count(*)::int > 0 from notice_recipient r where r.notice_id = n.id) as told
+       from notice n where kind = 'approval_policy.changed' and facts ->> 'vaultId' = $1 order by created_at, id`,
+      [vault],
+    )
+    expect(rows.map(({ severity, change, told }) => `${change} ${severity} ${told}`)).toEqual([
+      'created info true',
+      'changed critical true',
+      'changed info true',
+      'changed critical true',
+      'deleted critical true',
+    ])
+  })
+
   test('of an identity holds in place of its vault’s, and there is one of each', async () => {
     const organizationId = world.organizationId
     const vault = (await world.post('mia', '/v1/identity-groups', { organizationId, name: 'guarded vault' })).body.id
@@ -149,6 +182,39 @@ describe('a request', () => {
   })
 })
 
+describe('a requester', () => {
+  const guarded = async (name: string, settings: Record<string, unknown> = {}): Promise<string> => {
+    const identityId = await world.addIdentity(name, settings)
+    await create({ identityId, steps: [{ approvers: holders }] })
+    return identityId
+  }
+  const ask = async (id: string, body: object = {}): Promise<string> => (await checkout(id, body)).body.accessRequest.id
+  const edit = (request: string, body: object) => world.call('sam', 'PATCH', `/v1/access-requests/${request}`, { body })
+
+  test('has one open request for the same thing: the second one answers 409 and names it', async () => {
+    const id = await guarded('once', { hostIds: [world.hostId] })
+    const first = await ask(id)
+    const second = await checkout(id)
+    expect([second.status, second.body.code, second.body.requestId]).toEqual([409, 'access-request-open', first])
+    const other = await ask(id, { hostId: world.hostId })
+    const merged = await edit(other, { hostId: null })
+    expect([merged.status, merged.body.requestId]).toEqual([409, first])
+    await world.post('ola', `/v1/access-requests/${first}/decisions`, { verdict: 'approve', version: 1 })
+    expect((await checkout(id)).body.requestId).toBe(first)
+    await world.post('sam', `/v1/access-requests/${first}/cancel`)
+    expect((await checkout(id)).status).toBe(202)
+  })
+
+  test('edits a request at most 10 times', async () => {
+    const request = await ask(await guarded('edited often'))
+    for (let turn = 0; turn < 10; turn += 1) expect((await edit(request, { durationMinutes: 20 })).status).toBe(200)
+    const { status, body } = await edit(request, { durationMinutes: 20 })
+    expect([status, body.code, body.detail]).toEqual([409, 'access-request-limit', 'This access request was edited 10 times, which is the most'])
+    const decided = await world.post('ola', `/v1/access-requests/${request}/decisions`, { verdict: 'approve', version: 11 })
+    expect(decided.body.accessRequest.state).toBe('approved')
+  })
+})
+
 describe('a policy of the account with require_approval', () => {
   const inForce = async (policies: string): Promise<void> => {
     const { body } = await world.post('mia', '/v1/policy-sets', { policies })
@@ -164,7 +230,7 @@ describe('a policy of the account with require_approval', () => {
     await inForce(obliged(1))
     const asked = await checkout(plain)
     expect([asked.status, asked.body.accessRequest?.steps]).toEqual([202, [{ needed: 1, given: 0 }]])
-    await world.post('ola', `/v1/access-requests/${asked.body.accessRequest.id}/decisions`, { verdict: 'approve' })
+    await world.post('ola', `/v1/access-requests/${asked.body.accessRequest.id}/decisions`, { verdict: 'approve', version: 1 })
     await inForce(obliged(3))
     expect((await checkout(other)).body.accessRequest.steps.map((step: { needed: number }) => step.needed)).toEqual([1, 2])
     const refused = await checkout(plain, { requestId: asked.body.accessRequest.id })
@@ -184,7 +250,7 @@ describe('a policy of the account with require_approval', () => {
     await inForce(`permit (principal, action, resource) unless { action == Action::"identity.checkout" };
       @obligation_require_approval("1") @obligation_max_uses("1") permit (principal, action == Action::"identity.checkout", resource);`)
     const { accessRequest } = (await checkout(id)).body
-    await world.post('ola', `/v1/access-requests/${accessRequest.id}/decisions`, { verdict: 'approve' })
+    await world.post('ola', `/v1/access-requests/${accessRequest.id}/decisions`, { verdict: 'approve', version: 1 })
     expect((await checkout(id, { requestId: accessRequest.id })).status).toBe(201)
   })
 })

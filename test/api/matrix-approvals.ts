@@ -35,7 +35,7 @@ export const approvalRows: Readonly<Record<string, Row>> = {
     may: ['owner', 'approve'],
     sees: seesRequest,
     answer: 200,
-    body: () => ({ verdict: 'approve' }),
+    body: () => ({ verdict: 'approve', version: 1 }),
   },
   // Made for `approve`, who has decided by then.
   'POST /v1/access-request-links': {

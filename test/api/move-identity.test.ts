@@ -103,6 +103,26 @@ describe('an identity that moves', () => {
     expect([(await checkout('sam', id)).status, (await checkout('vic', id)).status]).toEqual([403, 201])
   })
 
+  test('keeps the approvals that it is used with: they are as strict there, or come along, or an owner moves it', async () => {
+    const [guarded, free, weaker, stricter] = [await newVault(), await newVault(), await newVault(), await newVault()]
+    const approve = (of: object, needed: number) =>
+      world.post('mia', '/v1/approval-policies', { ...of, steps: [{ approvers: [{ type: 'permission' }], needed }] })
+    await approve({ identityGroupId: guarded }, 1)
+    await world.call('mia', 'PATCH', `/v1/approval-policies/${(await approve({ identityGroupId: weaker }, 1)).body.id}`, { body: { required: false } })
+    await approve({ identityGroupId: stricter }, 2)
+    const id = await world.addIdentity('approved', { identityGroupId: guarded })
+    for (const answer of [await move(id, free, 'ola'), await move(id, weaker, 'ola'), await patch(id, { identityGroupId: free }, 'ola')])
+      expect([answer.status, answer.body.code]).toEqual([403, 'approvals-lost'])
+    expect((await world.call('mia', 'GET', `/v1/identities/${id}`)).body.identityGroupId).toBe(guarded)
+    expect((await move(id, stricter, 'ola')).status).toBe(200)
+    expect((await move(id, guarded, 'ola')).body.code).toBe('approvals-lost')
+    const own = await world.addIdentity('approved by its own', { identityGroupId: guarded })
+    await approve({ identityId: own }, 1)
+    expect((await move(own, free, 'ola')).status).toBe(200)
+    expect((await checkout('mia', own)).status).toBe(202)
+    expect((await move(id, free)).status).toBe(200)
+  })
+
   test('leaves what is over where it was: reasons of old leases are read, under the vault they were given in', async () => {
     const id = await world.addIdentity('storied')
     const { lease } = (await checkout('sam', id)).body

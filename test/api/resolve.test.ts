@@ -82,6 +82,19 @@ describe('a rotation of an identity without hosts', () => {
     expect((await candidates('gus', rotation)).status).toBe(404)
     expect((await world.post('sam', `/v1/rotations/${rotation}/resolve`, { outcome: 'applied', reason: 'x' })).status).toBe(403)
   })
+
+  test('that is used with the approval of others shows its values to an owner alone, on record', async () => {
+    const rotation = await rotate({ vaultOnly: true })
+    const ola = { type: 'user', id: acme.users.find(({ sub }) => sub === 'ola')?.idpId }
+    await world.post('mia', `/v1/identity-groups/${world.vaultId}/grants`, { principal: ola, level: 'view_credentials' })
+    expect((await candidates('ola', rotation)).status).toBe(200)
+    await world.post('mia', '/v1/approval-policies', { identityId: identity, steps: [{ approvers: [{ type: 'permission' }] }] })
+    const refused = await candidates('ola', rotation)
+    expect([refused.status, refused.body.code, refused.body.current]).toEqual([403, 'approval-required', undefined])
+    expect((await candidates('mia', rotation)).body.current).toEqual([{ version: 1, value: old }])
+    const { items } = (await world.call('axe', 'GET', `/v1/audit/events?identityId=${identity}&action=rotation.credentials_read`)).body
+    expect(items).toHaveLength(2)
+  })
 })
 
 describe('a host that is in doubt', () => {

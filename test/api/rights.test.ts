@@ -86,6 +86,29 @@ describe('rights', () => {
     expect((await world.call('mia', 'GET', `/v1/roles/${role}/assignments`)).body.items).toEqual([])
   })
 
+  test.each([
+    ['approval_policy', '/v1/approval-policies', () => ({ identityGroupId: world.vaultId, required: false, steps: [{ approvers: [{ type: 'permission' }] }] })],
+    ['notification_channel', '/v1/notification-channels', () => ({ name: randomUUID(), type: 'smtp', settings: {} })],
+  ])('delete no %s for whoever has lost theirs while it waited', async (table, path, body) => {
+    const sub = `late-${randomUUID()}`
+    const admin = await made('mia', '/v1/users', { sub })
+    const own = await made('mia', '/v1/roles', { name: `admin ${sub}`, permissions: ['organizations.manage'] })
+    const assignment = await made('mia', `/v1/roles/${own}/assignments`, { principal: { type: 'user', id: admin } })
+    const id = await made('mia', path, body())
+    const held = hold(
+      (decide) => inAccount(world.parts.db, AccountId.parse(acme.id), decide),
+      (trx) => sql`select from ${sql.table(table)} where id = ${id}::uuid for update`.execute(trx),
+    )
+    await held.reached
+    const pending = as(sub, {}, 'DELETE', `${path}/${id}`)
+    await untilWaiting(world.database)
+    expect((await world.call('mia', 'DELETE', `/v1/roles/${own}/assignments/${assignment}`)).status).toBe(204)
+    held.go()
+    await held.result
+    expect((await pending).status).toBe(404)
+    expect((await world.call('mia', 'GET', `${path}/${id}`)).status).toBe(200)
+  })
+
   test('are not regained by whoever turns themselves off and on, and owners are matters of owners in every state', async () => {
     const state = (by: string, path: string, to: string) => world.call(by, 'PATCH', path, { body: { state: to } })
     const userOf = (sub: string) => `/v1/users/${acme.users.find((user) => user.sub === sub)?.id}`

@@ -112,10 +112,30 @@ describe('two things at the same instant', () => {
   })
 })
 
+describe('requests of one person', () => {
+  test('for the same thing at the same instant: one is made', async () => {
+    const { identityId } = await world.addIdentity(one())
+    const said = await Promise.all([0, 1, 2, 3].map(() => code(world.open(identityId, 30))))
+    expect(said.toSorted()).toEqual(['access-request-open', 'access-request-open', 'access-request-open', 'done'])
+  })
+
+  test('are at most 20 that are open, and what is over by its time is open no more', async () => {
+    await world.pass(60 * minute)
+    const identities = await Promise.all(Array.from({ length: 21 }, async () => (await world.addIdentity(one())).identityId))
+    const said = await Promise.all(identities.map((identityId) => code(world.open(identityId, 30))))
+    expect(said.filter((answer) => answer === 'done')).toHaveLength(20)
+    const [refused = expect.unreachable()] = identities.filter((_, index) => said[index] !== 'done')
+    await expect(world.open(refused, 30)).rejects.toMatchObject({ code: 'access-request-limit', message: expect.stringContaining('20 open') })
+    await world.pass(60 * minute)
+    await world.open(refused, 30)
+  })
+})
+
 describe('time', () => {
   test('ends a request at its last moment although no clock has written it down: no decision, no checkout', async () => {
     const { identityId } = await world.addIdentity(one())
-    const [silent, unused] = [await world.open(identityId, 30), await world.open(identityId, 30)]
+    const silent = await world.open((await world.addIdentity(one())).identityId, 30)
+    const unused = await world.open(identityId, 30)
     await world.decide(unused, 'ann', 'approve')
     const { approvedAt, expiresAt } = await world.read(unused)
     expect(expiresAt.getTime() - (approvedAt?.getTime() ?? 0)).toBe(30 * minute)

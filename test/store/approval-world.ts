@@ -121,7 +121,10 @@ export async function createApprovalWorld(database: TestDatabase): Promise<Appro
     },
     decide: (id, who, verdict, expectedVersion, replica = 0) => {
       const { userId, actor: by } = account.people[who]
-      return on(replica)((trx) => decideAccessRequest(trx, { id, userId, verdict, comment: null, actor: by, expectedVersion }))
+      return on(replica)(async (trx) => {
+        const { version } = await readAccessRequest(trx, id)
+        await decideAccessRequest(trx, { id, userId, verdict, comment: null, actor: by, expectedVersion: expectedVersion ?? version })
+      })
     },
     checkOut: async (identityId, requestId, minutes, replica = 0) => {
       const principal = await account.principal('sam')

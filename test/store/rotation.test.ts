@@ -250,4 +250,23 @@ describe('a late result', () => {
     const { rows } = await database.superuser(`select outcome from audit_event where identity_id = $1 and action = 'host.drifted'`, [identity.id])
     expect(rows).toEqual([{ outcome: 'late-result' }])
   })
+
+  test.each([
+    ['not_applied', 'confirmed', 'drifted'],
+    ['not_applied', 'unchanged', 'unknown'],
+    ['applied', 'confirmed', 'unknown'],
+  ] as const)('before a person says %s: that it was %s leaves the host %s, and people are told when they disagree', async (outcome, reported, sync) => {
+    const { rotationId, jobId } = await lapsed()
+    await acts.claim(jobId, 2)
+    expect(await acts.report(jobId, 1, reported)).toBe('stale')
+    expect(await notices()).toEqual([])
+    expect(await acts.report(jobId, 2, 'unknown')).toBe('recorded')
+    await acts.shift('11 minutes')
+    await acts.asWorker((trx) => raiseAttention(trx, rotationId))
+    const { actor } = world.account.people.mia
+    const reason = { encryptionVersion: 2, keyId: 'o1', ciphertext: Buffer.alloc(48) } as const
+    await world.account.run((trx) => resolveRotation(trx, { rotationId, hostId: null, outcome, actor, reason }))
+    expect(await hostOf()).toMatchObject({ sync })
+    expect(await notices()).toEqual(sync === 'drifted' ? [{ kind: 'host.drifted', severity: 'critical' }] : [])
+  })
 })
