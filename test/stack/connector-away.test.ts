@@ -68,7 +68,7 @@ describe('while the connector is away', () => {
   test('and comes back under an open lease: the password stays until the checkin, and is changed within 10 s of it', async () => {
     await stack.hold('connector', 'SIGKILL')
     const waiting = await rotate('reports-db')
-    await passTime(waiting, 2 * day)
+    await moveClock(waiting, 2 * day)
     const { lease, credential } = expectStatus(await product.place('reports-db'), 201)
     await stack.restart('connector')
     await untilPutOff(waiting)
@@ -82,12 +82,12 @@ describe('while the connector is away', () => {
   test('holders that overlap do not keep a rotation waiting: after a day nobody new gets in, and the last one who leaves lets it through', async () => {
     await stack.hold('connector', 'SIGKILL')
     const waiting = await rotate('shared-ro')
-    await passTime(waiting, 23.5 * 60 * minute)
+    await moveClock(waiting, 23.5 * 60 * minute)
     const first = expectStatus(await product.place('shared-ro', 60), 201)
     await stack.restart('connector')
     await untilPutOff(waiting)
     const second = expectStatus(await product.place('shared-ro', 60), 201)
-    await passTime(waiting, 45 * minute)
+    await moveClock(waiting, 45 * minute)
     const drains = `select draining_since is not null as drains from identity where id = $1`
     await expect.poll(async () => (await product.sql(drains, [product.identityId('shared-ro')])).rows[0].drains, { timeout: 20_000 }).toBe(true)
     expect(codeOf(await product.place('shared-ro'))).toBe('identity-draining')
@@ -140,7 +140,8 @@ test.each([
 async function rotate(name: string): Promise<string> {
   await product.untilFree(name)
   const { rotation: begun } = expectStatus(await mia.post<{ rotation: Rotation }>(`/v1/identities/${product.identityId(name)}/rotate`, {}), 202)
-  await expect.poll(async () => (await rotation(begun.id)).hosts.length, { timeout: 20_000 }).toBe(1)
+  const jobs = async () => (await product.sql(`select count(*)::int as jobs from job where rotation_id = $1`, [begun.id])).rows[0].jobs
+  await expect.poll(jobs, { timeout: 20_000 }).toBe(1)
   return begun.id
 }
 
@@ -161,14 +162,19 @@ async function hostOf(identity: string): Promise<{ readonly id: string; readonly
   return { id: hostId, connectorId, sync }
 }
 
-/** Time passes for PostgreSQL and for the workflow of the rotation. */
-async function passTime(rotationId: string, ms: number): Promise<void> {
+/** Time passes for PostgreSQL. @returns id of the account */
+async function moveClock(rotationId: string, ms: number): Promise<string> {
   const { rows } = await product.sql(
     `insert into clock_shift select account_id, make_interval(secs => $2::float8) from rotation where id = $1
       on conflict (account_id) do update set shift = clock_shift.shift + excluded.shift returning account_id`,
     [rotationId, ms / 1_000],
   )
-  await skipTime(temporal, `rotation:${rows[0].account_id}:${rotationId}`, ms)
+  return rows[0].account_id
+}
+
+/** Time passes for PostgreSQL and for the workflow of the rotation. */
+async function passTime(rotationId: string, ms: number): Promise<void> {
+  await skipTime(temporal, `rotation:${await moveClock(rotationId, ms)}:${rotationId}`, ms)
 }
 
 async function isStopped(): Promise<boolean> {
