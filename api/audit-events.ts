@@ -3,8 +3,7 @@ import { AuditEvent, AuditQuery } from '#schemas/audit.ts'
 import type { AccountId, IdentityId } from '#schemas/ids.ts'
 import { pageOf } from '#schemas/page.ts'
 import { openForAccount } from '#secrets/account-key.ts'
-import { appendAudit } from '#store/audit.ts'
-import { listAuditEvents, type AuditEventView } from '#store/audit-view.ts'
+import { readAuditLog, type AuditEventView } from '#store/audit-view.ts'
 import { openReason } from './key-ring.ts'
 import { pageFrom } from './collection.ts'
 import type { Parts } from './parts.ts'
@@ -69,17 +68,7 @@ export function auditEventRoutes(route: DefineRoute, parts: Parts): void {
     },
     async ({ principal, actor, query, inAccount }) => {
       const { limit: _limit, cursor: _cursor, ...filter } = query
-      const page = await inAccount(async (trx) => {
-        const events = await listAuditEvents(trx, scopeOf(principal, 'audit.list'), filter, pageFrom(query))
-        await appendAudit(trx, {
-          actor,
-          action: 'audit.read',
-          effect: 'permit',
-          outcome: 'success',
-          detail: { events: events.items.length, filters: Object.keys(filter) },
-        })
-        return events
-      })
+      const page = await inAccount((trx) => readAuditLog(trx, actor, scopeOf(principal, 'audit.list'), filter, pageFrom(query)))
       return reply(200, { ...page, items: await presentEvents(parts, page.items) })
     },
   )

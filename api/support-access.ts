@@ -9,8 +9,7 @@ import { openForAccount, sealForAccount, type AccountKeys } from '#secrets/accou
 import type { Actor } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { hasPermission } from '#schemas/rules/access.ts'
-import { appendAudit } from '#store/audit.ts'
-import { listAuditEvents } from '#store/audit-view.ts'
+import { readAuditLog } from '#store/audit-view.ts'
 import type { RunInAccount } from '#store/connection.ts'
 import { refuseFaults } from '#store/refusals.ts'
 import { disableSupportAccess, enableSupportAccess, listLeftLeases, readSupportWindow } from '#store/support-access.ts'
@@ -110,12 +109,7 @@ export function supportAccessRoutes(route: DefineRoute, parts: Parts): void {
       refuses: ['organization-secret-not-found', 'decryption-failed'],
     },
     async ({ principal, actor, query, inAccount }) => {
-      const page = await inAccount(async (trx) => {
-        const events = await listAuditEvents(trx, everything, { supportAccess: true }, pageFrom(query))
-        const detail = { events: events.items.length, filters: ['supportAccess'] }
-        await appendAudit(trx, { actor, action: 'audit.read', effect: 'permit', outcome: 'success', detail })
-        return events
-      })
+      const page = await inAccount((trx) => readAuditLog(trx, actor, everything, { supportAccess: true }, pageFrom(query)))
       // Why somebody took a credential is for those who manage vaults or audit; why support was let in is for everybody here.
       const readsReasons = (['pam_vaults.manage', 'pam_audit.view'] as const).some((permission) => hasPermission(principal, permission, null))
       const items = readsReasons ? page.items : page.items.map((event) => ({ ...event, reason: null }))

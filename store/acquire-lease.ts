@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { Actor } from '#schemas/audit-event.ts'
+import type { Actor, AuditEntry } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { AccessRequestId, HostId, IdentityId, LeaseId, OrganizationId, VaultId } from '#schemas/ids.ts'
 import type { LeaseFacts } from '#schemas/lease-facts.ts'
@@ -190,9 +190,9 @@ async function replay(
   request: LeaseRequest,
   facts: CheckoutFacts,
   credentials: ReadonlyMap<number, Sealed>,
-  made: NonNullable<CheckoutFacts['replayOf']>,
+  made: Replayed,
 ): Promise<Checkout> {
-  if (made.identityId !== request.identityId || !Buffer.from(made.requestHash).equals(request.requestHash)) throw new LeaseholdError('idempotency-key-reused')
+  refuseOtherRequest(request, made)
   const lease = await readLease(trx, request.leaseId)
   if (made.state === 'ended') return { lease, credential: null, replayed: true }
   const credential = openCredential(request, facts, credentials, made.credentialVersion)
@@ -205,18 +205,34 @@ async function replay(
       leaseId: request.leaseId,
     }).execute(trx)
   }
-  await appendAudit(trx, {
-    actor: request.actor,
+  await recordReplay(trx, request, facts, { detail: { exposed: credential !== null } })
+  return { lease, credential, replayed: true }
+}
+
+type Replayed = NonNullable<CheckoutFacts['replayOf']>
+
+/** @throws LeaseholdError `idempotency-key-reused`: the key belongs to another request */
+export function refuseOtherRequest({ identityId, requestHash }: Pick<LeaseRequest, 'identityId' | 'requestHash'>, made: Replayed): void {
+  if (made.identityId !== identityId || !Buffer.from(made.requestHash).equals(requestHash)) throw new LeaseholdError('idempotency-key-reused')
+}
+
+/** One audit event for an answer that was given once more. */
+export const recordReplay = (
+  trx: Transaction,
+  { actor, hostId, leaseId, reason }: Pick<LeaseRequest, 'actor' | 'hostId' | 'leaseId' | 'reason'>,
+  { organizationId, vaultId, identityId }: CheckoutFacts,
+  more: Pick<AuditEntry, 'breakGlass' | 'detail'>,
+): Promise<void> =>
+  appendAudit(trx, {
+    actor,
     action: 'lease.replayed',
     effect: 'permit',
     outcome: 'success',
-    organizationId: facts.organizationId,
-    vaultId: facts.vaultId,
-    identityId: facts.identityId,
-    hostId: request.hostId,
-    leaseId: request.leaseId,
-    reason: request.reason,
-    detail: { exposed: credential !== null },
+    organizationId,
+    vaultId,
+    identityId,
+    hostId,
+    leaseId,
+    reason,
+    ...more,
   })
-  return { lease, credential, replayed: true }
-}

@@ -1,8 +1,10 @@
 import { sql, type Selectable } from 'kysely'
+import type { Actor } from '#schemas/audit-event.ts'
 import type { AccountId, OrganizationId, VaultId } from '#schemas/ids.ts'
 import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
 import type { Sealed } from '#schemas/sealed.ts'
 import type { VaultKeyRef } from '#schemas/vault-key-ref.ts'
+import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
 import type { Database } from './database.ts'
 import { newestFirst } from './newest-first.ts'
@@ -36,8 +38,15 @@ export interface AuditFilter {
   readonly supportAccess?: true | undefined
 }
 
-/** Events of the scope, newest first. */
-export async function listAuditEvents(trx: Transaction, scope: Scope, filter: AuditFilter, page: PageRequest): Promise<Page<AuditEventView>> {
+/** Events of the scope, newest first; that they were read is on record with it. */
+export async function readAuditLog(trx: Transaction, actor: Actor, scope: Scope, filter: AuditFilter, page: PageRequest): Promise<Page<AuditEventView>> {
+  const events = await listAuditEvents(trx, scope, filter, page)
+  const detail = { events: events.items.length, filters: Object.keys(filter) }
+  await appendAudit(trx, { actor, action: 'audit.read', effect: 'permit', outcome: 'success', detail })
+  return events
+}
+
+async function listAuditEvents(trx: Transaction, scope: Scope, filter: AuditFilter, page: PageRequest): Promise<Page<AuditEventView>> {
   const [from, to] = [instant(filter.from), instant(filter.to)]
   const { rows } = await sql<Stored & { salt: Buffer | null }>`
     select t.*, host(t.ip) as ip, v.salt from audit_event t left join vault v on v.id = t.vault_id

@@ -5,8 +5,7 @@ import type { LeaseFacts } from '#schemas/lease-facts.ts'
 import { breakGlassSlot, possibleVersions, remindEvery, untilAllowed, usesPerMinute, useWindow } from '#schemas/rules/break-glass.ts'
 import { expiryOf } from '#schemas/rules/lease.ts'
 import type { Sealed } from '#schemas/sealed.ts'
-import { newLease, writeLease, type Decided, type LeaseRequest } from './acquire-lease.ts'
-import { appendAudit } from './audit.ts'
+import { newLease, recordReplay, refuseOtherRequest, writeLease, type Decided, type LeaseRequest } from './acquire-lease.ts'
 import { holdsBreakGlassCredential } from './break-glass-credential.ts'
 import { readCheckoutFacts, type CheckoutFacts } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
@@ -135,26 +134,14 @@ async function replay(
   made: NonNullable<CheckoutFacts['replayOf']>,
   show: () => Promise<readonly PossibleCredential[]>,
 ): Promise<BreakGlassUse> {
-  if (made.identityId !== request.identityId || !Buffer.from(made.requestHash).equals(request.requestHash)) throw new LeaseholdError('idempotency-key-reused')
+  refuseOtherRequest(request, made)
   const lease = await readLease(trx, request.leaseId)
   const { rows } = await sql<{ beyondLimit: boolean }>`
     select beyond_limit as "beyondLimit" from break_glass_review where id = ${request.leaseId}::uuid`.execute(trx)
   const beyondLimit = rows[0]?.beyondLimit ?? false
   if (lease.state === 'ended') return { lease, beyondLimit, possible: [], replayed: true }
   const possible = await show()
-  await appendAudit(trx, {
-    actor: request.actor,
-    action: 'lease.replayed',
-    effect: 'permit',
-    outcome: 'success',
-    organizationId: facts.organizationId,
-    vaultId: facts.vaultId,
-    identityId: facts.identityId,
-    hostId: request.hostId,
-    leaseId: request.leaseId,
-    reason: request.reason,
-    breakGlass: true,
-    detail: { exposed: possible.length > 0, versions: possible.map(({ version, label }) => ({ version, label })) },
-  })
+  const detail = { exposed: possible.length > 0, versions: possible.map(({ version, label }) => ({ version, label })) }
+  await recordReplay(trx, request, facts, { breakGlass: true, detail })
   return { lease, beyondLimit, possible, replayed: true }
 }
