@@ -115,9 +115,18 @@ async function untilThrough(control: pg.Client, ids: readonly string[], limitMs:
     )
     most = Math.max(most, rows[0].claimed)
     if (rows[0].done >= ids.length) return most
-    if (Date.now() > limit) throw new Error(`${rows[0].done} of ${ids.length} rotations are through`)
+    if (Date.now() > limit) throw new Error(`${rows[0].done} of ${ids.length} rotations are through; the others: ${await pendingJobs(control, ids)}`)
     await sleep(50)
   }
+}
+
+async function pendingJobs(control: pg.Client, ids: readonly string[]): Promise<string> {
+  const { rows } = await control.query(
+    `select r.phase, j.state, j.epoch, j.attempts, j.reason_class, now() - r.started_at as age, j.offered_at - r.started_at as offered
+    from rotation r left join job j on j.rotation_id = r.id where r.identity_id = any($1) and r.state = 'pending' limit 5`,
+    [ids],
+  )
+  return JSON.stringify(rows)
 }
 
 async function countRefused(stack: Stack, mia: ApiClient, ids: readonly string[]): Promise<number> {

@@ -12,6 +12,8 @@ import { readRotation } from './rotation.ts'
 
 /** Without an answer an offer is repeated after this time, ms. */
 const offerAgain = 10_000
+/** A connector with its hands full has one free again after about this time, ms. */
+const busyAgain = 500
 
 /**
  * Whether no host of rotation `r` has refused its present value by policy: until there is another one, nobody else gets it either.
@@ -63,6 +65,9 @@ export async function recordOffer(trx: Transaction, jobId: JobId): Promise<void>
   await sql`update job set offered_at = app_clock() where id = ${jobId}::uuid`.execute(trx)
   await owe(trx, 'offer', jobId, { delayMs: offerAgain })
 }
+
+/** The connector is there and has its hands full: the job need not wait as long as for silence. */
+export const repeatOffer = (trx: Transaction, jobId: JobId): Promise<void> => owe(trx, 'offer', jobId, { delayMs: busyAgain })
 
 /** A connector is (newly) there: whatever waits for it is offered now. */
 export async function offerWaitingJobs(trx: Transaction, connectorId: ConnectorId): Promise<void> {

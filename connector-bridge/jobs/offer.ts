@@ -4,7 +4,7 @@ import type { AccountId, JobId } from '#schemas/ids.ts'
 import type { OfferFacts } from '#schemas/job-facts.ts'
 import type { Transit } from '#secrets/transit.ts'
 import { inAccount, type Db } from '#store/connection.ts'
-import { readOffer, recordOffer } from '#store/job.ts'
+import { readOffer, recordOffer, repeatOffer } from '#store/job.ts'
 
 export interface OfferParts {
   readonly db: Db
@@ -34,7 +34,10 @@ export async function offerJob({ db, transit, line }: OfferParts, accountId: Acc
   const jws = await signOffer(transit, facts)
   const reply = await connection.request(subjects.offer(facts.connectorId), jws, { timeout: patience }).catch(() => undefined)
   // crash point: job offered
-  return reply === undefined ? 'silence' : (OfferAnswer.safeParse(reply.json()).data ?? 'silence')
+  if (reply === undefined) return 'silence'
+  const answer = OfferAnswer.safeParse(reply.json()).data
+  if (answer?.why === 'busy') await inAccount(db, accountId, (trx) => repeatOffer(trx, jobId))
+  return answer ?? 'silence'
 }
 
 async function signOffer(transit: Transit, { connectorId, jobId, epoch, kind }: OfferFacts): Promise<string> {

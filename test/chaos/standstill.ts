@@ -47,6 +47,8 @@ export async function repair(stack: Stack): Promise<void> {
     if (isStill(pid)) await stack.kill(name, 'SIGCONT')
     if (state === 'held') await stack.restart(name)
   }
+  const down = async (): Promise<string[]> => (await stack.processes()).filter(({ state }) => state !== 'ready').map(({ name }) => name)
+  await until(async () => (await down()).length === 0, 'a process does not come back')
 }
 
 async function pidOf(stack: Stack, name: string): Promise<number | null> {
