@@ -9,7 +9,8 @@ const shared = { testTimeout: 30_000, hookTimeout: 120_000, pool: 'forks' as con
 
 export default defineConfig({
   test: {
-    maxWorkers: 2,
+    // Beyond the cores of a small machine: many wait for servers and clocks more than they work.
+    maxWorkers: 4,
     reporters: ['default'],
     projects: [
       { test: { ...shared, name: 'unit', include: pure } },

@@ -2,11 +2,11 @@ import { open, seal } from '#secrets/envelope.ts'
 import { keyVersionOf, type VaultKeys } from '#secrets/vault-keys.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { AccountId } from '#schemas/ids.ts'
-import type { ReencryptionCursor, ReencryptionFacts, StaleValue } from '#schemas/reencryption-facts.ts'
+import { sealedTexts, type ReencryptionCursor, type ReencryptionFacts, type StaleValue } from '#schemas/reencryption-facts.ts'
 import type { Sealed } from '#schemas/sealed.ts'
 import { inAccount, type Db, type Transaction } from '#store/connection.ts'
 import { recordTampering } from '#store/tampering.ts'
-import { countResealed, finishReencryption, listStaleCredentials, listStaleReasons, readReencryption, reseal } from '#store/reencryption.ts'
+import { countResealed, finishReencryption, listStaleCredentials, listStaleTexts, readReencryption, reseal } from '#store/reencryption.ts'
 import { readVaultKeyRef } from '#store/vault.ts'
 import { workflowIdOf, type Subject } from '#workflows/messages.ts'
 
@@ -72,18 +72,21 @@ export function createReencryptionActivities({ db, vaultKeys }: { readonly db: D
   }
 }
 
-/** First all credentials, then all reasons. */
+/** First all credentials, then all texts, one kind after the other. */
 async function listStale(
   trx: Transaction,
   facts: ReencryptionFacts,
   after: ReencryptionCursor | null,
 ): Promise<{ readonly values: readonly StaleValue[]; readonly next: ReencryptionCursor | null }> {
-  if (after === null || after.version > 0) {
+  if (after === null || 'version' in after) {
     const values = await listStaleCredentials(trx, facts, after, pageSize)
     const last = values.at(-1)
-    if (last !== undefined && 'version' in last.of) return { values, next: { identityId: last.identityId, version: last.of.version, leaseId: null } }
+    if (last !== undefined && 'version' in last.of) return { values, next: { identityId: last.identityId, version: last.of.version } }
+    return { values, next: { text: sealedTexts[0], id: null } }
   }
-  const values = await listStaleReasons(trx, facts, after?.version === 0 ? after.leaseId : null, pageSize)
+  const values = await listStaleTexts(trx, facts, after.text, after.id, pageSize)
   const last = values.at(-1)
-  return { values, next: last !== undefined && 'leaseId' in last.of ? { identityId: last.identityId, version: 0, leaseId: last.of.leaseId } : null }
+  if (last !== undefined && 'text' in last.of) return { values, next: last.of }
+  const following = sealedTexts[sealedTexts.indexOf(after.text) + 1]
+  return { values, next: following === undefined ? null : { text: following, id: null } }
 }

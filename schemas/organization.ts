@@ -65,7 +65,10 @@ export const OrganizationSecret = z.object({
       version: z.number().int(),
       createdAt: moment,
       credentials: z.number().int().meta({ description: 'Stored credential values that still need this version' }),
-      reasons: z.number().int().meta({ description: 'Reasons of leases that still need this version; those in the audit log always keep theirs' }),
+      texts: z
+        .number()
+        .int()
+        .meta({ description: 'Reasons, comments, justifications and findings that still need this version; reasons in the audit log always keep theirs' }),
     }),
   ),
 })

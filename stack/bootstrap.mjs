@@ -4,10 +4,13 @@
 //     node stack/bootstrap.mjs ENTRY.ts [ARGUMENT...]
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
+import module from 'node:module'
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
+/** Node keeps compiled code here: the next command is there in half the time. */
+const compiled = process.env.NODE_COMPILE_CACHE ?? path.join(root, 'node_modules/.cache/leasehold')
 
 /** Compares what npm wrote down about the last installation with the lock; a package may lack only when it is optional. */
 function installed() {
@@ -54,6 +57,7 @@ export async function run(entry, args) {
   if (!installed()) install()
   const file = path.join(root, entry)
   if (runsTypeScript()) {
+    module.enableCompileCache(compiled)
     process.argv = [process.execPath, file, ...args]
     await import(pathToFileURL(file).href)
     return
@@ -66,7 +70,7 @@ export async function run(entry, args) {
   // The channel ends with this process: a long-running entry sees that and stops, even when we are killed without a word.
   const child = spawn(node, [file, ...args], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
-    env: { ...process.env, LEASEHOLD_LIFELINE: '1', PATH: `${path.dirname(node)}${path.delimiter}${process.env.PATH ?? ''}` },
+    env: { ...process.env, NODE_COMPILE_CACHE: compiled, LEASEHOLD_LIFELINE: '1', PATH: `${path.dirname(node)}${path.delimiter}${process.env.PATH ?? ''}` },
   })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   if (process.env.npm_lifecycle_event !== undefined) followParent(child)

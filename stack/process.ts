@@ -11,7 +11,7 @@ export interface Program {
   readonly role: string
   readonly command: string
   readonly args: readonly string[]
-  /** The whole environment besides PATH, HOME and TZ. Holds no secret. */
+  /** The whole environment besides PATH, HOME, TZ and where Node keeps compiled code. Holds no secret. */
   readonly env?: Readonly<Record<string, string>>
   /** Unprivileged user to run as. */
   readonly user?: { readonly uid: number; readonly gid: number } | undefined
@@ -73,7 +73,7 @@ export function createProcess(program: Program, { guardian, logs, home }: { guar
       detached: true,
       cwd: '/',
       stdio: ['ignore', output, output],
-      env: { PATH: process.env['PATH'] ?? '', HOME: home, TZ: 'UTC', ...program.env, ...once },
+      env: { PATH: process.env['PATH'] ?? '', HOME: home, TZ: 'UTC', NODE_COMPILE_CACHE: path.join(home, 'cache', 'compiled'), ...program.env, ...once },
       ...program.user,
     })
     closeSync(output)

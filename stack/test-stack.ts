@@ -8,6 +8,7 @@ import { readHome, type Home } from './home.ts'
 import { superuserUrl } from './postgres.ts'
 import type { ProcessFacts } from './process.ts'
 import type { StartReport } from './start.ts'
+import { stackTemplate } from './stack-template.ts'
 import { untilGone } from './until-gone.ts'
 import type { StackUrls } from './urls.ts'
 
@@ -53,18 +54,56 @@ export interface Stack {
 
 const projectRoot = path.dirname(import.meta.dirname)
 
-/** Starts a stack that ends with this process, however it ends. @throws Error with the reason when it does not become ready */
+/** Whether a stack of this process is in the one home that begins with the template. */
+let isHomeTaken = false
+
+/**
+ * Starts a stack that ends with this process, however it ends. LEASEHOLD_TEST_STACKS names a folder where stacks of one test run begin
+ * with what the first run of the first of them made.
+ *
+ * @throws Error with the reason when it does not become ready
+ */
 export async function startStack(options: TestStackOptions = {}): Promise<Stack> {
-  const {
-    home = mkdtempSync(path.join(os.tmpdir(), 'leasehold-test-')),
-    apis = 1,
-    workers = 1,
-    roles = true,
-    timeSkipping = false,
-    tour = false,
-    ports = 'random',
-    program = projectRoot,
-  } = options
+  const { home, roles = true, tour = false } = options
+  if (home !== undefined) return launch(home, options)
+  const folder = process.env['LEASEHOLD_TEST_STACKS']
+  if (folder === undefined || isHomeTaken || !roles || tour) return launchAlone(mkdtempSync(path.join(os.tmpdir(), 'leasehold-test-')), options)
+  const template = stackTemplate(folder)
+  await endOf(template.home)
+  if (!template.isMade()) {
+    await (await launch(template.home)).stop()
+    if (!template.keep()) return launchAlone(template.home, options)
+  }
+  template.restore()
+  const stack = await launch(template.home, options)
+  isHomeTaken = true
+  return { ...stack, stop: () => stack.stop().finally(() => (isHomeTaken = false)) }
+}
+
+/** A test file that was ended in the middle may have left a stack that is just stopping. */
+const endOf = async (home: string): Promise<void> => {
+  if (readHome(home) !== undefined)
+    await connectStack(home).then(
+      (stack) => stack.stop(),
+      () => {},
+    )
+}
+
+/** A stack whose home goes with it. */
+async function launchAlone(home: string, options: TestStackOptions): Promise<Stack> {
+  const stack = await launch(home, options)
+  return {
+    ...stack,
+    async stop() {
+      const { postgresPlace } = openKnown(home)
+      await stack.stop()
+      for (const folder of new Set([home, postgresPlace])) rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+async function launch(home: string, options: TestStackOptions = {}): Promise<Stack> {
+  const { apis = 1, workers = 1, roles = true, timeSkipping = false, tour = false, ports = 'random', program = projectRoot } = options
   const args = [
     '--api',
     String(apis),
@@ -95,16 +134,7 @@ export async function startStack(options: TestStackOptions = {}): Promise<Stack>
   supervisor.removeAllListeners('exit')
   supervisor.unref()
   supervisor.channel?.unref()
-  const stack = await connectStack(home)
-  if (options.home !== undefined) return stack
-  return {
-    ...stack,
-    async stop() {
-      const { postgresPlace } = openKnown(home)
-      await stack.stop()
-      for (const folder of new Set([home, postgresPlace])) rmSync(folder, { recursive: true, force: true })
-    },
-  }
+  return connectStack(home)
 }
 
 /** Attaches to a stack that runs already. @throws Error when none runs in this home */

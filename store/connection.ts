@@ -6,6 +6,7 @@ import type { AccountId } from '#schemas/ids.ts'
 import { clientOptions, type PostgresAddress } from './address.ts'
 import type { Database } from './database.ts'
 import { createGate, type Gate } from './gate.ts'
+import { again, Silence, within } from './patience.ts'
 import { translateError } from './postgres-error.ts'
 
 /** A connection pool of one database role. Only the account-free tables (login, relay_state, queues) are read outside a transaction. */
@@ -51,7 +52,7 @@ function namingPool(pool: pg.Pool, gate: Gate): PostgresPool {
     options: {},
     connect: async () => {
       await gate.enter()
-      const client = await pool.connect().catch((error: Error) => {
+      const client = await again(() => pool.connect()).catch((error: Error) => {
         // In this order: who is let in now would wait for the same missing server once more.
         gate.fail(error)
         gate.leave()
@@ -70,9 +71,9 @@ function namingPool(pool: pg.Pool, gate: Gate): PostgresPool {
         gather()
         const name = values.length > 0 ? nameStatement(text) : undefined
         try {
-          return await client.query(name === undefined ? { text, values } : { name, text, values })
+          return await within(client.query(name === undefined ? { text, values } : { name, text, values }), answerLimit)
         } catch (error) {
-          if (error instanceof Error && error.message === 'Query read timeout') breakOff(error)
+          if (error instanceof Silence) breakOff(error)
           throw error
         }
       }
@@ -122,7 +123,6 @@ export function connect(options: ConnectionOptions): Db {
     ...clientOptions(options, options),
     max: options.max,
     connectionTimeoutMillis: 1_500,
-    query_timeout: answerLimit,
     idleTimeoutMillis: idleLimit,
     // What is asked without waiting goes out at once and is answered in the order of the calls.
     pipeline: true,

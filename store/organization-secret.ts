@@ -1,12 +1,14 @@
-import { sql } from 'kysely'
+import { sql, type RawBuilder } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { OrganizationId } from '#schemas/ids.ts'
 import type { OrganizationSecret } from '#schemas/organization.ts'
+import { sealedTexts, type SealedText } from '#schemas/reencryption-facts.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
 import { beginReencryption } from './reencryption.ts'
 import { lockOrganization, readOrganization } from './organization.ts'
+import { placeOf } from './sealed-text.ts'
 
 /**
  * Which version of the secret a caller may make in OpenBao next. Asked before OpenBao is, and again by
@@ -39,15 +41,21 @@ export async function recordOrganizationSecret(trx: Transaction, id: Organizatio
   await appendAudit(trx, { actor, action, effect: 'permit', outcome: 'success', organizationId: id, detail: { version } })
 }
 
+/** How many texts of one kind are sealed under version `s`. */
+function countOf(text: SealedText): RawBuilder<unknown> {
+  const { from, subject, keyId } = placeOf(text)
+  return sql`(select count(*)::int from ${from} where ${subject}.organization_id = s.organization_id and t.${keyId} = 'o' || s.version)`
+}
+
 /** @throws LeaseholdError `not-found` */
 export async function readOrganizationSecret(trx: Transaction, id: OrganizationId): Promise<OrganizationSecret> {
   const { secretVersion } = await readOrganization(trx, id)
-  const { rows } = await sql<{ version: number; createdAt: Date; credentials: number; reasons: number }>`
+  const { rows } = await sql<{ version: number; createdAt: Date; credentials: number; texts: number }>`
     select s.version, s.created_at as "createdAt",
       (select count(*)::int from credential_version c join identity i on i.id = c.identity_id
         where i.organization_id = s.organization_id and c.ciphertext is not null
           and (c.key_id = 'o' || s.version or s.version = 1 and c.encryption_version = 1)) as credentials,
-      (select count(*)::int from lease l where l.organization_id = s.organization_id and l.reason_key_id = 'o' || s.version) as reasons
+      ${sql.join(sealedTexts.map(countOf), sql` + `)} as texts
     from organization_secret s where s.organization_id = ${id}::uuid order by s.version`.execute(trx)
   const { rows: reencryptions } = await sql<NonNullable<OrganizationSecret['reencryption']>>`
     select state, to_version as "toVersion", resealed, failed from reencryption where organization_id = ${id}::uuid order by started_at desc limit 1`.execute(

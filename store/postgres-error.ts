@@ -24,5 +24,5 @@ export function violatedConstraint(error: unknown): string | undefined {
 
 function isUnavailable(code: unknown, message: string): boolean {
   if (typeof code === 'string') return networkCodes.has(code) || (code.length === 5 && unavailableClasses.has(code.slice(0, 2)))
-  return /Connection terminated|Query read timeout|timeout exceeded when trying to connect|Client has encountered a connection error/i.test(message)
+  return /Connection terminated|no answer in time|timeout exceeded when trying to connect|Client has encountered a connection error/i.test(message)
 }

@@ -1,13 +1,14 @@
 import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
-import type { IdentityId, LeaseId, OrganizationId, VaultId } from '#schemas/ids.ts'
-import type { ReencryptionFacts, StaleValue } from '#schemas/reencryption-facts.ts'
+import type { IdentityId, OrganizationId, VaultId } from '#schemas/ids.ts'
+import type { ReencryptionFacts, SealedText, StaleValue } from '#schemas/reencryption-facts.ts'
 import type { Sealed } from '#schemas/sealed.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
 import { owe } from './duties.ts'
 import { violatedConstraint } from './postgres-error.ts'
+import { placeOf } from './sealed-text.ts'
 
 /**
  * Begins to seal everything of an organization under a new version of its secret, in the transaction that records the version.
@@ -59,18 +60,20 @@ export async function listStaleCredentials(
   return rows.map((row) => ({ ...staleValue(row), of: { version: row.version } }))
 }
 
-/** Reasons of leases under older keys, by lease. Those in the audit log are never changed and keep their keys. */
-export async function listStaleReasons(
+/** Texts of one kind under older keys, by id. Those in the audit log are never changed and keep their keys. @param after null: from the start */
+export async function listStaleTexts(
   trx: Transaction,
   { organizationId, toVersion }: ReencryptionFacts,
-  after: LeaseId | null,
+  text: SealedText,
+  after: string | null,
   limit: number,
 ): Promise<StaleValue[]> {
-  const { rows } = await sql<Row & { id: LeaseId }>`
-    select identity_id, vault_id, id, 2 as encryption_version, reason_key_id as key_id, reason_ciphertext as ciphertext from lease
-    where organization_id = ${organizationId}::uuid and reason_key_id <> ${`o${toVersion}`}::text and id > ${after ?? nothing}::uuid
-    order by id limit ${limit}::int`.execute(trx)
-  return rows.map((row) => ({ ...staleValue(row), of: { leaseId: row.id } }))
+  const { from, subject, ciphertext, keyId } = placeOf(text)
+  const { rows } = await sql<Row & { id: string }>`
+    select ${subject}.identity_id, ${subject}.vault_id, t.id, 2 as encryption_version, t.${keyId} as key_id, t.${ciphertext} as ciphertext from ${from}
+    where ${subject}.organization_id = ${organizationId}::uuid and t.${keyId} <> ${`o${toVersion}`}::text and t.id > ${after ?? nothing}::uuid
+    order by t.id limit ${limit}::int`.execute(trx)
+  return rows.map((row) => ({ ...staleValue(row), of: { text, id: row.id } }))
 }
 
 const staleValue = (row: Row) => ({
@@ -81,14 +84,17 @@ const staleValue = (row: Row) => ({
 
 /** Replaces a ciphertext by another one of the same value; one that was changed or shredded meanwhile stays as it is. @returns whether it did */
 export async function reseal(trx: Transaction, { identityId, sealed: old, of }: StaleValue, next: Sealed): Promise<boolean> {
-  const { numAffectedRows } =
-    'version' in of
-      ? await sql`update credential_version set ciphertext = ${next.ciphertext}::bytea, key_id = ${next.keyId}::text, encryption_version = ${next.encryptionVersion}::int
-          where identity_id = ${identityId}::uuid and version = ${of.version}::int and key_id = ${old.keyId}::text and ciphertext = ${old.ciphertext}::bytea`.execute(
-          trx,
-        )
-      : await sql`update lease set reason_ciphertext = ${next.ciphertext}::bytea, reason_key_id = ${next.keyId}::text
-          where id = ${of.leaseId}::uuid and reason_key_id = ${old.keyId}::text and reason_ciphertext = ${old.ciphertext}::bytea`.execute(trx)
+  if ('version' in of) {
+    const { numAffectedRows } = await sql`
+      update credential_version set ciphertext = ${next.ciphertext}::bytea, key_id = ${next.keyId}::text, encryption_version = ${next.encryptionVersion}::int
+      where identity_id = ${identityId}::uuid and version = ${of.version}::int and key_id = ${old.keyId}::text and ciphertext = ${old.ciphertext}::bytea`.execute(
+      trx,
+    )
+    return numAffectedRows === 1n
+  }
+  const { table, ciphertext, keyId } = placeOf(of.text)
+  const { numAffectedRows } = await sql`update ${table} set ${ciphertext} = ${next.ciphertext}::bytea, ${keyId} = ${next.keyId}::text
+    where id = ${of.id}::uuid and ${keyId} = ${old.keyId}::text and ${ciphertext} = ${old.ciphertext}::bytea`.execute(trx)
   return numAffectedRows === 1n
 }
 

@@ -1,9 +1,11 @@
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 
 /** Everything that a run writes: every temporary folder of it lies inside, so that nothing is left behind. */
 export interface RunFolder {
+  /** Where the stacks of the run have what they share. */
+  readonly stacks: string
   /** Removes it. @returns the command lines of the programs that were still running in it, after ending them */
   end(): Promise<string[]>
 }
@@ -13,7 +15,10 @@ export function openRunFolder(): RunFolder {
   // PostgreSQL runs as another user when we are root.
   chmodSync(folder, 0o711)
   process.env['TMPDIR'] = folder
+  const stacks = path.join(folder, 'stacks')
+  mkdirSync(stacks, { mode: 0o711 })
   return {
+    stacks,
     end: async () => {
       const left = running(folder)
       for (const { pid } of left) process.kill(pid, 'SIGKILL')

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { codeOf } from '#secrets/totp.ts'
+import { fromBase32 } from '../support/base32.ts'
 import { createApiWorld, type ApiWorld } from './world.ts'
 
 let world: ApiWorld
@@ -21,10 +22,6 @@ beforeEach(async () => {
   await world.database.superuser('delete from break_glass_attempt')
 })
 
-const fromBase32 = (text: string): Buffer => {
-  const bits = [...text].map((letter) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(letter).toString(2).padStart(5, '0')).join('')
-  return Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)))
-}
 const code = (ago = 0) => codeOf(seed, Date.now() - ago)
 const logIn = (more: object = {}) =>
   world.call(null, 'POST', '/v1/break-glass/login', { body: { user: 'ola', breakGlassCredential: passphrase, code: code(), ...more } })

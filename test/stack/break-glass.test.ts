@@ -1,9 +1,11 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { apiClient, expectStatus, type ApiAnswer } from '#stack/api-client.ts'
+import { codeOf } from '#secrets/totp.ts'
 import { accessToken } from '#stack/login.ts'
 import type { ProcessFacts } from '#stack/process.ts'
 import { startStack, type Stack } from '#stack/test-stack.ts'
+import { fromBase32 } from '../support/base32.ts'
 import { useProduct, type Credential, type Lease, type Product } from './product.ts'
 
 interface Use {
@@ -159,6 +161,41 @@ describe('break-glass', () => {
     expect(await Promise.all([credential, staged as Credential].map((one) => product.refused(one)))).toEqual(['28P01', '28P01'])
     expect(await product.refused(await product.reveal('orders-db'))).toBeUndefined()
   }, 180_000)
+
+  test('while the provider of logins is down goes on where the organization says so, by passphrase and code, and nowhere else', async () => {
+    await begin('reports-db')
+    const [mia, ola] = [await product.clientOf('mia'), await product.clientOf('ola')]
+    const { secret } = expectStatus(await ola.put<{ secret: string }>('/v1/me/break-glass-totp', undefined), 200)
+    const code = (): string => codeOf(fromBase32(secret), Date.now())
+    expectStatus(await ola.post('/v1/me/break-glass-totp/confirm', { code: code() }), 204)
+    const { rows } = await product.sql('select organization_id from identity where id = $1', [product.identityId('reports-db')])
+    const allow = async (breakGlassWithoutProvider: boolean): Promise<unknown> =>
+      expectStatus(await mia.patch(`/v1/organizations/${rows[0].organization_id}`, { breakGlassWithoutProvider }), 200)
+    const nobody = apiClient(stack.urls.api, '')
+    /** A code counts once: a moment later there is another one. */
+    const logIn = async () => {
+      await product.sql('update break_glass_totp set last_step = 0')
+      return nobody.post<{ accessToken: string }>('/v1/break-glass/login', { user: 'ola', breakGlassCredential: passphraseOf('ola'), code: code() })
+    }
+    const withoutProvider = async <T>(act: () => Promise<T>): Promise<T> => {
+      await stack.hold('oidc', 'SIGKILL')
+      return act().finally(() => stack.restart('oidc'))
+    }
+    await allow(false)
+    expect((await withoutProvider(logIn)).status).toBe(401)
+    await allow(true)
+    await withoutProvider(async () => {
+      await expect(accessToken({ home: stack.home, user: 'ola', acr: 'mfa' })).rejects.toThrow()
+      const emergency = apiClient(stack.urls.api, expectStatus(await logIn(), 200).accessToken)
+      const body = { reason: 'INC-2042', justification: 'Nobody can log in any more.', breakGlassCredential: passphraseOf('ola') }
+      const { lease, credential } = expectStatus(await emergency.post<Use>(`/v1/identities/${product.identityId('reports-db')}/break-glass`, body), 201)
+      expect(await product.refused(credential)).toBeUndefined()
+      expect((await emergency.get('/v1/identities')).status).toBe(403)
+      expectStatus(await emergency.post(`/v1/leases/${lease.id}/checkin`, {}), 200)
+      await expect.poll(() => product.refused(credential), { timeout: 60_000, interval: 250 }).toBe('28P01')
+    })
+    await allow(false)
+  }, 120_000)
 
   test('that nobody gives back ends by itself, and its password is dead', async () => {
     await begin('reports-db')

@@ -5,6 +5,8 @@ import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { apiClient, expectStatus, type ApiClient } from '#stack/api-client.ts'
 import { accessToken } from '#stack/login.ts'
+import { readHome, type Home } from '#stack/home.ts'
+import { addUser } from '#stack/oidc-users.ts'
 import { acme } from '#stack/people.ts'
 import { startStack, type Stack } from '#stack/test-stack.ts'
 import { searchAttributes, sweepSchedule, workflowIdOf } from '#workflows/messages.ts'
@@ -53,6 +55,17 @@ const untilConfirmed = async (lease: Lease) => {
   await expect.poll(async () => (await sam.get<{ state: string }>(`/v1/rotations/${rotationId}`)).body.state, look).toBe('confirmed')
 }
 
+/** Somebody of the vendor, named by the account and granted its vault. */
+async function letSupportIn(sub: string): Promise<ApiClient> {
+  const email = `${sub}@vendor.example`
+  addUser(readHome(stack.home) as Home, { sub, email, email_verified: true, name: `${sub} of the vendor` })
+  const { idpUserId } = expectStatus(await mia.post<{ idpUserId: string }>('/v1/support-access/users', { sub, email, name: `${sub} of the vendor` }), 201)
+  const { items } = expectStatus(await mia.get<{ items: { id: string; name: string }[] }>('/v1/identity-groups?limit=100'), 200)
+  const vault = items.find(({ name }) => name === 'demo')
+  expectStatus(await mia.post(`/v1/identity-groups/${vault?.id}/grants`, { principal: { type: 'user', id: idpUserId }, level: 'checkout' }), 201)
+  return apiClient(stack.urls.api, await accessToken({ home: stack.home, user: sub, acr: 'mfa' }))
+}
+
 test('with Temporal stopped a checkout still answers, and expiry still ends it, once', async () => {
   await stack.hold('temporal', 'SIGKILL')
   const lease = await take('reports-db')
@@ -76,6 +89,39 @@ test('with workers and Temporal stopped, whoever comes after the end of a lease 
   await stack.restart('worker-1')
   await untilConfirmed(rotating)
   expect([await ends(plain), await ends(rotating)]).toEqual([['expired'], ['expired']])
+}, 150_000)
+
+test('Temporal dies during 100 checkouts of support staff: Emergency Disable ends them all within 5 s, and none begins afterwards', async () => {
+  const sue = await letSupportIn('sue')
+  const { id } = expectStatus(await mia.put<{ id: string }>('/v1/support-access', { enabled: true, reason: 'Ticket 4711' }), 200)
+  const vaultId = expectStatus(await mia.get<{ items: { id: string; name: string }[] }>('/v1/identity-groups?limit=100'), 200).items.find(
+    ({ name }) => name === 'demo',
+  )?.id
+  const body = { identityGroupId: vaultId, name: 'for support', username: 'support', credentialType: 'password', credential: 'of no host' }
+  const { id: identityId } = expectStatus(
+    await mia.post<{ id: string }>('/v1/identities', { ...body, allowConcurrentCheckout: true, maxConcurrentSessions: 50 }),
+    201,
+  )
+  const checkoutAs = async () => (await sue.post(`/v1/identities/${identityId}/checkout`, { reason: 'Support', durationMinutes: 30 })).status
+  const statuses: number[] = []
+  const crowd = Array.from({ length: 20 }, async () => {
+    for (let turn = 0; turn < 5; turn += 1) statuses.push(await checkoutAs())
+  })
+  await expect.poll(() => statuses.length, { timeout: 30_000, interval: 10 }).toBeGreaterThan(15)
+  await Promise.all([stack.hold('temporal', 'SIGKILL'), stack.hold('worker-1', 'SIGKILL')])
+  expect(expectStatus(await mia.post<{ enabled: boolean }>('/v1/support-access/emergency-disable', {}), 200).enabled).toBe(false)
+  await Promise.all(crowd)
+  expect(await checkoutAs()).toBe(403)
+  const { rows } = await superuser.query(
+    `select count(*) filter (where l.state = 'active')::int as active, count(*) filter (where l.started_at > w.ended_at)::int as late,
+      array_agg(distinct l.end_cause) as causes, count(*)::int as leases, extract(epoch from max(l.ended_at) - max(w.ended_at))::float8 as seconds
+    from support_access w join lease l on l.mode = 'support' and l.started_at >= w.enabled_at where w.id = $1`,
+    [id],
+  )
+  expect(rows[0]).toMatchObject({ active: 0, late: 0, causes: ['emergency'], leases: statuses.filter((status) => status === 201).length })
+  expect(rows[0].seconds).toBeLessThan(5)
+  await stack.restart('temporal')
+  await stack.restart('worker-1')
 }, 150_000)
 
 test('after a loss of its database Temporal is made whole: every open lease is watched again, expires and rotates', async () => {

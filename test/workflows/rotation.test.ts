@@ -39,7 +39,7 @@ const activities: Partial<Activities> = {
   lookAtReencryption: async () => ({ organizationId: randomUUID() as never, toVersion: 2, state: 'running' }),
   resealPage: async (_, after) => {
     pages += 1
-    return { resealed: pages > 3 ? 0 : 50, next: after === null && pages < 3 ? ({ identityId: randomUUID(), version: 1, leaseId: null } as never) : null }
+    return { resealed: pages > 3 ? 0 : 50, next: after === null && pages < 3 ? ({ identityId: randomUUID(), version: 1 } as never) : null }
   },
   finishReencryption: async ({ subjectId }) => void done.push(subjectId),
 }

@@ -1,0 +1,5 @@
+/** Bytes of base32 without padding (RFC 4648, section 6): how seeds of one-time codes are shown. */
+export const fromBase32 = (text: string): Buffer => {
+  const bits = [...text].map((letter) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(letter).toString(2).padStart(5, '0')).join('')
+  return Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)))
+}
