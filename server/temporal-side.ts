@@ -1,4 +1,4 @@
-import { NativeConnection, type Worker } from '@temporalio/worker'
+import { NativeConnection } from '@temporalio/worker'
 import type { Logger } from 'pino'
 import type { DutyMeter, ReconcileMeter } from '#schemas/meters.ts'
 import { createDataConverter } from '#secrets/data-converter.ts'
@@ -9,7 +9,7 @@ import type { Config } from './config.ts'
 import { startLoop, type Loop } from './loop.ts'
 import { reconcile } from './reconcile.ts'
 import { startRelay } from './relay.ts'
-import { createTemporalWorker, installRuntime, type Activities } from './temporal-worker.ts'
+import { createTemporalWorker, installRuntime, type Activities, type TemporalWorker } from './temporal-worker.ts'
 import { nativeLink, type TemporalAddress, type TemporalTls } from './temporal-link.ts'
 import { connectTemporal, type Temporal } from './temporal.ts'
 import { workflowBundle } from './workflow-bundle.ts'
@@ -34,7 +34,7 @@ export interface TemporalSideOptions {
 }
 
 interface Running {
-  readonly worker: Worker
+  readonly worker: TemporalWorker
   readonly ended: Promise<void>
   readonly native: { close(): Promise<void> }
   readonly temporal: Temporal
@@ -151,7 +151,7 @@ function startReconciling(run: () => Promise<void>, log: Logger): Loop {
 
 async function stop({ worker, ended, native, temporal, relay, reconciling }: Running): Promise<void> {
   await Promise.all([relay.stop(), reconciling.stop()])
-  if (worker.getState() === 'RUNNING') worker.shutdown()
+  worker.shutdown()
   await ended.catch(() => {})
   await Promise.all([native.close(), temporal.close()])
 }

@@ -1,6 +1,8 @@
 /** Names that workers, relay and schedules agree on. Free of the SDK, so that both sides of the sandbox may import it. */
 
 export const taskQueueOf = (suffix: string): string => `leasehold${suffix}`
+/** Where attempts to reach receivers wait for their turn, so that nothing else waits behind them. */
+export const sendQueueOf = (taskQueue: string): string => `${taskQueue}-send`
 
 /** "Look": what there is to see stands in PostgreSQL, so a lost, doubled or late one changes nothing. */
 export const pokeSignal = 'poke'

@@ -1,4 +1,4 @@
-import { NativeConnection, type Worker } from '@temporalio/worker'
+import { NativeConnection } from '@temporalio/worker'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createLeaseActivities } from '#activities/lease.ts'
@@ -6,9 +6,8 @@ import type { LeaseId } from '#schemas/ids.ts'
 import { startExpirer } from '#server/expirer.ts'
 import { ensureSearchAttributes } from '#server/reconcile.ts'
 import { poke, startRelay } from '#server/relay.ts'
-import { createTemporalWorker, installRuntime, type Activities } from '#server/temporal-worker.ts'
+import { createTemporalWorker, installRuntime, type Activities, type TemporalWorker } from '#server/temporal-worker.ts'
 import { connectTemporal, type Temporal } from '#server/temporal.ts'
-import { workflowBundle } from '#server/workflow-bundle.ts'
 import type { Db } from '#store/connection.ts'
 import { claimDuties, recordDelivered, reopenDuties, type Duty } from '#store/duties.ts'
 import { extendLease } from '#store/extend-lease.ts'
@@ -16,6 +15,7 @@ import { releaseLease } from '#store/release-lease.ts'
 import { workflowIdOf } from '#workflows/messages.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { checkOut } from '../support/leases.ts'
+import { keptBundle } from '../support/kept-bundle.ts'
 import { startTemporal, type TestTemporal } from '../support/temporal.ts'
 import { createVaultWorld, type VaultWorld } from '../support/vault-world.ts'
 
@@ -27,12 +27,12 @@ let world: VaultWorld
 let server: TestTemporal
 let temporal: Temporal
 let native: NativeConnection
-let worker: Worker
+let worker: TemporalWorker
 let running: Promise<void>
 let relay: Db
 beforeAll(async () => {
   installRuntime(log)
-  const [made, started, bundle] = await Promise.all([createTestDatabase(), startTemporal(), workflowBundle(undefined)])
+  const [made, started, bundle] = await Promise.all([createTestDatabase(), startTemporal(), keptBundle()])
   database = made
   server = started
   world = await createVaultWorld(database, database.as('leasehold_api', 4))

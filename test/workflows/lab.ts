@@ -7,8 +7,8 @@ import { NativeConnection } from '@temporalio/worker'
 import { pino } from 'pino'
 import { ensureSearchAttributes } from '#server/reconcile.ts'
 import { createTemporalWorker, installRuntime, type Activities } from '#server/temporal-worker.ts'
-import { workflowBundle } from '#server/workflow-bundle.ts'
 import { pokeSignal, workflowIdOf, workflowTypes, type Subject, type WorkflowKind } from '#workflows/messages.ts'
+import { keptBundle } from '../support/kept-bundle.ts'
 import { startTemporal, type TestTemporal } from '../support/temporal.ts'
 
 /** A real Temporal server, a worker with the real workflows, and activities as a test wants them. */
@@ -44,7 +44,7 @@ const unexpected: Activities = new Proxy({}, { get: (_, name) => async () => Pro
 
 export async function createLab(activities: Partial<Activities>): Promise<Lab> {
   installRuntime(pino({ level: 'silent' }))
-  const [temporal, bundle] = await Promise.all([startTemporal(), workflowBundle(undefined)])
+  const [temporal, bundle] = await Promise.all([startTemporal(), keptBundle()])
   const { address, namespace, client } = temporal
   await ensureSearchAttributes(client, namespace)
   const native = await NativeConnection.connect({ address })

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { NotificationActivities } from '#activities/notification.ts'
+import type { ReencryptionActivities } from '#activities/reencryption.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
+import { OrganizationId } from '#schemas/ids.ts'
 import type { NoticeFacts } from '#schemas/notice-facts.ts'
 import { giveUpAfter, pauseAfterAttempts } from '#schemas/rules/notification.ts'
 import type { Subject } from '#workflows/messages.ts'
@@ -39,7 +41,7 @@ const of = ({ subjectId }: Subject) => {
 }
 const stateOf = (subject: Subject, id: string | undefined) => of(subject).deliveries.get(id ?? '')
 
-const activities: NotificationActivities = {
+const activities: NotificationActivities & ReencryptionActivities = {
   lookAtNotice: async (subject): Promise<NoticeFacts> => {
     if (failures > 0) {
       failures -= 1
@@ -72,6 +74,9 @@ const activities: NotificationActivities = {
     else if (clock.now() + pause > raisedAt + giveUpAfter) delivery.state = 'failed'
     delivery.nextAt = clock.now() + pause
   },
+  lookAtReencryption: async () => ({ organizationId: OrganizationId.parse(randomUUID()), toVersion: 2, state: 'running' }),
+  resealPage: async () => ({ resealed: 0, next: null }),
+  finishReencryption: async () => {},
 }
 
 let lab: Lab
@@ -114,6 +119,21 @@ describe('the workflow of a notice', () => {
     letGo()
     expect(await lab.ended(id)).toBe('COMPLETED')
     await lab.record('notification-one-hangs', id)
+  }, 40_000)
+
+  test('leaves hands for everything else, however many receivers hang', async () => {
+    let letGo = () => {}
+    const hanging = new Promise<void>((resolve) => {
+      letGo = resolve
+    })
+    const { subject, ids } = raise(...Array<Promise<void>>(150).fill(hanging))
+    const id = await lab.poke('notification', subject)
+    await until(() => ids.filter((each) => stateOf(subject, each)?.attempts === 1).length >= 100)
+    const other = await lab.poke('reencryption', { accountId: randomUUID(), subjectId: randomUUID() })
+    expect(await lab.ended(other)).toBe('COMPLETED')
+    expect(ids.map((each) => stateOf(subject, each)?.state)).not.toContain('delivered')
+    letGo()
+    expect(await lab.ended(id)).toBe('COMPLETED')
   }, 40_000)
 
   test('finds a message again whose sender died', async () => {

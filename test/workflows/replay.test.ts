@@ -5,14 +5,14 @@ import { Worker } from '@temporalio/worker'
 import { pino } from 'pino'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { installRuntime } from '#server/temporal-worker.ts'
-import { workflowBundle } from '#server/workflow-bundle.ts'
+import { keptBundle } from '../support/kept-bundle.ts'
 import { historiesFolder } from './lab.ts'
 
 const files = readdirSync(historiesFolder).filter((file) => file.endsWith('.pb'))
 let bundle: { code: string }
 beforeAll(async () => {
   installRuntime(pino({ level: 'silent' }))
-  bundle = await workflowBundle(undefined)
+  bundle = await keptBundle()
 }, 60_000)
 
 const { History } = proto.temporal.api.history.v1
