@@ -41,7 +41,7 @@ beforeAll(async () => {
   temporal = await connectTemporal({ address: server.address, tls: undefined }, server.namespace, {})
   native = await NativeConnection.connect({ address: server.address })
   // Leases alone: their identities have no hosts, so nothing rotates.
-  const activities = createLeaseActivities(database.as('leasehold_worker')) as Activities
+  const activities = { ...createLeaseActivities(database.as('leasehold_worker')), deliverNotice: async () => {} } as unknown as Activities
   worker = await createTemporalWorker({
     connection: native,
     namespace: server.namespace,
