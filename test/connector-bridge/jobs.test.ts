@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { postgresAdapter } from '#connector/adapters/postgres.ts'
 import type { RunningConnector } from '#connector/connector.ts'
 import { runConnector } from './support.ts'
 import { createBridgeWorld, type BridgeWorld } from './world.ts'
@@ -70,3 +71,35 @@ test('a target that is not in the list of the connector is not dialled, whatever
   expect(await world.target.logsIn(role.username, role.password)).toBe(true)
   elsewhere.close()
 }, 30_000)
+
+test('a job that comes when the connector has its hands full waits for a free one, and not for the next round', async () => {
+  let letGo = () => {}
+  const full = new Promise<void>((resolve) => {
+    letGo = resolve
+  })
+  let begun = 0
+  const busy = await world.joinConnector()
+  const slow = runConnector(busy.home, {
+    postgres: {
+      ...postgresAdapter,
+      change: async (target, change) => {
+        begun += 1
+        await full
+        return postgresAdapter.change(target, change)
+      },
+    },
+  })
+  try {
+    const accounts = await Promise.all(Array.from({ length: 17 }, () => world.addAccount(busy.id)))
+    const rotations = await Promise.all(accounts.map(({ identityId }) => world.rotate(identityId)))
+    await expect.poll(() => begun, { timeout: 15_000 }).toBe(16)
+    const offers = `select count(*)::int as offered from job where rotation_id = any($1) and offered_at is not null`
+    await expect.poll(async () => (await world.database.superuser(offers, [rotations])).rows[0].offered, { timeout: 10_000 }).toBe(17)
+    letGo()
+    // Without an answer an offer would be repeated after 10 s.
+    for (const id of rotations) await world.untilRotation(id, 'confirmed', 6_000)
+  } finally {
+    letGo()
+    await slow.stop()
+  }
+}, 60_000)
