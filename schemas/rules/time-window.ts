@@ -14,7 +14,7 @@ export interface TimeWindow {
 }
 
 export type Openness =
-  /** Open until then; null: always. */
+  /** Open until then; null: for the next nine days at least, which no lease outlasts. */
   | { readonly open: true; readonly until: Date | null }
   /** `opensAt` null: never again. */
   | { readonly open: false; readonly opensAt: Date | null }
@@ -31,6 +31,8 @@ export function opennessAt(windows: readonly TimeWindow[], now: Date): Openness 
   let end = now.getTime()
   // Windows that touch or overlap are one.
   for (const span of spans) if (span.start <= end && span.end > end) end = span.end
+  // What lies behind the horizon was not looked at: windows of two places may take turns for ever.
+  if (end >= now.getTime() + horizon * day) return { open: true, until: null }
   if (end > now.getTime()) return { open: true, until: new Date(end) }
   const next = spans.find((span) => span.start > now.getTime())
   return { open: false, opensAt: next === undefined ? null : new Date(next.start) }

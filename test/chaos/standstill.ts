@@ -16,9 +16,16 @@ export interface Standstill {
  */
 export async function standAt(scene: Scene, process: string, point: string, during: (standstill: Standstill) => Promise<void>): Promise<Aftermath> {
   const { stack } = scene
-  const arm = () => stack.restart(process, point, 'SIGSTOP')
+  const stands = async (): Promise<boolean> => isStill(await pidOf(stack, process))
+  /** What was left from before may bring it to the point while it starts: then it never gets ready, and stands there all the same. */
+  const arm = async (): Promise<void> => {
+    let isReady = false
+    const ready = stack.restart(process, point, 'SIGSTOP').then(() => void (isReady = true))
+    ready.catch(() => {})
+    await Promise.race([ready, until(async () => isReady || (await stands()), `${process} does not start`, 90_000)])
+  }
   const there = async (): Promise<void> => {
-    await until(async () => isStill(await pidOf(stack, process)), `${process} does not come to: ${point}`)
+    await until(stands, `${process} does not come to: ${point}`)
     await during({ die: () => stack.kill(process), goOn: () => stack.kill(process, 'SIGCONT') })
   }
   if (point === 'checkout committed') {

@@ -40,6 +40,15 @@ describe('a time window', () => {
       'open until 2027-10-31T00:30:00.000Z',
     ],
     [
+      'that takes turns with one of another place is open for as long as anybody may want',
+      '2026-09-21T14:13:20Z',
+      [
+        { days, from: '00:00', to: '04:00', timeZone: 'UTC' },
+        { days, from: '00:00', to: '20:00', timeZone: 'America/New_York' },
+      ],
+      'open until ever',
+    ],
+    [
       'across the date line has the date of its place',
       '2027-01-31T12:00:00Z',
       [{ ...office, days: ['mon'], from: '00:00', to: '24:00', timeZone: 'Pacific/Kiritimati' }],
@@ -65,9 +74,11 @@ describe('a time window', () => {
         fc.double({ min: 0, max: 0.999, noNaN: true }),
         (windows, now, part) => {
           const openness = opennessAt(windows, new Date(now))
-          const end = (openness.open ? openness.until : openness.opensAt)?.getTime() ?? expect.unreachable()
+          const lasting = openness.open && openness.until === null
+          const end = lasting ? now + 9 * 86_400_000 : ((openness.open ? openness.until : openness.opensAt)?.getTime() ?? expect.unreachable())
           expect(end).toBeGreaterThan(now)
           const between = opennessAt(windows, new Date(Math.floor(now + (end - now) * part)))
+          if (lasting) return expect(between.open).toBe(true)
           expect(between).toEqual(openness)
           expect(opennessAt(windows, new Date(end)).open).toBe(!openness.open)
         },

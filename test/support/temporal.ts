@@ -120,7 +120,7 @@ export async function skipTime(client: Client, workflowId: string, ms: number): 
   } as never)
   const poll = () => client.workflowService.pollWorkflowExecutionTimeSkipping({ namespace, workflowExecution, fastForwardId } as never)
   // A workflow that ends on the way has no clock left to poll.
-  await client.withDeadline(Date.now() + 15_000, poll).catch(async (error: unknown) => {
+  await client.withDeadline(Date.now() + 60_000, poll).catch(async (error: unknown) => {
     const { status } = await client.workflow.getHandle(workflowId).describe()
     if (status.name === 'RUNNING') throw error
   })
