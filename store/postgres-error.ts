@@ -1,4 +1,5 @@
 import { LeaseholdError } from '#schemas/errors.ts'
+import { Silence } from './patience.ts'
 
 /** SQLSTATE classes that mean "PostgreSQL is not there": connection exceptions, operator intervention, resources, system. */
 const unavailableClasses = new Set(['08', '53', '57', '58'])
@@ -10,7 +11,7 @@ export function translateError(error: unknown): unknown {
   if (error instanceof LeaseholdError || !(error instanceof Error)) return error
   const code = (error as { code?: unknown }).code
   if (typeof code === 'string' && busyStates.has(code)) return new LeaseholdError('busy', { retryAfterSeconds: 1 }, { cause: error })
-  if (isUnavailable(code, error.message)) {
+  if (error instanceof Silence || isUnavailable(code, error.message)) {
     return new LeaseholdError('dependency-unavailable', { role: 'postgres', retryAfterSeconds: 2 }, { cause: error })
   }
   return error
@@ -24,5 +25,5 @@ export function violatedConstraint(error: unknown): string | undefined {
 
 function isUnavailable(code: unknown, message: string): boolean {
   if (typeof code === 'string') return networkCodes.has(code) || (code.length === 5 && unavailableClasses.has(code.slice(0, 2)))
-  return /Connection terminated|no answer in time|timeout exceeded when trying to connect|Client has encountered a connection error/i.test(message)
+  return /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/i.test(message)
 }

@@ -19,10 +19,9 @@ export async function standAt(scene: Scene, process: string, point: string, duri
   const stands = async (): Promise<boolean> => isStill(await pidOf(stack, process))
   /** What was left from before may bring it to the point while it starts: then it never gets ready, and stands there all the same. */
   const arm = async (): Promise<void> => {
-    let isReady = false
-    const ready = stack.restart(process, point, 'SIGSTOP').then(() => void (isReady = true))
-    ready.catch(() => {})
-    await Promise.race([ready, until(async () => isReady || (await stands()), `${process} does not start`, 90_000)])
+    let isOver = false
+    const restart = stack.restart(process, point, 'SIGSTOP').finally(() => (isOver = true))
+    await Promise.race([restart, until(async () => isOver || (await stands()), `${process} does not start`, 90_000)])
   }
   const there = async (): Promise<void> => {
     await until(stands, `${process} does not come to: ${point}`)

@@ -56,13 +56,11 @@ const untilConfirmed = async (lease: Lease) => {
 }
 
 /** Somebody of the vendor, named by the account and granted its vault. */
-async function letSupportIn(sub: string): Promise<ApiClient> {
+async function letSupportIn(sub: string, vaultId: string): Promise<ApiClient> {
   const email = `${sub}@vendor.example`
   addUser(readHome(stack.home) as Home, { sub, email, email_verified: true, name: `${sub} of the vendor` })
   const { idpUserId } = expectStatus(await mia.post<{ idpUserId: string }>('/v1/support-access/users', { sub, email, name: `${sub} of the vendor` }), 201)
-  const { items } = expectStatus(await mia.get<{ items: { id: string; name: string }[] }>('/v1/identity-groups?limit=100'), 200)
-  const vault = items.find(({ name }) => name === 'demo')
-  expectStatus(await mia.post(`/v1/identity-groups/${vault?.id}/grants`, { principal: { type: 'user', id: idpUserId }, level: 'checkout' }), 201)
+  expectStatus(await mia.post(`/v1/identity-groups/${vaultId}/grants`, { principal: { type: 'user', id: idpUserId }, level: 'checkout' }), 201)
   return apiClient(stack.urls.api, await accessToken({ home: stack.home, user: sub, acr: 'mfa' }))
 }
 
@@ -92,12 +90,10 @@ test('with workers and Temporal stopped, whoever comes after the end of a lease 
 }, 150_000)
 
 test('Temporal dies during 100 checkouts of support staff: Emergency Disable ends them all within 5 s, and none begins afterwards', async () => {
-  const sue = await letSupportIn('sue')
+  const { identityGroupId } = expectStatus(await mia.get<{ identityGroupId: string }>(`/v1/identities/${ids.get('reports-db')}`), 200)
+  const sue = await letSupportIn('sue', identityGroupId)
   const { id } = expectStatus(await mia.put<{ id: string }>('/v1/support-access', { enabled: true, reason: 'Ticket 4711' }), 200)
-  const vaultId = expectStatus(await mia.get<{ items: { id: string; name: string }[] }>('/v1/identity-groups?limit=100'), 200).items.find(
-    ({ name }) => name === 'demo',
-  )?.id
-  const body = { identityGroupId: vaultId, name: 'for support', username: 'support', credentialType: 'password', credential: 'of no host' }
+  const body = { identityGroupId, name: 'for support', username: 'support', credentialType: 'password', credential: 'of no host' }
   const { id: identityId } = expectStatus(
     await mia.post<{ id: string }>('/v1/identities', { ...body, allowConcurrentCheckout: true, maxConcurrentSessions: 50 }),
     201,
