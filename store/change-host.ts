@@ -14,7 +14,8 @@ import { expectVersion, refuseDuplicates, refuseFaults } from './refusals.ts'
 export async function createHost(trx: Transaction, id: HostId, body: CreateHost, actor: Actor): Promise<Host> {
   const { organizationId, adminIdentityId = null, parameters = {} } = body
   refuseFaults(parameterFaults(body.adapter, parameters))
-  await lockIdentities(trx, id, adminIdentityId)
+  // Shared: a new host has no accounts whose claims must wait, and many that are made at once with one admin do not wait for each other.
+  await sql`select from identity where id = ${adminIdentityId}::uuid for share`.execute(trx)
   await checkReferences(trx, id, { organizationId, adminIdentityId, connectorId: body.connectorId })
   await refuseDuplicates(
     sql`

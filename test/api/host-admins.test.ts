@@ -1,4 +1,10 @@
+import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { CreateHost } from '#schemas/host.ts'
+import { HostId, type AccountId } from '#schemas/ids.ts'
+import { acme } from '#stack/people.ts'
+import { createHost } from '#store/change-host.ts'
+import { inAccount } from '#store/connection.ts'
 import { createApiWorld, type ApiWorld } from './world.ts'
 
 let world: ApiWorld
@@ -25,4 +31,15 @@ test('a host is given an admin identity only by who may have its value: it is to
   expect((await give('mia')).status).toBe(200)
   // What is as it was is given to nobody.
   expect((await give('ola')).status).toBe(200)
+})
+
+test('hosts that are made at the same time with one admin identity do not wait for each other', async () => {
+  const { organizationId, connectorId } = world
+  const adminIdentityId = await world.addIdentity('shared root')
+  const host = { organizationId, name: 'beside', address: 'db.internal', port: 5432, adapter: 'postgres', connectorId, adminIdentityId }
+  const made = await inAccount(world.database.as('leasehold_api', 1), acme.id as AccountId, async (trx) => {
+    await createHost(trx, HostId.parse(randomUUID()), CreateHost.parse({ ...host, name: 'first' }), { kind: 'system', id: 'test' })
+    return world.post('mia', '/v1/hosts', host)
+  })
+  expect(made.status).toBe(201)
 })

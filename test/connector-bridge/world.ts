@@ -114,7 +114,7 @@ export async function createBridgeWorld(): Promise<BridgeWorld> {
     })
   ).id
   const homes: string[] = []
-  const hosts = new Map<string, string>()
+  const hosts = new Map<string, Promise<string>>()
   const actor = { kind: 'system', id: 'test' } as const
   const activities = createRotationActivities({ db: worker, vaultKeys })
   const subjectOf = (subjectId: RotationId) => ({ accountId, subjectId })
@@ -154,17 +154,15 @@ export async function createBridgeWorld(): Promise<BridgeWorld> {
       const role = await target.createRole()
       const hostId =
         hosts.get(connectorId) ??
-        (
-          await make('/v1/hosts', {
-            organizationId,
-            name: `host ${randomUUID()}`,
-            address: target.address,
-            port: target.port,
-            adapter: 'postgres',
-            connectorId,
-            adminIdentityId: adminId,
-          })
-        ).id
+        make('/v1/hosts', {
+          organizationId,
+          name: `host ${randomUUID()}`,
+          address: target.address,
+          port: target.port,
+          adapter: 'postgres',
+          connectorId,
+          adminIdentityId: adminId,
+        }).then(({ id }) => id)
       hosts.set(connectorId, hostId)
       const { id } = await make('/v1/identities', {
         identityGroupId: vaultId,
@@ -172,7 +170,7 @@ export async function createBridgeWorld(): Promise<BridgeWorld> {
         username: role.username,
         credentialType: 'password',
         credential: role.password,
-        hostIds: [hostId],
+        hostIds: [await hostId],
       })
       return { role, identityId: IdentityId.parse(id) }
     },
