@@ -50,6 +50,7 @@ import { rotationRoutes } from './rotations.ts'
 import type { DefineRoute, Reply } from './route.ts'
 import { respond, runRoute } from './run-route.ts'
 import { scrubError } from './scrub-error.ts'
+import { securityKeyRoutes } from './security-keys.ts'
 import { stepUpRoutes } from './step-up.ts'
 import { supportAccessRoutes } from './support-access.ts'
 import { traceOf, type Trace } from './trace.ts'
@@ -74,6 +75,7 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   breakGlassCredentialRoutes,
   breakGlassReviewRoutes,
   breakGlassTotpRoutes,
+  securityKeyRoutes,
   revealRoutes,
   leaseRoutes,
   accessRequestRoutes,

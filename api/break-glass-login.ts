@@ -9,6 +9,7 @@ import { openForAccount, sealForAccount } from '#secrets/account-key.ts'
 import { base32, matchingStep, seedLength } from '#secrets/totp.ts'
 import { appendAudit } from '#store/audit.ts'
 import { beginAttempt, recordVerdict } from '#store/break-glass-attempt.ts'
+import { findPassphrase } from '#store/break-glass-credential.ts'
 import { confirmBreakGlassTotp, enrolBreakGlassTotp, findBreakGlassTotp, takeCode, type BreakGlassTotp } from '#store/break-glass-totp.ts'
 import { inAccount, type Transaction } from '#store/connection.ts'
 import { raiseNotice } from '#store/notice.ts'
@@ -17,14 +18,13 @@ import { findLogin, readPrincipal } from '#store/principal.ts'
 import type { App } from './app.ts'
 import { parseJson, readBody, validate } from './body.ts'
 import { emergencyTokenLife, issueEmergencyToken } from './emergency-token.ts'
+import { requireFreshLogin } from './fresh-login.ts'
 import type { Limits } from './limits.ts'
 import type { Parts } from './parts.ts'
 import { reply, type DefineRoute } from './route.ts'
 import { respond } from './run-route.ts'
-import { requireLogin } from './step-up.ts'
 import type { Trace } from './trace.ts'
 
-const freshLogin = 300
 const purpose = 'break-glass-totp'
 
 /** The second factor of a login without the provider; enrolled like the passphrase, by its person and after a fresh login. */
@@ -40,7 +40,7 @@ export function breakGlassTotpRoutes(route: DefineRoute, { config, accountKeys, 
       answers: { 200: BreakGlassTotpSeed },
     },
     async ({ principal, actor, token, inAccount: run }) => {
-      requireLogin({ ...config.stepUp.break_glass, maxAgeSeconds: freshLogin }, token, config)
+      requireFreshLogin(config, token)
       const { accountId, userId, sub } = principal
       const [id, seed] = [uuidv7(), randomBytes(seedLength)]
       const sealed = sealForAccount(await accountKeys.ensure(accountId), { purpose, id }, Secret.of(seed.toString('base64url')))
@@ -127,15 +127,17 @@ async function tryLogin(parts: Parts, login: KnownLogin, asked: Asked): Promise<
   const run = <T>(decide: Parameters<typeof inAccount<T>>[2]): Promise<T> => inAccount(parts.db, accountId, decide)
   const actor = { kind: 'user', id: userId, iss: parts.config.oidcIssuer, sub, ...trace } as const
   const begun = await run(async (trx) =>
-    (await mayWithoutProvider(trx, userId)) ? { attempt: await beginAttempt(trx, userId, true), totp: await findBreakGlassTotp(trx, userId) } : undefined,
+    (await mayWithoutProvider(trx, userId))
+      ? { attemptId: await beginAttempt(trx, userId, true), passphrase: await findPassphrase(trx, userId), totp: await findBreakGlassTotp(trx, userId) }
+      : undefined,
   )
   if (begun === undefined) return pretend(parts, asked)
-  const { attempt, totp } = begun
-  const known = attempt.credential !== undefined && (await parts.passphrases.verify(Secret.of(asked.breakGlassCredential), attempt.credential))
+  const { attemptId, passphrase, totp } = begun
+  const known = passphrase !== undefined && (await parts.passphrases.verify(Secret.of(asked.breakGlassCredential), passphrase))
   const step = known && totp !== undefined ? await stepOf(parts, accountId, totp, asked.code) : undefined
   return run(async (trx) => {
     const accepted = totp !== undefined && step !== undefined && (await takeCode(trx, userId, { id: totp.id, step }, false))
-    await recordVerdict(trx, { attemptId: attempt.id, accepted, userId, actor, at: null })
+    await recordVerdict(trx, { attemptId, accepted, userId, actor, at: null })
     if (!accepted) return false
     await appendAudit(trx, { actor, action: 'break_glass.logged_in', effect: 'permit', outcome: 'success', userId, breakGlass: true })
     await raiseNotice(trx, { kind: 'break_glass.logged_in', severity: 'critical', subject: { type: 'user', id: userId }, to: 'admins' })

@@ -2,22 +2,19 @@ import { z } from 'zod'
 import { BreakGlassAnswer, BreakGlassBody } from '#schemas/break-glass.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { IdentityId } from '#schemas/ids.ts'
-import { Secret } from '#schemas/secret.ts'
-import { beginAttempt, recordVerdict } from '#store/break-glass-attempt.ts'
-import { readCheckoutFacts, type CheckoutFacts } from '#store/checkout-facts.ts'
+import { readCheckoutFacts } from '#store/checkout-facts.ts'
 import { openBreakGlass, type BreakGlassRequest, type BreakGlassUse } from '#store/open-break-glass.ts'
 import { recordDenial } from './authorize.ts'
+import { checkBreakGlassCredential, emergencyTries, type BreakGlassContext } from './break-glass-trial.ts'
 import { leaseIdOf } from './checkout.ts'
 import { requestHashOf, type Idempotency } from './idempotency.ts'
-import { createLanes, type Lanes } from './lanes.ts'
+import { createLanes } from './lanes.ts'
 import { fetchKeyRing, withUpgrade, type KeyRing } from './key-ring.ts'
 import type { Parts } from './parts.ts'
 import { presentPossible } from './present-possible.ts'
 import { presentLease } from './present-lease.ts'
-import { reply, type DefineRoute, type RouteContext } from './route.ts'
-
-type Body = z.infer<typeof BreakGlassBody>
-type Context = RouteContext<{ id: IdentityId }, unknown, Body, { readonly facts: CheckoutFacts; readonly identityId: IdentityId }>
+import { reply, type DefineRoute } from './route.ts'
+import { whenFree } from './when-free.ts'
 
 const path = '/v1/identities/:id/break-glass'
 /** How long a crowd may wait for the locks of one person or organization, ms. */
@@ -40,7 +37,14 @@ export function breakGlassRoutes(route: DefineRoute, parts: Parts): void {
       emergency: true,
       findAtOnce: true,
       asked: ({ durationMinutes }) => (durationMinutes === undefined ? {} : { minutes: durationMinutes }),
-      refuses: ['break-glass-credential-refused', 'break-glass-rate-limited', 'identity-disabled', 'organization-secret-not-found', 'decryption-failed'],
+      refuses: [
+        'break-glass-credential-refused',
+        'break-glass-rate-limited',
+        'security-keys-unavailable',
+        'identity-disabled',
+        'organization-secret-not-found',
+        'decryption-failed',
+      ],
       find: async (trx, { caller, params, idempotency }) => {
         const leaseId = leaseIdOf(caller, idempotency as Idempotency)
         const facts = await readCheckoutFacts(trx, params.id, leaseId)
@@ -52,7 +56,7 @@ export function breakGlassRoutes(route: DefineRoute, parts: Parts): void {
       const { principal, actor, decisionEndsAt, params, body, found, idempotency } = context
       const { leaseId, identityId } = found
       const ring = await fetchKeyRing(parts.vaultKeys, found.facts)
-      const credentialId = await limited(parts, context, () => checkPassphrase(parts, context, lanes))
+      const credentialId = await limited(parts, context, () => checkBreakGlassCredential(parts, context, lanes))
       const { breakGlassCredential: _checked, ...said } = body
       const request = {
         leaseId,
@@ -63,7 +67,7 @@ export function breakGlassRoutes(route: DefineRoute, parts: Parts): void {
         decisionEndsAt,
         principal,
         actor,
-        // Without the passphrase: a quick hash of it would be easier to guess at than the one that is stored.
+        // Without the credential: a quick hash of a passphrase would be easier to guess at than the one that is stored, and a signature is another one each time.
         requestHash: requestHashOf(parts.requestHashKey, idempotency.route, params, said),
         reason: ring.sealReason(identityId, body.reason),
         justification: ring.sealReason(identityId, body.justification),
@@ -84,47 +88,15 @@ export function breakGlassRoutes(route: DefineRoute, parts: Parts): void {
   )
 }
 
-/**
- * Holds the passphrase against the one that the caller enrolled: outside of any lock, and on record before anybody knows how it goes.
- *
- * @returns id of the credential that it is
- * @throws LeaseholdError `break-glass-credential-refused`, `break-glass-rate-limited`
- */
-async function checkPassphrase({ passphrases, wakeLoops }: Parts, { principal, actor, body, found, inAccount }: Context, lanes: Lanes): Promise<string> {
-  const { userId } = principal
-  const { id: attemptId, credential } = await lanes(userId, () => whenFree(() => inAccount((trx) => beginAttempt(trx, userId))))
-  // crash point: attempt written
-  const accepted = credential !== undefined && (await passphrases.verify(Secret.of(body.breakGlassCredential), credential))
-  const { organizationId, vaultId, identityId } = found.facts
-  const verdict = { attemptId, accepted, userId, actor, at: { organizationId, vaultId, identityId } }
-  await whenFree(() => inAccount((trx) => recordVerdict(trx, verdict)))
-  if (accepted) return credential.id
-  wakeLoops()
-  throw new LeaseholdError('break-glass-credential-refused', credential === undefined ? { detail: 'You have enrolled no break-glass credential' } : {})
-}
-
-const tries = 8
-
-/** In an emergency nobody is sent away because of a lock that somebody holds for a moment. @param before what must be done anew first */
-async function whenFree<T>(act: () => Promise<T>, before: () => Promise<void> = async () => {}): Promise<T> {
-  for (let left = tries; ; left -= 1) {
-    try {
-      return await act()
-    } catch (error) {
-      if (left === 1 || !(error instanceof LeaseholdError) || error.code !== 'busy') throw error
-    }
-    await before()
-  }
-}
-
 async function openWhenFree(
   { vaultKeys }: Parts,
-  { actor, inAccount }: Context,
+  { actor, inAccount }: BreakGlassContext,
   request: Omit<BreakGlassRequest, 'open'>,
   first: KeyRing,
 ): Promise<BreakGlassUse> {
   let ring = first
   return whenFree(
+    emergencyTries,
     () => inAccount(withUpgrade(ring, actor, (trx) => openBreakGlass(trx, { ...request, open: ring.openValue }))),
     async () => {
       // The value may be sealed under another key by now.
@@ -134,7 +106,7 @@ async function openWhenFree(
 }
 
 /** Whoever reaches a limit is on record with it. */
-async function limited<T>({ db }: Parts, { principal, actor, found }: Context, act: () => Promise<T>): Promise<T> {
+async function limited<T>({ db }: Parts, { principal, actor, found }: BreakGlassContext, act: () => Promise<T>): Promise<T> {
   try {
     return await act()
   } catch (error) {

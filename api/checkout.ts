@@ -16,6 +16,7 @@ import { fetchKeyRing, withUpgrade, type KeyRing } from './key-ring.ts'
 import type { Parts } from './parts.ts'
 import { presentLease } from './present-lease.ts'
 import { reply, type DefineRoute, type RouteContext } from './route.ts'
+import { whenFree } from './when-free.ts'
 
 /** A retry of the same caller with the same key finds the lease that it made. */
 export const leaseIdOf = ({ accountId, userId }: Login, { key }: Idempotency): LeaseId => LeaseId.parse(uuidv5(`lease:${userId}:${key}`, accountId))
@@ -120,17 +121,15 @@ async function decideWhenFree(
   first: KeyRing,
 ): Promise<Checkout> {
   let ring = first
-  for (let left = tries; ; left -= 1) {
-    try {
-      const { openValue: open } = ring
-      return await inAccount(withUpgrade(ring, request.actor, (trx) => acquireLease(trx, { ...request, open })))
-    } catch (error) {
-      if (left === 1 || !(error instanceof LeaseholdError) || error.code !== 'busy') throw error
-    }
-    const facts = await inAccount((trx) => readCheckoutFacts(trx, request.identityId, request.leaseId))
-    const refusal = facts.replayOf === null ? checkoutRefusal(facts, request.hostId, facts.now) : undefined
-    if (refusal !== undefined) throw new LeaseholdError(refusal.code, refusal.facts)
-    // The value may be sealed under another key by now.
-    ring = await fetchKeyRing(vaultKeys, facts)
-  }
+  return whenFree(
+    tries,
+    () => inAccount(withUpgrade(ring, request.actor, (trx) => acquireLease(trx, { ...request, open: ring.openValue }))),
+    async () => {
+      const facts = await inAccount((trx) => readCheckoutFacts(trx, request.identityId, request.leaseId))
+      const refusal = facts.replayOf === null ? checkoutRefusal(facts, request.hostId, facts.now) : undefined
+      if (refusal !== undefined) throw new LeaseholdError(refusal.code, refusal.facts)
+      // The value may be sealed under another key by now.
+      ring = await fetchKeyRing(vaultKeys, facts)
+    },
+  )
 }

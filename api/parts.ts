@@ -56,6 +56,8 @@ export interface ApiSettings {
   }
   /** Origins (RFC 6454) whose scripts may read answers; none by default. */
   readonly corsOrigins: readonly string[]
+  /** Domain that security keys are bound to (W3C WebAuthn 3, RP ID); undefined: that of `apiUrl`. */
+  readonly webauthnRpId: string | undefined
 }
 
 /** What the routes work with; made by the role, one per process. */

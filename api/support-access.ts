@@ -7,7 +7,6 @@ import { Secret } from '#schemas/secret.ts'
 import { CreateSupportUser, EmergencyDisable, PutSupportAccess, SupportAccess, SupportUser } from '#schemas/support-access.ts'
 import { openForAccount, sealForAccount, type AccountKeys } from '#secrets/account-key.ts'
 import type { Actor } from '#schemas/audit-event.ts'
-import { LeaseholdError } from '#schemas/errors.ts'
 import { hasPermission } from '#schemas/rules/access.ts'
 import { readAuditLog } from '#store/audit-view.ts'
 import type { RunInAccount } from '#store/connection.ts'
@@ -21,6 +20,7 @@ import { createOnce } from './create-once.ts'
 import type { Parts } from './parts.ts'
 import { reviewAccess } from './review-access.ts'
 import { reply, type DefineRoute } from './route.ts'
+import { whenFree } from './when-free.ts'
 
 /** How long this process itself takes back what was held, ms; the loop on PostgreSQL alone finishes what is left. */
 const takeBackLimit = 4_000
@@ -91,7 +91,8 @@ export function supportAccessRoutes(route: DefineRoute, parts: Parts): void {
     async ({ principal: { accountId, userId }, actor, body, inAccount }) => {
       // A key store that is down must not keep the door open: then the reason goes, not the emergency.
       const sealReason = await reasonSealer(accountKeys, accountId, body.reason).catch(() => undefined)
-      await patiently(() => inAccount((trx) => disableSupportAccess(trx, { userId, actor, cause: 'emergency', sealReason })))
+      // Checkouts that are being decided hold the window for a moment: who closes it comes right after them.
+      await whenFree(tries, () => inAccount((trx) => disableSupportAccess(trx, { userId, actor, cause: 'emergency', sealReason })))
       // crash point: support disabled
       wakeLoops()
       await takeBack(inAccount, actor)
@@ -154,17 +155,6 @@ async function reasonSealer(accountKeys: AccountKeys, accountId: AccountId, reas
   if (reason === undefined) return undefined
   const key = await accountKeys.ensure(accountId)
   return (id: string) => sealForAccount(key, { purpose: 'support-access', id }, Secret.of(reason))
-}
-
-/** Checkouts that are being decided hold the window for a moment: who closes it comes right after them. */
-async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
-  for (let left = tries; ; left -= 1) {
-    try {
-      return await attempt()
-    } catch (error) {
-      if (left === 1 || !(error instanceof LeaseholdError) || error.code !== 'busy') throw error
-    }
-  }
 }
 
 /** Ends what support staff hold, in batches: for so long their identities are locked. Nobody of them gets a new one meanwhile. */

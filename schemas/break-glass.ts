@@ -4,6 +4,7 @@ import { Lease, PossibleCredential, Reason } from './lease.ts'
 import { Notice } from './notice.ts'
 import { PageQuery } from './page.ts'
 import { maximumMinutes, minimumMinutes } from './rules/lease.ts'
+import { Assertion, SecurityKey } from './security-key.ts'
 import { text } from './text.ts'
 
 const visible = /[^\p{White_Space}\p{Cf}]/u
@@ -24,15 +25,19 @@ export const EnrolBreakGlass = z
   .meta({ examples: [{ passphrase: 'seven quiet herons over the weir' }] })
 
 export const BreakGlassCredential = z.strictObject({
-  enrolled: z.boolean(),
+  enrolled: z.boolean().meta({ description: 'Whether there is a passphrase' }),
   enrolledAt: z.iso.datetime().nullable(),
+  securityKeys: z.array(SecurityKey),
 })
 
 export const BreakGlassBody = z
   .strictObject({
     reason: Reason,
     justification: account.meta({ description: 'Why it could not wait for the usual way; whoever reviews the use reads it' }),
-    breakGlassCredential: text(1, 200).meta({ description: 'The passphrase that the caller enrolled' }),
+    breakGlassCredential: z.union([
+      text(1, 200).meta({ description: 'The passphrase that the caller enrolled' }),
+      Assertion.meta({ description: 'A challenge of `POST /v1/me/break-glass-credential/challenge`, signed by a security key of the caller' }),
+    ]),
     hostId: HostId.nullish().meta({ description: 'A host of the identity; without it every password that may log in somewhere is answered' }),
     durationMinutes: z
       .number()

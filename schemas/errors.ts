@@ -35,7 +35,7 @@ export const errors = {
   'break-glass-credential-refused': row(
     401,
     'The break-glass credential is not right',
-    'Send the passphrase that you enrolled with PUT /v1/me/break-glass-credential; after 5 wrong ones nobody looks at another for 15 minutes.',
+    'Send the passphrase that you enrolled, or a fresh challenge signed by a security key of yours; after 5 wrong ones nobody looks at another for 15 minutes.',
   ),
   'invalid-join-token': row(401, 'The join token is not valid', 'Ask for a new join token; it is single use and lives 15 minutes.'),
   forbidden: row(403, 'You are not allowed to do this', 'Ask an administrator of the account for the missing permission or vault access.'),
@@ -107,6 +107,11 @@ export const errors = {
     'The access request needs more approvals',
     'Wait for the approvers: GET /v1/access-requests/{id} shows which step is asked.',
     true,
+  ),
+  'security-keys-unavailable': row(
+    409,
+    'This installation takes no security keys',
+    'Enrol a passphrase, or ask the operators for a domain: LEASEHOLD_WEBAUTHN_RP_ID.',
   ),
   'access-request-closed': row(409, 'This access request is over', 'Check out again without requestId to make a new one.'),
   'access-request-open': row(409, 'You have an open access request for this', 'Wait for it, edit it, or cancel it: /v1/access-requests/{requestId}.'),

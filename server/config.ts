@@ -57,6 +57,8 @@ export interface Config {
   readonly rates: { readonly perSecond: number; readonly burst: number; readonly failuresPerMinute: number }
   /** Origins whose scripts may read what the API answers. */
   readonly corsOrigins: readonly string[]
+  /** Domain that security keys are bound to; undefined: that of `apiUrl`. */
+  readonly webauthnRpId: string | undefined
   /** The mail server of the installation; undefined: it sends no mail of its own. */
   readonly smtpUrl: string | undefined
   readonly smtpFrom: string
@@ -138,6 +140,7 @@ function toConfig(e: Environment): Config {
     temporalSilenceMinutes: e.LEASEHOLD_TEMPORAL_SILENCE_MINUTES,
     rates: ratesOf(e),
     corsOrigins: listed(e.LEASEHOLD_CORS_ORIGINS),
+    webauthnRpId: e.LEASEHOLD_WEBAUTHN_RP_ID,
     smtpUrl: e.LEASEHOLD_SMTP_URL,
     smtpFrom: e.LEASEHOLD_SMTP_FROM ?? `leasehold@${new URL(e.LEASEHOLD_API_URL).hostname}`,
     notificationNetworks: listed(e.LEASEHOLD_NOTIFICATION_NETWORKS),

@@ -67,6 +67,10 @@ export const Environment = z.object({
       error: 'must list origins, scheme://host or scheme://host:port',
     })
     .default(''),
+  LEASEHOLD_WEBAUTHN_RP_ID: z
+    .string()
+    .regex(/^[a-z0-9-]+(\.[a-z0-9-]+)*$/, 'must be a domain in lower case')
+    .optional(),
   LEASEHOLD_SMTP_URL: url('smtp:', 'smtps:').optional(),
   LEASEHOLD_SMTP_FROM: z.email().optional(),
   LEASEHOLD_NOTIFICATION_NETWORKS: z

@@ -4,24 +4,18 @@ import { LeaseholdError } from '#schemas/errors.ts'
 import type { IdentityId, OrganizationId, UserId, VaultId } from '#schemas/ids.ts'
 import { alertAfterRefusals, mostRefusals, refusalWindow, undecidedWindow, untilAllowed } from '#schemas/rules/break-glass.ts'
 import { appendAudit } from './audit.ts'
-import { findBreakGlassCredential, type EnrolledCredential } from './break-glass-credential.ts'
 import type { Transaction } from './connection.ts'
 import { raiseNotice } from './notice.ts'
 
-export interface Attempt {
-  readonly id: string
-  /** What the passphrase is held against; undefined: the person has enrolled none. */
-  readonly credential: EnrolledCredential | undefined
-}
-
 /**
- * Writes down that somebody tries a passphrase; to be committed before anybody looks at it. Tries whose verdict is not known yet
+ * Writes down that somebody tries a credential; to be committed before anybody looks at it. Tries whose verdict is not known yet
  * count as wrong ones, so that many at once are no way around the limit.
  *
  * @param stranger whoever tries has not logged in otherwise: counted apart, so that nobody else can use up a person's tries
+ * @returns id of the attempt
  * @throws LeaseholdError `break-glass-rate-limited` after 5 wrong ones in 15 minutes
  */
-export async function beginAttempt(trx: Transaction, userId: UserId, stranger = false): Promise<Attempt> {
+export async function beginAttempt(trx: Transaction, userId: UserId, stranger = false): Promise<string> {
   await lockAttempts(trx, userId)
   const { now, refusals, undecided } = await readRefusals(trx, userId, stranger)
   const waits = untilAllowed([...refusals, ...undecided], now, refusalWindow, mostRefusals)
@@ -33,7 +27,7 @@ export async function beginAttempt(trx: Transaction, userId: UserId, stranger = 
     insert into break_glass_attempt (user_id, attempted_at, stranger) values (${userId}::uuid, ${now}::timestamptz, ${stranger}::boolean) returning id`.execute(
     trx,
   )
-  return { id: (rows[0] as { id: string }).id, credential: await findBreakGlassCredential(trx, userId) }
+  return (rows[0] as { id: string }).id
 }
 
 export interface Verdict {

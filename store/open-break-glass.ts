@@ -6,7 +6,7 @@ import { breakGlassSlot, possibleVersions, remindEvery, untilAllowed, usesPerMin
 import { expiryOf } from '#schemas/rules/lease.ts'
 import type { Sealed } from '#schemas/sealed.ts'
 import { newLease, recordReplay, refuseOtherRequest, writeLease, type Decided, type LeaseRequest } from './acquire-lease.ts'
-import { holdsBreakGlassCredential } from './break-glass-credential.ts'
+import { holdBreakGlassCredential } from './break-glass-credential.ts'
 import { readCheckoutFacts, type CheckoutFacts } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
 import { readCredentials } from './credential.ts'
@@ -21,7 +21,7 @@ import { endOverdueLeases } from './release-lease.ts'
 export interface BreakGlassRequest extends Omit<LeaseRequest, 'minutes'> {
   /** Null: as long as the organization allows. */
   readonly minutes: number | null
-  /** The passphrase that was accepted; it must still be the person's. */
+  /** The passphrase or security key that was accepted; it must still be the person's. */
   readonly credentialId: string
   /** Sealed with the vault key for identity and purpose `reason`. */
   readonly justification: Sealed
@@ -49,7 +49,8 @@ export async function openBreakGlass(trx: Transaction, request: BreakGlassReques
   const { identityId, principal, vault, leaseId, hostId } = request
   await lockUses(trx, vault.organizationId, principal.userId)
   await confirmEmergency(trx, principal, vault)
-  if (!(await holdsBreakGlassCredential(trx, request.credentialId))) throw new LeaseholdError('break-glass-credential-refused')
+  const credential = await holdBreakGlassCredential(trx, request.credentialId)
+  if (credential === undefined) throw new LeaseholdError('break-glass-credential-refused')
   await endOverdueLeases(trx, identityId, { kind: 'system', id: 'break-glass' })
   const facts = await readCheckoutFacts(trx, identityId, leaseId)
   const credentials = await readCredentials(trx, identityId)
@@ -71,7 +72,7 @@ export async function openBreakGlass(trx: Transaction, request: BreakGlassReques
     expiresAt: expiryOf(facts.now, minutes, [request.decisionEndsAt ?? null], facts.breakGlassMaximumMinutes),
     grantEndsAt: null,
     approval: null,
-    detail: { beyondLimit, exposed: possible.length > 0, versions: versions.map(({ version, label }) => ({ version, label })) },
+    detail: { beyondLimit, credential, exposed: possible.length > 0, versions: versions.map(({ version, label }) => ({ version, label })) },
   }
   const lease = { ...request, minutes }
   await writeLease(trx, lease, facts, { ...decided, exposed: false })

@@ -16,6 +16,10 @@ export const alertAfterRefusals = 3
 /** A try whose verdict nobody wrote down counts as a wrong one for so long: whoever made it never heard how it went. */
 export const undecidedWindow = minute
 
+/** A security key must sign within so long; a person has so many challenges that wait for it. */
+export const challengeLife = 5 * minute
+export const mostChallenges = 10
+
 /**
  * How long until one more fits into a sliding window, ms; undefined: it fits now.
  *

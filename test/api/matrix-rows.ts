@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto'
+import { createSoftKey } from '../support/soft-key.ts'
 import { administrationRows } from './matrix-administration.ts'
 import { approvalRows } from './matrix-approvals.ts'
 import { administers, anyRole, holder, manages, people, seesConnectors, seesHosts, seesLeases, seesVault } from './matrix-people.ts'
@@ -15,6 +17,30 @@ export const rows: Readonly<Record<string, Row>> = {
     may: ['owner', 'break_glass'],
     answer: 200,
     body: () => ({ passphrase: 'seven quiet herons over the weir' }),
+  },
+  'POST /v1/me/break-glass-credential/challenge': {
+    path: () => '/v1/me/break-glass-credential/challenge',
+    may: people,
+    answer: 200,
+    body: ({ identity: identityId }) => ({ identityId }),
+  },
+  'POST /v1/me/break-glass-credential/security-keys/challenge': {
+    path: () => '/v1/me/break-glass-credential/security-keys/challenge',
+    may: ['owner', 'break_glass'],
+    answer: 200,
+  },
+  'POST /v1/me/break-glass-credential/security-keys': {
+    path: () => '/v1/me/break-glass-credential/security-keys',
+    may: ['owner', 'break_glass'],
+    // Whoever may must have a key that has signed besides.
+    answer: 401,
+    body: () => ({ name: 'x', credential: createSoftKey().register('AA', 'https://leasehold.example') }),
+  },
+  // Nobody has enrolled one.
+  'DELETE /v1/me/break-glass-credential/security-keys/{id}': {
+    path: () => `/v1/me/break-glass-credential/security-keys/${randomUUID()}`,
+    may: ['owner', 'break_glass'],
+    answer: 404,
   },
 
   'GET /v1/organizations': collection('/v1/organizations', anyRole),

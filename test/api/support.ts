@@ -89,6 +89,7 @@ export async function startApi(database: TestDatabase, more: Partial<Parts> = {}
       temporalSilenceMinutes: 15,
       rates: { perSecond: 2_000, burst: 4_000, failuresPerMinute: 1_000 },
       corsOrigins: [],
+      webauthnRpId: undefined,
       ...settings,
     },
     log: pino({ level: process.env['LEASEHOLD_TEST_LOG'] ?? 'silent' }),

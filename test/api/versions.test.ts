@@ -19,6 +19,7 @@ const unversioned = {
   '/v1/idp-groups/{id}/members/{idpUserId}': 'a membership is there or not',
   '/v1/support-access': 'a window is never changed, only followed by another one',
   '/v1/me/break-glass-credential': 'it is replaced by who knows it, or taken away',
+  '/v1/me/break-glass-credential/security-keys/{id}': 'it is there or not',
   '/v1/me/break-glass-totp': 'it is replaced by who knows it, or taken away',
   '/v1/users/{id}/break-glass-credential': 'it is only taken away',
 }

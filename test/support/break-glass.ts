@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { LeaseId, type IdentityId } from '#schemas/ids.ts'
 import type { Principal } from '#schemas/principal.ts'
 import { Secret } from '#schemas/secret.ts'
-import { enrolBreakGlassCredential, findBreakGlassCredential } from '#store/break-glass-credential.ts'
+import { enrolPassphrase, findPassphrase } from '#store/break-glass-credential.ts'
 import type { Transaction } from '#store/connection.ts'
 import { readIdentity } from '#store/identity.ts'
 import { openBreakGlass, type BreakGlassUse } from '#store/open-break-glass.ts'
@@ -12,7 +12,7 @@ export async function breakTheGlass(trx: Transaction, principal: Principal, iden
   const identity = await readIdentity(trx, identityId)
   const actor = { kind: 'user', id: principal.userId } as const
   const hash = { salt: randomBytes(16), tag: randomBytes(32), memoryKib: 64, passes: 1, lanes: 1 }
-  if ((await findBreakGlassCredential(trx, principal.userId)) === undefined) await enrolBreakGlassCredential(trx, principal.userId, hash, actor)
+  if ((await findPassphrase(trx, principal.userId)) === undefined) await enrolPassphrase(trx, principal.userId, hash, actor)
   const sealed = () => ({ encryptionVersion: 2, keyId: 'o1', ciphertext: randomBytes(40) }) as const
   return openBreakGlass(trx, {
     leaseId: LeaseId.parse(randomUUID()),
@@ -25,7 +25,7 @@ export async function breakTheGlass(trx: Transaction, principal: Principal, iden
     requestHash: randomBytes(32),
     reason: sealed(),
     justification: sealed(),
-    credentialId: (await findBreakGlassCredential(trx, principal.userId))?.id ?? '',
+    credentialId: (await findPassphrase(trx, principal.userId))?.id ?? '',
     open: (_, version) => Secret.of(`value ${version}`),
   })
 }

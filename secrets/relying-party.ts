@@ -1,0 +1,113 @@
+import { isIP } from 'node:net'
+import { generateAuthenticationOptions, generateRegistrationOptions, verifyAuthenticationResponse, verifyRegistrationResponse } from '@simplewebauthn/server'
+import { LeaseholdError } from '#schemas/errors.ts'
+import type { Assertion, Registration } from '#schemas/security-key.ts'
+
+/** Whom security keys sign for (W3C WebAuthn 3 section 4, "Relying Party"). */
+export interface RelyingParty {
+  /** A domain; keys are bound to it. */
+  readonly id: string
+  /** Of the pages where people use their keys. */
+  readonly origins: readonly string[]
+}
+
+export interface PublicKey {
+  readonly webauthnId: Uint8Array
+  /** COSE_Key (RFC 9052). */
+  readonly publicKey: Uint8Array
+  readonly signCount: number
+  readonly transports: readonly string[]
+}
+
+/** Whether a challenge was given out for this and has not been signed before; asked once per verification. */
+export type TakeChallenge = (challenge: Uint8Array) => Promise<boolean>
+
+/**
+ * The relying party of an installation: its own address, and of the origins that browsers may call from those under its domain.
+ *
+ * @param id domain of it, when it is not that of `apiUrl`
+ * @returns undefined: keys are bound to domains, and there is none
+ */
+export function relyingPartyOf({ apiUrl, corsOrigins, id }: { apiUrl: string; corsOrigins: readonly string[]; id?: string | undefined }) {
+  const domain = id ?? new URL(apiUrl).hostname
+  if (isIP(domain.replace(/^\[|\]$/g, '')) !== 0) return undefined
+  const belongs = (origin: string) => `.${new URL(origin).hostname}`.endsWith(`.${domain}`)
+  return { id: domain, origins: [new URL(apiUrl).origin, ...corsOrigins].filter(belongs) }
+}
+
+/** Somebody was there, and the key has checked who: with a key that was found a stranger can do nothing. */
+const userVerification = 'required'
+const base64url = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url')
+const named = (keys: readonly PublicKey[]) => keys.map(({ webauthnId, transports }) => ({ id: base64url(webauthnId), transports: [...transports] }))
+const bytesOf = (text: string) => new Uint8Array(Buffer.from(text, 'base64url'))
+
+/** What a browser asks a new key for (W3C WebAuthn 3 section 5.4). */
+export function creationOptions(
+  { id }: RelyingParty,
+  user: { id: string; name: string },
+  challenge: Uint8Array,
+  enrolled: readonly PublicKey[],
+  timeout: number,
+) {
+  return generateRegistrationOptions({
+    rpName: 'Leasehold break-glass',
+    rpID: id,
+    userName: user.name,
+    userID: new Uint8Array(Buffer.from(user.id)),
+    challenge: new Uint8Array(challenge),
+    excludeCredentials: named(enrolled),
+    authenticatorSelection: { residentKey: 'discouraged', userVerification },
+    timeout,
+  })
+}
+
+/** What a browser asks one of these keys for (W3C WebAuthn 3 section 5.5). */
+export function requestOptions({ id }: RelyingParty, challenge: Uint8Array, enrolled: readonly PublicKey[], timeout: number) {
+  return generateAuthenticationOptions({ rpID: id, challenge: new Uint8Array(challenge), allowCredentials: named(enrolled), userVerification, timeout })
+}
+
+/**
+ * W3C WebAuthn 3 section 7.1. Who made the key is not asked (attestation `none`): whoever enrols one has just logged in.
+ *
+ * @returns the key; undefined: this proves none
+ */
+export async function verifyRegistration(party: RelyingParty, response: Registration, take: TakeChallenge): Promise<PublicKey | undefined> {
+  const verified = await unlessRefused(
+    verifyRegistrationResponse({ ...expected(party, take), response: response as Parameters<typeof verifyRegistrationResponse>[0]['response'] }),
+  )
+  if (verified?.verified !== true) return undefined
+  const { id, publicKey, counter } = verified.registrationInfo.credential
+  return { webauthnId: bytesOf(id), publicKey, signCount: counter, transports: response.response.transports ?? [] }
+}
+
+/**
+ * W3C WebAuthn 3 section 7.2.
+ *
+ * @returns how often the key has signed; undefined: this is not its signature, or a copy of it has signed meanwhile
+ */
+export async function verifyAssertion(party: RelyingParty, response: Assertion, key: PublicKey, take: TakeChallenge): Promise<number | undefined> {
+  const credential = { id: base64url(key.webauthnId), publicKey: new Uint8Array(key.publicKey), counter: key.signCount }
+  const verified = await unlessRefused(
+    verifyAuthenticationResponse({
+      ...expected(party, take),
+      response: response as Parameters<typeof verifyAuthenticationResponse>[0]['response'],
+      credential,
+    }),
+  )
+  return verified?.verified === true ? verified.authenticationInfo.newCounter : undefined
+}
+
+const expected = ({ id, origins }: RelyingParty, take: TakeChallenge) => ({
+  expectedRPID: id,
+  expectedOrigin: [...origins],
+  expectedChallenge: (challenge: string) => take(bytesOf(challenge)),
+  requireUserVerification: true,
+})
+
+/** The library throws whatever is wrong with what was sent; what is ours passes through. */
+async function unlessRefused<T>(verification: Promise<T>): Promise<T | undefined> {
+  return verification.catch((error: unknown) => {
+    if (error instanceof LeaseholdError) throw error
+    return undefined
+  })
+}
