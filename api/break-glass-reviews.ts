@@ -122,6 +122,7 @@ async function presentReview(open: (text: SealedText) => Promise<string>, review
     user: { id: review.userId, name: review.userName },
     reason: await open(review.reason),
     justification: await open(review.justification),
+    ticket: review.ticket,
     beyondLimit,
     openedAt: review.openedAt.toISOString(),
     lease: { state: review.leaseState, expiresAt: review.expiresAt.toISOString(), endedAt: review.endedAt?.toISOString() ?? null, endCause },

@@ -63,6 +63,7 @@ export function breakGlassRoutes(route: DefineRoute, parts: Parts): void {
         identityId,
         vault: { vaultId: found.facts.vaultId, organizationId: found.facts.organizationId },
         hostId: body.hostId ?? null,
+        ticket: body.ticket ?? null,
         minutes: body.durationMinutes ?? null,
         decisionEndsAt,
         principal,
@@ -78,7 +79,13 @@ export function breakGlassRoutes(route: DefineRoute, parts: Parts): void {
       parts.wakeLoops()
       const { lease, beyondLimit, possible, replayed } = use
       const [credential = null, ...alsoPossible] = possible.map(presentPossible)
-      const shown = presentLease(leaseId, lease, { holder: principal.name ?? principal.sub, reason: body.reason, endedBy: null, requestId: null })
+      const shown = presentLease(leaseId, lease, {
+        holder: principal.name ?? principal.sub,
+        reason: body.reason,
+        ticket: request.ticket,
+        endedBy: null,
+        requestId: null,
+      })
       return reply(
         201,
         { lease: shown, beyondLimit, credential, alsoPossible },

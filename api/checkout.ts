@@ -81,16 +81,23 @@ export function checkoutRoutes(route: DefineRoute, parts: Parts): void {
         minutes: body.durationMinutes,
         decisionEndsAt,
         requestId: body.requestId ?? null,
+        ticket: body.ticket ?? null,
         approvers,
         principal,
         actor,
         requestHash: idempotency.requestHash,
         reason,
       }
-      const { lease, credential, replayed } = await decideWhenFree(inAccount, vaultKeys, request, ring)
+      const { lease, ticket, credential, replayed } = await decideWhenFree(inAccount, vaultKeys, request, ring)
       // crash point: checkout committed
       wakeLoops()
-      const shown = presentLease(leaseId, lease, { holder: principal.name ?? principal.sub, reason: body.reason, endedBy: null, requestId: request.requestId })
+      const shown = presentLease(leaseId, lease, {
+        holder: principal.name ?? principal.sub,
+        reason: body.reason,
+        ticket,
+        endedBy: null,
+        requestId: request.requestId,
+      })
       return reply(
         201,
         { lease: shown, credential: credential && { username: credential.username, value: credential.value.expose() } },

@@ -8,11 +8,11 @@ import type { Parts } from './parts.ts'
 
 type Shown = Omit<LeaseFacts, 'leaseId' | 'terms' | 'remainingMs' | 'slot'>
 
-/** @param said what the facts of a lease do not hold: the holder's name, the reason where the caller may see it, who ended it, what approved it */
+/** @param said what the facts of a lease do not hold: the holder's name, reason and ticket where the caller may see them, who ended it, what approved it */
 export function presentLease(
   id: Lease['id'],
   facts: Shown,
-  said: { readonly holder: string | null; readonly reason: string | null; readonly endedBy: Lease['endedBy']; readonly requestId: Lease['requestId'] },
+  said: { readonly holder: string | null } & Pick<Lease, 'reason' | 'ticket' | 'endedBy' | 'requestId'>,
 ): Lease {
   return {
     id,
@@ -24,6 +24,7 @@ export function presentLease(
     state: facts.state,
     holder: { id: facts.userId, name: said.holder },
     reason: said.reason,
+    ticket: said.ticket,
     durationMinutes: facts.requestedMinutes,
     startedAt: facts.startedAt,
     expiresAt: facts.expiresAt,
@@ -42,5 +43,5 @@ export async function presentLeaseView({ vaultKeys }: Pick<Parts, 'vaultKeys'>, 
   const { organizationId, vaultId, userId } = view
   const mayRead = decide(principal, 'lease.read-reason', { organizationId, vaultId, holderId: userId }).permit
   const reason = mayRead ? await openReason(vaultKeys, view.identityId, { sealed: view.reason, key: view.reasonKey }) : null
-  return presentLease(view.id, view, { holder: view.holder, reason, endedBy: view.endedBy, requestId: view.requestId })
+  return presentLease(view.id, view, { holder: view.holder, reason, ticket: mayRead ? view.ticket : null, endedBy: view.endedBy, requestId: view.requestId })
 }

@@ -6,6 +6,7 @@ import { PageQuery } from './page.ts'
 import { maximumMinutes, minimumMinutes } from './rules/lease.ts'
 import { Assertion, SecurityKey } from './security-key.ts'
 import { text } from './text.ts'
+import { Ticket } from './ticket.ts'
 
 const visible = /[^\p{White_Space}\p{Cf}]/u
 /** What is read by somebody else later: 10-500 characters, at least one of them visible. */
@@ -38,6 +39,7 @@ export const BreakGlassBody = z
       text(1, 200).meta({ description: 'The passphrase that the caller enrolled' }),
       Assertion.meta({ description: 'A challenge of `POST /v1/me/break-glass-credential/challenge`, signed by a security key of the caller' }),
     ]),
+    ticket: Ticket.nullish(),
     hostId: HostId.nullish().meta({ description: 'A host of the identity; without it every password that may log in somewhere is answered' }),
     durationMinutes: z
       .number()
@@ -77,6 +79,7 @@ export const BreakGlassReview = z.strictObject({
   user: person,
   reason: z.string(),
   justification: z.string(),
+  ticket: z.string().nullable(),
   beyondLimit: z.boolean(),
   openedAt: z.iso.datetime(),
   lease: z.strictObject({

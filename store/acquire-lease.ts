@@ -18,7 +18,7 @@ import { readLease } from './lease.ts'
 import { judgeVaultAccess, lockAuthority } from './principal.ts'
 import { refuseReusedKey } from './refusals.ts'
 import type { OpenValue, ShownCredential } from './reveal.ts'
-import { useApproval } from './use-approval.ts'
+import { useApproval, type UsedApproval } from './use-approval.ts'
 
 export interface LeaseRequest {
   /** uuidv5(account, subject, Idempotency-Key). */
@@ -33,6 +33,8 @@ export interface LeaseRequest {
   readonly decisionEndsAt?: Date | null
   /** An approved access request of the principal for exactly this, which is used up. */
   readonly requestId?: AccessRequestId | null
+  /** Names a case elsewhere; absent or null: that of the access request, if any. */
+  readonly ticket?: string | null
   /** How many people must agree at least, by the decision that permits it; absent: none. */
   readonly approvers?: number
   readonly principal: Principal
@@ -46,6 +48,7 @@ export interface LeaseRequest {
 
 export interface Checkout {
   readonly lease: LeaseFacts
+  readonly ticket: string | null
   /** Null: the identity is inject-only, or the lease that is replayed has ended. */
   readonly credential: ShownCredential | null
   /** The same request made this lease before. */
@@ -86,9 +89,10 @@ export async function acquireLease(trx: Transaction, request: LeaseRequest): Pro
     expiresAt: expiryOf(facts.now, request.minutes, [access.endsAt, request.decisionEndsAt ?? null, approval?.endsAt ?? null], facts.maximumLeaseMinutes),
     grantEndsAt: access.endsAt,
     approval,
+    ticket: request.ticket ?? approval?.ticket ?? null,
   }
   sendWithCommit(trx, writeLease(trx, request, facts, { ...decided, exposed: credential !== null }))
-  return { lease: newLease(request, facts, decided), credential, replayed: false }
+  return { lease: newLease(request, facts, decided), ticket: decided.ticket, credential, replayed: false }
 }
 
 function openCredential(request: LeaseRequest, facts: CheckoutFacts, credentials: ReadonlyMap<number, Sealed>, version: number): Checkout['credential'] {
@@ -107,8 +111,9 @@ export interface Decided {
   readonly grantEndsAt: Date | null
   /** More for the audit event. */
   readonly detail?: Readonly<Record<string, unknown>>
-  /** The approval that it uses up, and the last end that it allows; null: none. */
-  readonly approval: { readonly requestId: AccessRequestId; readonly endsAt: Date } | null
+  /** The approval that it uses up; null: none. */
+  readonly approval: UsedApproval | null
+  readonly ticket: string | null
 }
 
 /** What was just written, as `readLease` would tell it. */
@@ -161,17 +166,23 @@ export async function writeLease(
     requestedMinutes: request.minutes,
     expiresAt: decided.expiresAt,
     breakGlass: decided.mode === 'break_glass',
-    detail: { slot: decided.slot, credentialVersion: decided.version, exposed: decided.exposed, ...decided.detail },
+    detail: {
+      ...(decided.ticket !== null && { ticket: decided.ticket }),
+      slot: decided.slot,
+      credentialVersion: decided.version,
+      exposed: decided.exposed,
+      ...decided.detail,
+    },
   })
   const exposure = exposureInsert({ identityId, hostId, version: decided.version, userId: principal.userId, leaseId }, decided.exposed)
   const written = sql`
     with fenced as (update identity set epoch = epoch + 1 where id = ${identityId}::uuid returning epoch),
     granted as (
       insert into lease (id, organization_id, vault_id, identity_id, host_id, user_id, mode, slot, fence, credential_version, requested_minutes,
-        started_at, expires_at, grant_ends_at, request_id, approval_ends_at, reason_ciphertext, reason_key_id, request_hash)
+        started_at, expires_at, grant_ends_at, request_id, approval_ends_at, ticket, reason_ciphertext, reason_key_id, request_hash)
       select ${leaseId}::uuid, ${facts.organizationId}::uuid, ${facts.vaultId}::uuid, ${identityId}::uuid, ${hostId}::uuid, ${principal.userId}::uuid, ${decided.mode}::text,
         ${decided.slot}::int, epoch, ${decided.version}::int, ${request.minutes}::int, ${facts.now}::timestamptz, ${decided.expiresAt}::timestamptz, ${decided.grantEndsAt}::timestamptz,
-        ${decided.approval?.requestId ?? null}::uuid, ${decided.approval?.endsAt ?? null}::timestamptz,
+        ${decided.approval?.requestId ?? null}::uuid, ${decided.approval?.endsAt ?? null}::timestamptz, ${decided.ticket}::text,
         ${reason.ciphertext}::bytea, ${reason.keyId}::text, ${request.requestHash}::bytea from fenced
     ),
     term as (
@@ -194,7 +205,9 @@ async function replay(
 ): Promise<Checkout> {
   refuseOtherRequest(request, made)
   const lease = await readLease(trx, request.leaseId)
-  if (made.state === 'ended') return { lease, credential: null, replayed: true }
+  const { rows } = await sql<{ ticket: string | null }>`select ticket from lease where id = ${request.leaseId}::uuid`.execute(trx)
+  const ticket = rows[0]?.ticket ?? null
+  if (made.state === 'ended') return { lease, ticket, credential: null, replayed: true }
   const credential = openCredential(request, facts, credentials, made.credentialVersion)
   if (credential !== null) {
     await exposureInsert({
@@ -206,7 +219,7 @@ async function replay(
     }).execute(trx)
   }
   await recordReplay(trx, request, facts, { detail: { exposed: credential !== null } })
-  return { lease, credential, replayed: true }
+  return { lease, ticket, credential, replayed: true }
 }
 
 type Replayed = NonNullable<CheckoutFacts['replayOf']>

@@ -35,6 +35,7 @@ export interface BreakGlassReviewView {
   readonly signedBy: UserId | null
   readonly signedByName: string | null
   readonly signedAt: Date | null
+  readonly ticket: string | null
   readonly reason: SealedText
   readonly justification: SealedText
   readonly finding: SealedText | null
@@ -53,7 +54,7 @@ interface Row extends Omit<BreakGlassReviewView, 'reason' | 'justification' | 'f
 
 const columns = sql`t.id, t.account_id as "accountId", t.state, t.organization_id as "organizationId", l.vault_id as "vaultId", l.identity_id as "identityId",
   l.host_id as "hostId", l.user_id as "userId", coalesce(u.name, u.sub) as "userName", t.beyond_limit as "beyondLimit", t.opened_at as "openedAt",
-  l.state as "leaseState", l.expires_at as "expiresAt", l.ended_at as "endedAt", l.end_cause as "endCause", t.reminders, t.signed_by as "signedBy",
+  l.state as "leaseState", l.expires_at as "expiresAt", l.ended_at as "endedAt", l.end_cause as "endCause", l.ticket, t.reminders, t.signed_by as "signedBy",
   coalesce(s.name, s.sub) as "signedByName", t.signed_at as "signedAt", v.salt, l.reason_ciphertext as "reasonText", l.reason_key_id as "reasonKeyId",
   t.justification_ciphertext as "justificationText", t.justification_key_id as "justificationKeyId", t.finding_ciphertext as "findingText",
   t.finding_key_id as "findingKeyId",

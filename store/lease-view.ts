@@ -16,6 +16,7 @@ export interface LeaseView extends Omit<LeaseFacts, 'terms' | 'remainingMs' | 's
   readonly endedBy: UserId | null
   /** The access request that was used for it. */
   readonly requestId: AccessRequestId | null
+  readonly ticket: string | null
   readonly reason: Sealed
   /** Key of the vault and version that the reason was sealed with. */
   readonly reasonKey: VaultKeyRef
@@ -42,7 +43,7 @@ interface Row extends Omit<LeaseView, 'leaseId' | 'startedAt' | 'expiresAt' | 'e
 const columns = sql`t.id, t.account_id as "accountId", t.organization_id as "organizationId", t.vault_id as "vaultId", t.identity_id as "identityId",
   t.host_id as "hostId", t.user_id as "userId", coalesce(u.name, u.sub) as holder, t.mode, t.state, t.version, t.credential_version as "credentialVersion",
   t.requested_minutes as "requestedMinutes", t.started_at as "startedAt", t.expires_at as "expiresAt", t.ended_at as "endedAt", t.end_cause as "endCause",
-  t.ended_by as "endedBy", t.request_id as "requestId", t.reason_ciphertext as "reasonCiphertext", t.reason_key_id as "reasonKeyId", v.salt,
+  t.ended_by as "endedBy", t.request_id as "requestId", t.ticket, t.reason_ciphertext as "reasonCiphertext", t.reason_key_id as "reasonKeyId", v.salt,
   (select jsonb_build_object('id', r.id, 'state', r.state) from rotation r where r.id = t.rotation_id) as rotation
   from lease t join account_user u on u.id = t.user_id join vault v on v.id = t.vault_id`
 

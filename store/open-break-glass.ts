@@ -72,6 +72,7 @@ export async function openBreakGlass(trx: Transaction, request: BreakGlassReques
     expiresAt: expiryOf(facts.now, minutes, [request.decisionEndsAt ?? null], facts.breakGlassMaximumMinutes),
     grantEndsAt: null,
     approval: null,
+    ticket: request.ticket ?? null,
     detail: { beyondLimit, credential, exposed: possible.length > 0, versions: versions.map(({ version, label }) => ({ version, label })) },
   }
   const lease = { ...request, minutes }

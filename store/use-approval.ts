@@ -26,19 +26,27 @@ export interface ApprovalUse {
   readonly actor: Actor
 }
 
+export interface UsedApproval {
+  readonly requestId: AccessRequestId
+  /** The case that the request named. */
+  readonly ticket: string | null
+  /** When the lease ends at the latest. */
+  readonly endsAt: Date
+}
+
 /**
  * Uses an approval up, in the transaction that decides the checkout; whoever holds the lock of the identity. It must be for the very
  * person, identity and host and at least as long, be in its time, and have enough approvals of people who may approve now: they are
  * counted anew here, whatever was written down when it was approved.
  *
- * @returns what it was used for and when the lease ends at the latest; null: none is needed, and none was named
+ * @returns null: none is needed, and none was named
  * @throws LeaseholdError `approval-required`, `approvals-missing`, `access-request-closed`, `outside-time-window`, `validation-failed`
  */
 export async function useApproval(
   trx: Transaction,
   { approvalRequired, now }: Pick<CheckoutFacts, 'approvalRequired' | 'now'>,
   use: ApprovalUse,
-): Promise<{ readonly requestId: AccessRequestId; readonly endsAt: Date } | null> {
+): Promise<UsedApproval | null> {
   const { requestId, approvers = 0 } = use
   if (requestId == null) {
     if (approvalRequired || approvers > 0) throw new LeaseholdError('approval-required')
@@ -60,7 +68,7 @@ export async function useApproval(
   await closeRequest(trx, request, 'used')
   await appendAudit(trx, { actor: use.actor, action: 'access_request.used', effect: 'permit', outcome: 'success', ...placeOf(request), detail: { given } })
   const longest = now.getTime() + request.requestedMinutes * minute
-  return { requestId, endsAt: new Date(Math.min(longest, openness.until?.getTime() ?? longest)) }
+  return { requestId, ticket: request.ticket, endsAt: new Date(Math.min(longest, openness.until?.getTime() ?? longest)) }
 }
 
 /** One of somebody else is no other than none: who may not see it must not learn that there is one. */

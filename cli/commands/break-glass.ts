@@ -9,6 +9,7 @@ interface OpenOptions extends ApiOptions {
   readonly reason: string
   readonly justification: string
   readonly host?: string
+  readonly ticket?: string
   readonly minutes?: string
   readonly output: 'text' | 'json'
 }
@@ -21,15 +22,17 @@ export function addBreakGlass(program: Command): void {
     .argument('<identityId>', 'what is needed')
     .requiredOption('--reason <text>', 'what for')
     .requiredOption('--justification <text>', 'why it cannot wait for the usual way')
+    .option('--ticket <id>', 'the case elsewhere, e.g. INC-2042')
     .option('--host <id>', 'a host of the identity')
     .option('--minutes <number>', 'how long; absent: as long as the organization allows')
     .addOption(new Option('-o, --output <format>', 'form of the answer').choices(['text', 'json']).default('text'))
-    .action(async (identityId: string, { reason, justification, host, minutes, output, ...options }: OpenOptions) => {
+    .action(async (identityId: string, { reason, justification, ticket, host, minutes, output, ...options }: OpenOptions) => {
       const breakGlassCredential = await readSecret('break-glass passphrase: ')
       const body = {
         reason,
         justification,
         breakGlassCredential,
+        ...(ticket === undefined ? {} : { ticket }),
         ...(host === undefined ? {} : { hostId: host }),
         ...(minutes === undefined ? {} : { durationMinutes: Number(minutes) }),
       }
