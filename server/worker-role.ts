@@ -16,12 +16,14 @@ import { readBreakGlassFigures } from '#store/break-glass-figures.ts'
 import { startAccessReview } from './access-review.ts'
 import { workflowDuties } from '#store/duties.ts'
 import { readDutyFigures } from '#store/duty-figures.ts'
+import { readNoticeFigures } from '#store/notice-figures.ts'
 import { temporalSilence } from '#store/relay-state.ts'
 import { readExpirerFigures } from '#store/expirer-figures.ts'
 import { passwordOf } from './credentials.ts'
 import { breakGlassGauges } from './metrics/break-glass.ts'
 import { dutyGauges, dutyMeter, heartbeatGauge } from './metrics/duties.ts'
 import { expirerGauges, expirerMeter, reconcileMeter } from './metrics/expirer.ts'
+import { noticeGauges } from './metrics/notices.ts'
 import { watchPools } from './metrics/pools.ts'
 import { startExpirer } from './expirer.ts'
 import { startHousekeeping } from './housekeeping.ts'
@@ -106,6 +108,7 @@ export async function startWorkerRole({
   readAtScrape('leasehold_worker', () => temporalSilence(worker), heartbeatGauge(registry))
   readAtScrape('leasehold_expirer', () => readExpirerFigures(expirer), expirerGauges(registry))
   readAtScrape('leasehold_expirer', () => readBreakGlassFigures(expirer), breakGlassGauges(registry))
+  readAtScrape('leasehold_expirer', () => readNoticeFigures(expirer), noticeGauges(registry))
   return {
     ready: async () => ({
       postgres: await sql`select 1`.execute(worker).then(

@@ -4,6 +4,7 @@ import { ChannelId, OrganizationId } from '#schemas/ids.ts'
 import type { CreateNotificationChannel } from '#schemas/notification-channel.ts'
 import { deadAfter, giveUpAfter, lanesPerChannel, pauseAfterAttempts, sendHold } from '#schemas/rules/notification.ts'
 import type { Db } from '#store/connection.ts'
+import { readNoticeFigures } from '#store/notice-figures.ts'
 import { claimDelivery, readNoticeFacts, recordOutcome, type Claim } from '#store/notice-delivery.ts'
 import { findNotice } from '#store/notice-view.ts'
 import { raiseNotice, urgentNotices, type Notice } from '#store/notice.ts'
@@ -209,4 +210,23 @@ describe('a channel that does not work', () => {
     const claims = await Promise.all((await pendingOf(next)).map(({ deliveryId }) => claim(deliveryId)))
     expect(claims.filter((each) => each !== undefined)).toHaveLength(1)
   })
+})
+
+test('what was tried and does not arrive is counted over all accounts, the mail of the installation apart', async () => {
+  const expirer = database.as('leasehold_expirer', 1)
+  const figures = async () => Object.fromEntries((await readNoticeFigures(expirer)).map(({ carrier, ...figure }) => [carrier, figure]))
+  const before = await figures()
+  const claims = await Promise.all(
+    (await pendingOf(await raise({ severity: 'warning', to: [account.people.sam.userId] }))).map(({ deliveryId }) => claim(deliveryId)),
+  )
+  const [mail] = claims as [Claim]
+  expect(mail.target.channel).toBeNull()
+  await record(mail, 'refused', 'ECONNREFUSED')
+  const failing = await figures()
+  expect(failing['installation_mail']?.undelivered).toBe((before['installation_mail']?.undelivered ?? 0) + 1)
+  expect(failing['channel']).toMatchObject({ undelivered: before['channel']?.undelivered })
+  expect(failing['installation_mail']?.oldestSeconds).toBeGreaterThan(0)
+  await pass(pauseAfterAttempts(1))
+  await record((await claim(mail.deliveryId)) as Claim, 'delivered', 'smtp 250')
+  expect((await figures())['installation_mail']?.undelivered).toBe(before['installation_mail']?.undelivered)
 })
