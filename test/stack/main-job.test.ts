@@ -90,7 +90,7 @@ describe('a process killed in the middle', () => {
     expect(await product.refused(await product.reveal('orders-db'))).toBeUndefined()
   }, 120_000)
 
-  test('a connector that dies in the middle of a job: the vaulted password is the one that logs in', async () => {
+  test.each(['connector', 'nats'])('%s, which dies in the middle of a job: the vaulted password is the one that logs in', async (victim) => {
     const { lease, credential } = await product.takeWhenFree('orders-db')
     const [admin, watcher] = [new pg.Client(stack.targetSuperuserUrl), new pg.Client(stack.targetSuperuserUrl)]
     for (const client of [admin, watcher]) client.on('error', () => {})
@@ -100,10 +100,10 @@ describe('a process killed in the middle', () => {
     await admin.query(`alter role ${credential.username} connection limit 50`)
     const { rotationId } = expectStatus(await product.checkin(lease), 200).lease
     await untilApplying(watcher)
-    await stack.hold('connector', 'SIGKILL')
+    await stack.hold(victim, 'SIGKILL')
     await admin.query('commit')
     await Promise.all([admin.end(), watcher.end()])
-    await stack.restart('connector')
+    await stack.restart(victim)
     await product.untilConfirmed(rotationId as string, 100_000)
     expect(await product.refused(credential)).toBe('28P01')
     expect(await product.refused(await product.reveal('orders-db'))).toBeUndefined()
