@@ -8,7 +8,7 @@ import type { Parts } from './parts.ts'
 
 type Shown = Omit<LeaseFacts, 'leaseId' | 'terms' | 'remainingMs' | 'slot'>
 
-/** @param said what the facts of a lease do not hold: the holder's name, reason and ticket where the caller may see them, who ended it, what approved it */
+/** @param said what the facts of a lease do not hold: the holder's name, the reason where the caller may see it, the ticket, who ended it, what approved it */
 export function presentLease(
   id: Lease['id'],
   facts: Shown,
@@ -43,5 +43,5 @@ export async function presentLeaseView({ vaultKeys }: Pick<Parts, 'vaultKeys'>, 
   const { organizationId, vaultId, userId } = view
   const mayRead = decide(principal, 'lease.read-reason', { organizationId, vaultId, holderId: userId }).permit
   const reason = mayRead ? await openReason(vaultKeys, view.identityId, { sealed: view.reason, key: view.reasonKey }) : null
-  return presentLease(view.id, view, { holder: view.holder, reason, ticket: mayRead ? view.ticket : null, endedBy: view.endedBy, requestId: view.requestId })
+  return presentLease(view.id, view, { holder: view.holder, reason, ticket: view.ticket, endedBy: view.endedBy, requestId: view.requestId })
 }

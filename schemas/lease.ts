@@ -38,7 +38,7 @@ export const Lease = z.strictObject({
   state: z.enum(['active', 'ended']),
   holder: z.strictObject({ id: UserId, name: z.string().nullable() }),
   reason: z.string().nullable().meta({ description: 'Null: only the holder, pam_vaults.manage and pam_audit.view see it' }),
-  ticket: z.string().nullable().meta({ description: 'The case elsewhere that it is for; seen by whoever sees the reason' }),
+  ticket: z.string().nullable().meta({ description: 'The case elsewhere that it is for' }),
   durationMinutes: z.int().meta({ description: 'As asked for' }),
   startedAt: z.iso.datetime(),
   expiresAt: z.iso.datetime(),

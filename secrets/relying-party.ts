@@ -37,6 +37,8 @@ export function relyingPartyOf({ apiUrl, corsOrigins, id }: { apiUrl: string; co
 
 /** Somebody was there, and the key has checked who: with a key that was found a stranger can do nothing. */
 const userVerification = 'required'
+/** COSE algorithms (RFC 9053): ES256, EdDSA, RS256. */
+const supportedAlgorithmIDs = [-7, -8, -257]
 const base64url = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url')
 const named = (keys: readonly PublicKey[]) => keys.map(({ webauthnId, transports }) => ({ id: base64url(webauthnId), transports: [...transports] }))
 const bytesOf = (text: string) => new Uint8Array(Buffer.from(text, 'base64url'))
@@ -56,6 +58,7 @@ export function creationOptions(
     userID: new Uint8Array(Buffer.from(user.id)),
     challenge: new Uint8Array(challenge),
     excludeCredentials: named(enrolled),
+    supportedAlgorithmIDs,
     authenticatorSelection: { residentKey: 'discouraged', userVerification },
     timeout,
   })
@@ -73,7 +76,11 @@ export function requestOptions({ id }: RelyingParty, challenge: Uint8Array, enro
  */
 export async function verifyRegistration(party: RelyingParty, response: Registration, take: TakeChallenge): Promise<PublicKey | undefined> {
   const verified = await unlessRefused(
-    verifyRegistrationResponse({ ...expected(party, take), response: response as Parameters<typeof verifyRegistrationResponse>[0]['response'] }),
+    verifyRegistrationResponse({
+      ...expected(party, take),
+      supportedAlgorithmIDs,
+      response: response as Parameters<typeof verifyRegistrationResponse>[0]['response'],
+    }),
   )
   if (verified?.verified !== true) return undefined
   const { id, publicKey, counter } = verified.registrationInfo.credential

@@ -27,7 +27,7 @@ const told = async (sub: string) =>
 
 describe('a break-glass credential', () => {
   test('is enrolled by its person, who sees whether and since when, and hears of it', async () => {
-    expect((await world.call('sam', 'GET', mine)).body).toEqual({ enrolled: false, enrolledAt: null })
+    expect((await world.call('sam', 'GET', mine)).body).toEqual({ enrolled: false, enrolledAt: null, securityKeys: [] })
     const { status, body } = await enrol('sam', 'the first of my passphrases')
     expect([status, body.enrolled]).toEqual([200, true])
     expect((await world.call('sam', 'GET', mine)).body).toEqual(body)
@@ -79,7 +79,7 @@ describe('a break-glass credential', () => {
     expect((await world.call('ola', 'DELETE', path)).status).toBe(404)
     expect(await told('sam')).toBe(before + 1)
     const refused = await breakGlass('sam', id, 'the second of my passphrases')
-    expect([refused.status, refused.body.detail]).toEqual([401, 'You have enrolled no break-glass credential'])
+    expect([refused.status, refused.body.detail]).toEqual([401, 'You have enrolled no break-glass passphrase'])
     await enrol('sam', 'the third of my passphrases')
     expect((await breakGlass('sam', id, 'the third of my passphrases')).status).toBe(201)
   })

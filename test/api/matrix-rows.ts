@@ -22,7 +22,8 @@ export const rows: Readonly<Record<string, Row>> = {
     path: () => '/v1/me/break-glass-credential/challenge',
     may: people,
     answer: 200,
-    body: ({ identity: identityId }) => ({ identityId }),
+    // Of whatever identity: it says nothing about it.
+    body: () => ({ identityId: randomUUID() }),
   },
   'POST /v1/me/break-glass-credential/security-keys/challenge': {
     path: () => '/v1/me/break-glass-credential/security-keys/challenge',

@@ -147,6 +147,34 @@ describe('support staff', () => {
     expect((await logOf()).map(({ action }: { action: string }) => action)).toContain('lease.granted')
   })
 
+  test('are in a log whose reasons are read by those who manage vaults or audit; why they were let in is read by all whom it is for', async () => {
+    const { id: role } = (await world.post('mia', '/v1/roles', { name: `Gate ${randomUUID()}`, permissions: ['support_access.manage'] })).body
+    const { id: keeper } = (await world.post('mia', '/v1/users', { sub: 'kit' })).body
+    await world.post('mia', `/v1/roles/${role}/assignments`, { principal: { type: 'user', id: keeper } })
+    await enable({ reason: 'Ticket 4713' })
+    const { lease } = (await checkout('sue', await shared('told'))).body
+    const reasons = async (sub: string) => {
+      const { items } = (await world.call(sub, 'GET', `${path}/audit-log`)).body
+      const reasonOf = (found: (event: { action: string; leaseId: string }) => boolean) => items.find(found)?.reason
+      return [reasonOf(({ leaseId }) => leaseId === lease.id), reasonOf(({ action }) => action === 'support-access.enabled')]
+    }
+    expect(await reasons('kit')).toEqual([null, 'Ticket 4713'])
+    expect(await reasons('axe')).toEqual(['Support', 'Ticket 4713'])
+  })
+
+  test('agree to nothing: an approval by one of them does not count, however they are named as approvers', async () => {
+    await enable()
+    const identityId = await world.addIdentity(`agreed ${randomUUID()}`)
+    const approvers = [{ type: 'user', id: sue.idpUserId }]
+    const policy = await world.post('mia', '/v1/approval-policies', { identityId, steps: [{ approvers: [...approvers, { type: 'permission' }] }] })
+    expect(policy.status).toBe(201)
+    const { accessRequest } = (await world.post('sam', `/v1/identities/${identityId}/checkout`, { reason: 'x', durationMinutes: 30 })).body
+    const decided = await as('sue', 'POST', `/v1/access-requests/${accessRequest.id}/decisions`, { verdict: 'approve', version: accessRequest.version })
+    expect([decided.status, decided.body.code]).toEqual([404, 'not-found'])
+    const alone = await world.post('mia', '/v1/approval-policies', { identityId: await world.addIdentity(`alone ${randomUUID()}`), steps: [{ approvers }] })
+    expect([alone.status, alone.body.code]).toEqual([422, 'quorum-unreachable'])
+  })
+
   test('lose what they hold when the window is closed', async () => {
     await enable()
     const { body } = await checkout('sue', await shared('lost'))

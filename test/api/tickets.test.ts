@@ -13,9 +13,9 @@ const ticketOf = async (sub: string, leaseId: string) => (await world.call(sub, 
 const onRecord = async (leaseId: string) =>
   (await world.call('mia', 'GET', `/v1/audit/events?leaseId=${leaseId}&action=lease.granted`)).body.items[0].detail.ticket
 
-test('the ticket of a checkout stays with its lease and its audit event, for whoever may read the reason', async () => {
+test('the ticket of a checkout stays with its lease and its audit event', async () => {
   const id = await world.addIdentity('for a case')
-  const headers = { 'idempotency-key': 'a case' }
+  const headers = { 'idempotency-key': 'a-case' }
   const { lease } = (await checkout(id, { ticket: 'INC-2041' }, headers)).body
   expect([lease.ticket, await ticketOf('sam', lease.id), await ticketOf('axe', lease.id), await onRecord(lease.id)]).toEqual(Array(4).fill('INC-2041'))
   expect((await checkout(id, { ticket: 'INC-2041' }, headers)).body.lease.ticket).toBe('INC-2041')

@@ -90,24 +90,28 @@ describe('a process killed in the middle', () => {
     expect(await product.refused(await product.reveal('orders-db'))).toBeUndefined()
   }, 120_000)
 
-  test.each(['connector', 'nats'])('%s, which dies in the middle of a job: the vaulted password is the one that logs in', async (victim) => {
-    const { lease, credential } = await product.takeWhenFree('orders-db')
-    const [admin, watcher] = [new pg.Client(stack.targetSuperuserUrl), new pg.Client(stack.targetSuperuserUrl)]
-    for (const client of [admin, watcher]) client.on('error', () => {})
-    await Promise.all([admin.connect(), watcher.connect()])
-    // The job stands still inside its change: somebody else holds the role's row.
-    await admin.query('begin')
-    await admin.query(`alter role ${credential.username} connection limit 50`)
-    const { rotationId } = expectStatus(await product.checkin(lease), 200).lease
-    await untilApplying(watcher)
-    await stack.hold(victim, 'SIGKILL')
-    await admin.query('commit')
-    await Promise.all([admin.end(), watcher.end()])
-    await stack.restart(victim)
-    await product.untilConfirmed(rotationId as string, 100_000)
-    expect(await product.refused(credential)).toBe('28P01')
-    expect(await product.refused(await product.reveal('orders-db'))).toBeUndefined()
-  }, 150_000)
+  test.each(['connector', 'nats'])(
+    '%s, which dies in the middle of a job: the vaulted password is the one that logs in',
+    async (victim) => {
+      const { lease, credential } = await product.takeWhenFree('orders-db')
+      const [admin, watcher] = [new pg.Client(stack.targetSuperuserUrl), new pg.Client(stack.targetSuperuserUrl)]
+      for (const client of [admin, watcher]) client.on('error', () => {})
+      await Promise.all([admin.connect(), watcher.connect()])
+      // The job stands still inside its change: somebody else holds the role's row.
+      await admin.query('begin')
+      await admin.query(`alter role ${credential.username} connection limit 50`)
+      const { rotationId } = expectStatus(await product.checkin(lease), 200).lease
+      await untilApplying(watcher)
+      await stack.hold(victim, 'SIGKILL')
+      await admin.query('commit')
+      await Promise.all([admin.end(), watcher.end()])
+      await stack.restart(victim)
+      await product.untilConfirmed(rotationId as string, 100_000)
+      expect(await product.refused(credential)).toBe('28P01')
+      expect(await product.refused(await product.reveal('orders-db'))).toBeUndefined()
+    },
+    150_000,
+  )
 })
 
 /** Waits until a connection stands before a lock: the connector's change. Asked outside a transaction, in which this view stands still. */
