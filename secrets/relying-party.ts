@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { generateAuthenticationOptions, generateRegistrationOptions, verifyAuthenticationResponse, verifyRegistrationResponse } from '@simplewebauthn/server'
+import type * as WebAuthn from '@simplewebauthn/server'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { Assertion, Registration } from '#schemas/security-key.ts'
 
@@ -22,6 +22,9 @@ export interface PublicKey {
 /** Whether a challenge was given out for this and has not been signed before; asked once per verification. */
 export type TakeChallenge = (challenge: Uint8Array) => Promise<boolean>
 
+/** Whether a page at `url` may use keys that are bound to `domain` (HTML, "is a registrable domain suffix of or is equal to"). */
+export const isUnder = (domain: string, url: string): boolean => `.${new URL(url).hostname}`.endsWith(`.${domain}`)
+
 /**
  * The relying party of an installation: its own address, and of the origins that browsers may call from those under its domain.
  *
@@ -31,9 +34,11 @@ export type TakeChallenge = (challenge: Uint8Array) => Promise<boolean>
 export function relyingPartyOf({ apiUrl, corsOrigins, id }: { apiUrl: string; corsOrigins: readonly string[]; id?: string | undefined }) {
   const domain = id ?? new URL(apiUrl).hostname
   if (isIP(domain.replace(/^\[|\]$/g, '')) !== 0) return undefined
-  const belongs = (origin: string) => `.${new URL(origin).hostname}`.endsWith(`.${domain}`)
-  return { id: domain, origins: [new URL(apiUrl).origin, ...corsOrigins].filter(belongs) }
+  return { id: domain, origins: [new URL(apiUrl).origin, ...corsOrigins].filter((origin) => isUnder(domain, origin)) }
 }
+
+/** Loaded by the first use of a key: a quarter of a second that most processes never need. */
+const library = (): Promise<typeof WebAuthn> => import('@simplewebauthn/server')
 
 /** Somebody was there, and the key has checked who: with a key that was found a stranger can do nothing. */
 const userVerification = 'required'
@@ -44,14 +49,14 @@ const named = (keys: readonly PublicKey[]) => keys.map(({ webauthnId, transports
 const bytesOf = (text: string) => new Uint8Array(Buffer.from(text, 'base64url'))
 
 /** What a browser asks a new key for (W3C WebAuthn 3 section 5.4). */
-export function creationOptions(
+export async function creationOptions(
   { id }: RelyingParty,
   user: { id: string; name: string },
   challenge: Uint8Array,
   enrolled: readonly PublicKey[],
   timeout: number,
 ) {
-  return generateRegistrationOptions({
+  return (await library()).generateRegistrationOptions({
     rpName: 'Leasehold break-glass',
     rpID: id,
     userName: user.name,
@@ -65,8 +70,14 @@ export function creationOptions(
 }
 
 /** What a browser asks one of these keys for (W3C WebAuthn 3 section 5.5). */
-export function requestOptions({ id }: RelyingParty, challenge: Uint8Array, enrolled: readonly PublicKey[], timeout: number) {
-  return generateAuthenticationOptions({ rpID: id, challenge: new Uint8Array(challenge), allowCredentials: named(enrolled), userVerification, timeout })
+export async function requestOptions({ id }: RelyingParty, challenge: Uint8Array, enrolled: readonly PublicKey[], timeout: number) {
+  return (await library()).generateAuthenticationOptions({
+    rpID: id,
+    challenge: new Uint8Array(challenge),
+    allowCredentials: named(enrolled),
+    userVerification,
+    timeout,
+  })
 }
 
 /**
@@ -76,10 +87,10 @@ export function requestOptions({ id }: RelyingParty, challenge: Uint8Array, enro
  */
 export async function verifyRegistration(party: RelyingParty, response: Registration, take: TakeChallenge): Promise<PublicKey | undefined> {
   const verified = await unlessRefused(
-    verifyRegistrationResponse({
+    (await library()).verifyRegistrationResponse({
       ...expected(party, take),
       supportedAlgorithmIDs,
-      response: response as Parameters<typeof verifyRegistrationResponse>[0]['response'],
+      response: response as WebAuthn.RegistrationResponseJSON,
     }),
   )
   if (verified?.verified !== true) return undefined
@@ -95,9 +106,9 @@ export async function verifyRegistration(party: RelyingParty, response: Registra
 export async function verifyAssertion(party: RelyingParty, response: Assertion, key: PublicKey, take: TakeChallenge): Promise<number | undefined> {
   const credential = { id: base64url(key.webauthnId), publicKey: new Uint8Array(key.publicKey), counter: key.signCount }
   const verified = await unlessRefused(
-    verifyAuthenticationResponse({
+    (await library()).verifyAuthenticationResponse({
       ...expected(party, take),
-      response: response as Parameters<typeof verifyAuthenticationResponse>[0]['response'],
+      response: response as WebAuthn.AuthenticationResponseJSON,
       credential,
     }),
   )

@@ -1,3 +1,4 @@
+import { isUnder } from '#secrets/relying-party.ts'
 import type { RoleName } from './config.ts'
 import { listed, type Environment } from './environment.ts'
 
@@ -51,6 +52,9 @@ function generalFaults(given: Given, env: Variables): string[] {
   for (const name of ['LEASEHOLD_TEMPORAL_SERVER_NAME', 'LEASEHOLD_TEMPORAL_CLIENT_CERT_FILE'] as const) {
     if (given[name] !== undefined && given.LEASEHOLD_TEMPORAL_TLS === false) faults.push(`${name}: means nothing without LEASEHOLD_TEMPORAL_TLS=true`)
   }
+  const { LEASEHOLD_WEBAUTHN_RP_ID: domain, LEASEHOLD_API_URL: api, LEASEHOLD_CORS_ORIGINS: origins } = given
+  if (domain !== undefined && api !== undefined && ![api, ...listed(origins ?? '')].some((url) => isUnder(domain, url)))
+    faults.push('LEASEHOLD_WEBAUTHN_RP_ID: must be the host of LEASEHOLD_API_URL or of an origin of LEASEHOLD_CORS_ORIGINS, or a domain above it')
   // Node would believe every certificate, of every server.
   if (env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0') faults.push('NODE_TLS_REJECT_UNAUTHORIZED: must not be 0')
   return faults

@@ -292,3 +292,13 @@ describe('origins whose scripts may read', () => {
     expect(named(faultsOf({ ...production, LEASEHOLD_CORS_ORIGINS: value }))).toEqual(['LEASEHOLD_CORS_ORIGINS']),
   )
 })
+
+describe('the domain of security keys', () => {
+  test('is one that pages of the installation lie under', () => {
+    const env = { ...production, LEASEHOLD_API_URL: 'https://api.corp.example', LEASEHOLD_CORS_ORIGINS: 'https://console.other.example' }
+    const given = (domain: string) => named(faultsOf({ ...env, LEASEHOLD_WEBAUTHN_RP_ID: domain }))
+    for (const domain of ['api.corp.example', 'corp.example', 'other.example']) expect([domain, given(domain)]).toEqual([domain, []])
+    for (const domain of ['orp.example', 'x.api.corp.example', 'Corp.example', 'https://corp.example', '.example'])
+      expect([domain, given(domain)]).toEqual([domain, ['LEASEHOLD_WEBAUTHN_RP_ID']])
+  })
+})
