@@ -18,6 +18,7 @@ const fields = {
   credential,
   rotationIntervalDays: z.number().int().min(1).max(3650).nullable().meta({ description: 'Days between automatic rotations; null: none' }),
   rotateAfterUse: z.boolean().meta({ description: 'Rotate after every checkin; needs a host' }),
+  rotateAfterAccessLoss: z.boolean().meta({ description: 'Rotate when somebody who has seen the present value may see it no more; needs hosts' }),
   hostIds: z
     .array(HostId)
     .max(100)
@@ -109,6 +110,7 @@ export interface IdentitySettings {
   readonly allowConcurrentCheckout: boolean
   readonly maxConcurrentSessions: number | null
   readonly rotateAfterUse: boolean
+  readonly rotateAfterAccessLoss?: boolean | undefined
   readonly hostIds: readonly string[]
   readonly credentialType: CredentialType
   readonly passwordPolicy?: PasswordPolicy | null | undefined
@@ -123,7 +125,9 @@ export function settingFaults(settings: IdentitySettings): { path: string; messa
   if (!settings.allowConcurrentCheckout && settings.maxConcurrentSessions !== null) {
     faults.push({ path: 'maxConcurrentSessions', message: 'must be absent when allowConcurrentCheckout is off' })
   }
-  if (settings.rotateAfterUse && settings.hostIds.length === 0) faults.push({ path: 'rotateAfterUse', message: 'needs at least one host in hostIds' })
+  for (const path of ['rotateAfterUse', 'rotateAfterAccessLoss'] as const) {
+    if (settings[path] === true && settings.hostIds.length === 0) faults.push({ path, message: 'needs at least one host in hostIds' })
+  }
   if (settings.credentialType === 'ssh_key' && settings.passwordPolicy != null) {
     faults.push({ path: 'passwordPolicy', message: 'must be absent with credentialType ssh_key' })
   }

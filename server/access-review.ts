@@ -1,35 +1,45 @@
 import type { Logger } from 'pino'
 import { UserId, VaultId } from '#schemas/ids.ts'
-import { reviewLeases, type AccessSubject } from '#store/access-review.ts'
-import { runnerOf, type Db } from '#store/connection.ts'
+import { reviewLeases } from '#store/access-review.ts'
+import type { AccessSubject } from '#store/owe-access-review.ts'
+import { inAccount, runnerOf, type Db } from '#store/connection.ts'
+import { condemnSeen, listEndedGrants, reviewEndedGrant } from '#store/lost-access.ts'
 import { claimDuties, recordDelivered, recordFailure, type Duty } from '#store/duties.ts'
 import { startLoop, type Loop } from './loop.ts'
 
 const batch = 20
+const grantBatch = 100
+const actor = { kind: 'system', id: 'access-review' } as const
 const holdMs = 30_000
 
 /**
- * Ends leases whose holders have lost their right to them. Mostly whoever took the right away has ended them before; this
+ * Ends leases whose holders have lost their right to them, and condemns what others have seen who may not any more: somebody took the
+ * right away, or a grant ended by itself. Mostly whoever took the right away has ended them before; this
  * finishes what a process left that died in between. It needs PostgreSQL only.
  *
  * @param queue pool of leasehold_relay
  * @param worker pool of leasehold_worker
+ * @param expirer pool of leasehold_expirer
  */
 export function startAccessReview({
   queue,
   worker,
+  expirer,
   log,
   onEnded,
 }: {
   readonly queue: Db
   readonly worker: Db
+  readonly expirer: Db
   readonly log: Logger
   readonly onEnded: () => void
 }): Loop {
   async function review(duty: Duty): Promise<void> {
     const run = runnerOf(worker, duty.accountId)
     try {
-      if ((await reviewLeases(run, subjectOf(duty), { kind: 'system', id: 'access-review' })) > 0) onEnded()
+      const ended = await reviewLeases(run, subjectOf(duty), actor)
+      const condemned = await condemnSeen(run, subjectOf(duty), actor)
+      if (ended + condemned > 0) onEnded()
       await recordDelivered(queue, duty)
     } catch (error) {
       const code = error instanceof Error ? error.name : 'unknown'
@@ -43,6 +53,8 @@ export function startAccessReview({
     everyMs: 1_000,
     log,
     turn: async () => {
+      for (const { accountId, grantId } of await listEndedGrants(expirer, grantBatch))
+        await inAccount(worker, accountId, (trx) => reviewEndedGrant(trx, grantId))
       const duties = await claimDuties(queue, ['vault_access', 'user_access'], { limit: batch, holdMs })
       for (const duty of duties) await review(duty)
       return duties.length === batch

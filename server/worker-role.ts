@@ -78,7 +78,7 @@ export async function startWorkerRole({
     activities,
     meters: { duties: dutyMeter(registry), reconcile: reconcileMeter(registry) },
   })
-  const reviewing = startAccessReview({ queue: relay, worker, log, onEnded: temporalSide.wake })
+  const reviewing = startAccessReview({ expirer, queue: relay, worker, log, onEnded: temporalSide.wake })
   const signal = listenForDuties({ ...postgres, user: 'leasehold_relay', password: passwordOf(credentials, 'leasehold_relay') })
   const listening = startLoop({
     name: 'duty news',

@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import type { AccessSubject } from './owe-access-review.ts'
 import type { Actor } from '#schemas/audit-event.ts'
 import type { LeaseId, OrganizationId, UserId, VaultId } from '#schemas/ids.ts'
 import type { Principal } from '#schemas/principal.ts'
@@ -6,39 +7,11 @@ import { hasPermission, vaultAccess } from '#schemas/rules/access.ts'
 import type { LeaseEndCause, LeaseMode } from '#schemas/states.ts'
 import { lockIdentity } from './checkout-facts.ts'
 import type { RunInAccount, Transaction } from './connection.ts'
-import { owe, oweEach } from './duties.ts'
 import { moveLeaseEnd } from './extend-lease.ts'
 import { readLease } from './lease.ts'
 import { readPrincipal } from './principal.ts'
 import { releaseLease } from './release-lease.ts'
 import { readSupportWindow } from './support-access.ts'
-
-/** Whose leases are looked at: those from one vault, or those of one person. */
-export type AccessSubject = { readonly vaultId: VaultId } | { readonly userId: UserId }
-
-/**
- * Writes down, in the transaction that takes a right away, that the leases which rest on it must end. The caller ends them
- * right after its commit with `reviewLeases`; the duty is for the case that it dies before.
- */
-export const oweAccessReview = (trx: Transaction, subject: AccessSubject): Promise<void> =>
-  'vaultId' in subject ? owe(trx, 'vault_access', subject.vaultId, { closed: true }) : owe(trx, 'user_access', subject.userId, { closed: true })
-
-/**
- * The same for many users, as far as they hold leases.
- *
- * @returns those whom the caller looks at right after its commit
- */
-export async function oweUserReviews(trx: Transaction, userIds: readonly UserId[]): Promise<readonly AccessSubject[]> {
-  const { rows } = await sql<{ id: UserId }>`
-    select distinct user_id as id from lease where user_id = any(${userIds}::uuid[]) and state = 'active' order by id`.execute(trx)
-  const holders = rows.map(({ id: userId }) => ({ userId }))
-  await oweEach(
-    trx,
-    'user_access',
-    holders.map(({ userId: subjectId }) => ({ subjectId, closed: true })),
-  )
-  return holders
-}
 
 /**
  * Ends every lease whose holder has lost the right to it, and shortens those that would outlive it. One transaction

@@ -65,7 +65,7 @@ export async function changeIdentity(trx: Transaction, { id, change, seal, actor
 }
 
 /** What decides whether a promise to rotate can be kept; other changes leave an old one as it is. */
-const promises = ['credentialType', 'hostIds', 'rotateAfterUse', 'rotationIntervalDays'] as const
+const promises = ['credentialType', 'hostIds', 'rotateAfterUse', 'rotateAfterAccessLoss', 'rotationIntervalDays'] as const
 
 /** The stored value was never held against the form of another type. */
 const formFaults = (before: Identity, after: Identity) =>
@@ -78,6 +78,7 @@ async function writeSettings(trx: Transaction, id: IdentityId, after: Identity, 
     sql`
     update identity i set name = ${after.name}::text, username = ${after.username}::text, credential_type = ${after.credentialType}::text,
       rotation_interval_days = ${after.rotationIntervalDays ?? null}::int, rotate_after_use = ${after.rotateAfterUse}::boolean,
+      rotate_after_access_loss = ${after.rotateAfterAccessLoss}::boolean,
       allow_concurrent_checkout = ${after.allowConcurrentCheckout}::boolean, max_concurrent_sessions = ${after.maxConcurrentSessions ?? null}::int,
       exposure = ${after.exposure}::text, after_use_grace_minutes = ${after.afterUseGraceMinutes ?? null}::int,
       password_policy = ${after.passwordPolicy == null ? null : JSON.stringify(after.passwordPolicy)}::jsonb, state = ${after.state}::text, version = version + 1,

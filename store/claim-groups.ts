@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
 import type { UserId } from '#schemas/ids.ts'
-import { oweUserReviews, type AccessSubject } from './access-review.ts'
+import { oweUserReviews, type AccessSubject } from './owe-access-review.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
 

@@ -28,6 +28,7 @@ export async function createIdentity(
     identityGroupId,
     hostIds = [],
     rotateAfterUse = false,
+    rotateAfterAccessLoss = false,
     allowConcurrentCheckout = false,
     maxConcurrentSessions = null,
     rotationIntervalDays = null,
@@ -37,17 +38,17 @@ export async function createIdentity(
   const { organizationId } = await readVault(trx, identityGroupId)
   await refuseDuplicates(
     sql`
-    insert into identity (id, organization_id, vault_id, name, username, credential_type, rotation_interval_days, rotate_after_use, allow_concurrent_checkout,
+    insert into identity (id, organization_id, vault_id, name, username, credential_type, rotation_interval_days, rotate_after_use, rotate_after_access_loss, allow_concurrent_checkout,
       max_concurrent_sessions, exposure, after_use_grace_minutes, password_policy, next_rotation_at)
     values (${id}::uuid, ${organizationId}::uuid, ${identityGroupId}::uuid, ${body.name}::text, ${body.username}::text, ${body.credentialType}::text,
-      ${rotationIntervalDays}::int, ${rotateAfterUse}::boolean, ${allowConcurrentCheckout}::boolean, ${maxConcurrentSessions}::int,
+      ${rotationIntervalDays}::int, ${rotateAfterUse}::boolean, ${rotateAfterAccessLoss}::boolean, ${allowConcurrentCheckout}::boolean, ${maxConcurrentSessions}::int,
       ${body.exposure ?? 'revealable'}::text, ${body.afterUseGraceMinutes ?? null}::int, ${body.passwordPolicy == null ? null : JSON.stringify(body.passwordPolicy)}::jsonb,
       app_clock() + make_interval(days => ${rotationIntervalDays}::int))`.execute(trx),
   )
   await storeVersion(trx, id, { version: 1, ...value }, null)
   await setIdentityHosts(trx, { id, organizationId }, hostIds)
   if (hostIds.length > 0) await refuseUnfitName(trx, id)
-  await refuseUnkeepable(trx, id, { rotateAfterUse, rotationIntervalDays })
+  await refuseUnkeepable(trx, id, { rotateAfterUse, rotateAfterAccessLoss, rotationIntervalDays })
   await appendAudit(trx, {
     actor,
     action: 'identity.created',
@@ -56,7 +57,7 @@ export async function createIdentity(
     organizationId,
     vaultId: identityGroupId,
     identityId: id,
-    detail: { hosts: hostIds.length, rotateAfterUse, rotationIntervalDays },
+    detail: { hosts: hostIds.length, rotateAfterUse, rotateAfterAccessLoss, rotationIntervalDays },
   })
   return readIdentity(trx, id)
 }

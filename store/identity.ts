@@ -8,7 +8,7 @@ import { inScope, pageClause, type Scope } from './page.ts'
 
 const identities = sql`
   select i.id, i.organization_id as "organizationId", i.vault_id as "identityGroupId", i.name, i.username, i.credential_type as "credentialType",
-    i.rotation_interval_days as "rotationIntervalDays", i.rotate_after_use as "rotateAfterUse", i.allow_concurrent_checkout as "allowConcurrentCheckout",
+    i.rotation_interval_days as "rotationIntervalDays", i.rotate_after_use as "rotateAfterUse", i.rotate_after_access_loss as "rotateAfterAccessLoss", i.allow_concurrent_checkout as "allowConcurrentCheckout",
     i.max_concurrent_sessions as "maxConcurrentSessions", i.exposure, i.after_use_grace_minutes as "afterUseGraceMinutes", i.password_policy as "passwordPolicy",
     i.state, i.current_version as "credentialVersion", i.draining_since is not null as draining, i.next_rotation_at as "nextRotationAt",
     i.last_rotated_at as "lastRotatedAt", i.version, i.created_at as "createdAt",

@@ -3,6 +3,7 @@ import type { IdentityId, LeaseId, OrganizationId, RotationId, UserId, VaultId }
 import { appendAudits } from './audit.ts'
 import type { Transaction } from './connection.ts'
 import { oweEach } from './duties.ts'
+import { owedTrigger } from '#schemas/rules/rotation.ts'
 import type { LeaseEndCause, LeaseMode } from '#schemas/states.ts'
 import type { OwedRotation } from './owed-rotations.ts'
 import { isUnchangeable } from './rotatable.ts'
@@ -68,23 +69,21 @@ export interface Restless extends OwedRotation {
 
 /** Those of the identities that nobody holds any more and that have an open, an owed or a due rotation. */
 export async function listRestless(trx: Transaction, identityIds: readonly IdentityId[]): Promise<Restless[]> {
-  const { rows } = await sql<Omit<Restless, 'trigger'> & { readonly breakGlass: boolean }>`
+  const { rows } = await sql<Omit<Restless, 'trigger'> & { readonly breakGlass: boolean; readonly lostAccess: boolean }>`
     select i.id as "identityId", i.organization_id as "organizationId", i.vault_id as "vaultId", r.id as "openRotationId",
-      owed.since as "owedSince", coalesce(owed.break_glass, false) as "breakGlass", 
+      owed.since as "owedSince", coalesce(owed.break_glass, false) as "breakGlass", coalesce(owed.lost_access, false) as "lostAccess",
       case when hosts.known is null then coalesce(owed.break_glass, false) else not ${isUnchangeable} end as rotatable,
       case when i.next_rotation_at <= app_clock() then i.next_rotation_at end as "dueAt"
     from identity i
       left join rotation r on r.identity_id = i.id and r.state = 'pending'
       cross join lateral (select min(h.known_version) as known from identity_host h where h.identity_id = i.id) hosts
-      cross join lateral (select min(e.must_die_at) as since, bool_or(l.mode = 'break_glass') as break_glass
+      cross join lateral (select min(e.must_die_at) as since, bool_or(l.mode = 'break_glass') as break_glass, bool_and(e.lost_access) as lost_access
         from exposure e left join lease l on l.id = e.lease_id
         where e.identity_id = i.id and e.must_die_at is not null and e.version >= coalesce(hosts.known, i.current_version)) owed
     where i.id = any(${identityIds}::uuid[]) and not exists (select from lease l where l.identity_id = i.id and l.state = 'active')
       and (r.id is not null or owed.since is not null or i.next_rotation_at <= app_clock())`.execute(trx)
-  return rows.map(({ breakGlass, dueAt, ...identity }) =>
-    identity.owedSince === null
-      ? { ...identity, dueAt, trigger: 'scheduled' }
-      : { ...identity, dueAt: null, trigger: breakGlass ? 'break_glass' : 'after_use' },
+  return rows.map(({ breakGlass, lostAccess, dueAt, ...identity }) =>
+    identity.owedSince === null ? { ...identity, dueAt, trigger: 'scheduled' } : { ...identity, dueAt: null, trigger: owedTrigger({ breakGlass, lostAccess }) },
   )
 }
 
@@ -98,7 +97,7 @@ export async function bindLeases(
     update lease l set rotation_id = o.rotation_id
     from unnest(${columns[0]}::uuid[], ${columns[1]}::uuid[], ${columns[2]}::timestamptz[]) o (identity_id, rotation_id, since)
     where l.identity_id = o.identity_id and l.state = 'ended' and l.rotation_id is null
-      and exists (select from exposure e where e.lease_id = l.id and e.must_die_at >= o.since) returning l.id, l.rotation_id`.execute(trx)
+      and exists (select from exposure e where e.lease_id = l.id and e.must_die_at >= o.since and not e.lost_access) returning l.id, l.rotation_id`.execute(trx)
   return new Map(rows.map((row) => [row.id, row.rotation_id]))
 }
 

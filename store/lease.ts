@@ -34,7 +34,7 @@ export async function readLeaseFacts(trx: Transaction, leaseId: LeaseId): Promis
     select l.id, l.organization_id, l.vault_id, l.identity_id, l.host_id, l.user_id, l.mode, l.state, l.slot, l.version, l.credential_version,
       l.requested_minutes, l.started_at, l.expires_at, l.ended_at, l.end_cause,
       greatest(0, extract(epoch from l.expires_at - app_clock()) * 1000)::float8 as remaining_ms,
-      exists (select from exposure e where e.lease_id = l.id and e.must_die_at is not null
+      exists (select from exposure e where e.lease_id = l.id and e.must_die_at is not null and not e.lost_access
         and e.version >= coalesce((select min(h.known_version) from identity_host h where h.identity_id = l.identity_id), i.current_version)) as rotation_owed,
       (select jsonb_build_object('id', r.id, 'state', r.state) from rotation r where r.id = l.rotation_id) as rotation,
       (select jsonb_agg(jsonb_build_object('version', t.version, 'expiresAt', t.expires_at, 'setAt', t.set_at) order by t.version)

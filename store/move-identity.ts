@@ -17,6 +17,7 @@ import { lockAuthority, readPrincipal, type VaultPlace } from './principal.ts'
 import { reseal } from './reencryption.ts'
 import { expectVersion, refuseDuplicates, refuseFaults } from './refusals.ts'
 import { refuseInUse } from './refuse-in-use.ts'
+import { oweAccessReview } from './owe-access-review.ts'
 import { lockVault, readVault, readVaultKeyRef } from './vault.ts'
 
 export interface Move {
@@ -64,6 +65,8 @@ export async function moveIdentity(trx: Transaction, move: Move): Promise<Identi
       trx,
     ),
   )
+  // Whoever has seen a value in the old vault may have nothing to do with the new one.
+  await oweAccessReview(trx, { vaultId: to })
   // Both sides see it, whoever may read the log of which.
   for (const place of [from, target]) {
     await appendAudit(trx, {

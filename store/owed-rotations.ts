@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import { v7 as uuidv7 } from 'uuid'
 import type { Actor } from '#schemas/audit-event.ts'
 import { RotationId, type IdentityId, type OrganizationId, type VaultId } from '#schemas/ids.ts'
+import { owedTrigger } from '#schemas/rules/rotation.ts'
 import type { RotationTrigger } from '#schemas/states.ts'
 import { appendAudits } from './audit.ts'
 import type { Transaction } from './connection.ts'
@@ -14,6 +15,16 @@ export interface OwedRotation {
   readonly trigger: RotationTrigger
   /** Scheduled: the date that was due; the next one is counted from it. */
   readonly dueAt: Date | null
+}
+
+/** Why a value of the identity must die, some of which are owed. */
+export async function readOwedTrigger(trx: Transaction, identityId: IdentityId): Promise<RotationTrigger> {
+  const { rows } = await sql<{ breakGlass: boolean | null; lostAccess: boolean | null }>`
+    select bool_or(l.mode = 'break_glass') as "breakGlass", bool_and(e.lost_access) as "lostAccess"
+    from exposure e join identity i on i.id = e.identity_id left join lease l on l.id = e.lease_id
+    where i.id = ${identityId}::uuid and e.must_die_at is not null
+      and e.version >= coalesce((select min(h.known_version) from identity_host h where h.identity_id = i.id), i.current_version)`.execute(trx)
+  return owedTrigger({ breakGlass: rows[0]?.breakGlass === true, lostAccess: rows[0]?.lostAccess === true })
 }
 
 /**

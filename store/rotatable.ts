@@ -1,5 +1,6 @@
 import { sql, type RawBuilder } from 'kysely'
 import { accountNameFault } from '#schemas/account-name.ts'
+import type { CreateIdentity } from '#schemas/identity.ts'
 import type { IdentityId } from '#schemas/ids.ts'
 import type { Transaction } from './connection.ts'
 import { refuseFaults } from './refusals.ts'
@@ -29,9 +30,12 @@ export async function canRotate(trx: Transaction, identityId: IdentityId): Promi
 export async function refuseUnkeepable(
   trx: Transaction,
   id: IdentityId,
-  settings: { readonly rotateAfterUse?: boolean | undefined; readonly rotationIntervalDays?: number | null | undefined },
+  settings: Partial<Pick<CreateIdentity, 'rotateAfterUse' | 'rotateAfterAccessLoss' | 'rotationIntervalDays'>>,
 ): Promise<void> {
-  const promised = [...(settings.rotateAfterUse === true ? ['rotateAfterUse'] : []), ...(settings.rotationIntervalDays == null ? [] : ['rotationIntervalDays'])]
+  const promised = [
+    ...(['rotateAfterUse', 'rotateAfterAccessLoss'] as const).filter((name) => settings[name] === true),
+    ...(settings.rotationIntervalDays == null ? [] : ['rotationIntervalDays']),
+  ]
   if (promised.length === 0 || (await canRotate(trx, id))) return
   refuseFaults(promised.map((path) => ({ path, message: 'needs hosts that can change this credentialType' })))
 }

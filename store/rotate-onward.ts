@@ -6,6 +6,16 @@ import { oweEach } from './duties.ts'
 import { listRestless } from './lease-ends.ts'
 import { insertRotations } from './owed-rotations.ts'
 
+/** Begins what is owed to those of the identities that nobody holds and that are not rotating. The caller holds their locks. */
+export async function beginOwed(trx: Transaction, identityIds: readonly IdentityId[], actor: Actor): Promise<ReadonlyMap<IdentityId, RotationId>> {
+  const restless = await listRestless(trx, identityIds)
+  return insertRotations(
+    trx,
+    restless.filter((identity) => identity.openRotationId === null && identity.rotatable && identity.owedSince !== null),
+    actor,
+  )
+}
+
 /**
  * A version that was just confirmed may be one that somebody saw in an emergency, while nobody knew whether it was set: then it
  * must die like the one before, and the leases that waited for its rotation wait for the next. Nothing happens while somebody
@@ -14,10 +24,7 @@ import { insertRotations } from './owed-rotations.ts'
  * @param confirmed the rotation that made it
  */
 export async function rotateOnward(trx: Transaction, identityId: IdentityId, confirmed: RotationId, actor: Actor): Promise<void> {
-  const owed = (await listRestless(trx, [identityId])).filter(
-    (identity) => identity.openRotationId === null && identity.rotatable && identity.owedSince !== null,
-  )
-  const rotationId = (await insertRotations(trx, owed, actor)).get(identityId)
+  const rotationId = (await beginOwed(trx, [identityId], actor)).get(identityId)
   if (rotationId === undefined) return
   const { rows } = await sql<{ id: LeaseId }>`
     update lease l set rotation_id = ${rotationId}::uuid from identity i

@@ -7,10 +7,10 @@ import { nextReminder } from '#schemas/rules/support-access.ts'
 import type { Sealed } from '#schemas/sealed.ts'
 import type { SupportAccessFacts } from '#schemas/support-access-facts.ts'
 import type { SupportAccess } from '#schemas/support-access.ts'
-import type { AccessSubject } from './access-review.ts'
+import { oweUserReviews, type AccessSubject } from './owe-access-review.ts'
 import { appendAudit } from './audit.ts'
 import type { Db, Transaction } from './connection.ts'
-import { owe, oweEach } from './duties.ts'
+import { owe } from './duties.ts'
 import { raiseNotice } from './notice.ts'
 
 /** The window that is open, or the last one, with its reason still sealed. */
@@ -198,14 +198,11 @@ async function endWindow(trx: Transaction, { id, cause, actor, userId, reason }:
 
 /** Every holder of a support lease is looked at, whatever has become of the window. */
 async function oweSupportReviews(trx: Transaction): Promise<readonly AccessSubject[]> {
-  const { rows: holders } = await sql<{ userId: UserId }>`
-    select distinct user_id as "userId" from lease where mode = 'support' and state = 'active' order by 1`.execute(trx)
-  await oweEach(
+  const { rows } = await sql<{ id: UserId }>`select id from account_user where support order by id`.execute(trx)
+  return oweUserReviews(
     trx,
-    'user_access',
-    holders.map(({ userId: subjectId }) => ({ subjectId, closed: true })),
+    rows.map(({ id }) => id),
   )
-  return holders
 }
 
 /** Leases that a window which is closed by now has left behind, and how they end. */

@@ -7,6 +7,7 @@ import { beginRotation } from './begin-rotation.ts'
 import { lockIdentity, readCheckoutFacts } from './checkout-facts.ts'
 import type { Db, Transaction } from './connection.ts'
 import { translateError } from './postgres-error.ts'
+import { readOwedTrigger } from './owed-rotations.ts'
 import { canRotate } from './rotatable.ts'
 
 /** `now()` lets the index find them; shifts exist in tests only. */
@@ -90,7 +91,7 @@ export async function beginDueRotation(trx: Transaction, identityId: IdentityId)
     })
     return undefined
   }
-  const trigger = facts.owedSince === null ? 'scheduled' : 'after_use'
+  const trigger = facts.owedSince === null ? 'scheduled' : await readOwedTrigger(trx, identityId)
   const { rotationId } = await beginRotation(trx, { identityId, trigger, actor, ...(trigger === 'scheduled' ? { dueAt: due.dueAt } : {}) })
   return rotationId
 }

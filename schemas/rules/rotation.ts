@@ -1,6 +1,6 @@
 /** Date arithmetic and verdicts of rotations (S2 "Password rotation"). Pure; `now` is an argument. */
 
-import type { JobState } from '../states.ts'
+import type { JobState, RotationTrigger } from '../states.ts'
 
 export const day = 86_400_000
 
@@ -57,3 +57,7 @@ export const doubtLimit = 600_000
 
 /** ms until the next attempt after `failures` failed rotations in a row: 1 h doubled up to 24 h; null after 6: a person must look. */
 export const retryAfterFailure = (failures: number): number | null => (failures > 6 ? null : Math.min(3_600_000 * 2 ** (failures - 1), day))
+
+/** Why a value must die: an emergency goes before everything, and the end of a lease before a right that somebody lost. */
+export const owedTrigger = ({ breakGlass, lostAccess }: { readonly breakGlass: boolean; readonly lostAccess: boolean }): RotationTrigger =>
+  breakGlass ? 'break_glass' : lostAccess ? 'access_loss' : 'after_use'

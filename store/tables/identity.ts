@@ -15,6 +15,7 @@ export interface IdentityTable {
   credential_type: 'password' | 'ssh_key' | 'api_key' | 'other'
   rotation_interval_days: number | null
   rotate_after_use: Generated<boolean>
+  rotate_after_access_loss: Generated<boolean>
   allow_concurrent_checkout: Generated<boolean>
   max_concurrent_sessions: number | null
   exposure: Generated<'revealable' | 'inject_only'>

@@ -49,4 +49,5 @@ export interface ExposureTable {
   lease_id: LeaseId | null
   exposed_at: Generated<Date>
   must_die_at: Moment
+  lost_access: Generated<boolean>
 }

@@ -35,12 +35,25 @@ export async function insist<T>(ask: () => Promise<ApiAnswer<T>>, status: number
   }
 }
 
+/** Asks a server that may just be away until it answers. @throws Error of the last try */
+async function answered<T>(ask: () => Promise<T>, limitMs = 60_000): Promise<T> {
+  const limit = Date.now() + limitMs
+  for (;;) {
+    try {
+      return await ask()
+    } catch (error) {
+      if (Date.now() > limit) throw error
+    }
+    await sleep(200)
+  }
+}
+
 /** Checks out, with one key however often it must ask: one lease comes of it, and what it shows logs in. */
 export async function take({ product, account }: Scene): Promise<Checkout> {
   const { identityId, places } = account
   const key = randomUUID()
   const checkout = await insist(() => product.sam.post<Checkout>(`/v1/identities/${identityId}/checkout`, { reason: 'A test', durationMinutes: 30 }, key), 201)
-  const { rows } = await product.sql(`select id from lease where state = 'active' and identity_id = $1`, [identityId])
+  const { rows } = await answered(() => product.sql(`select id from lease where state = 'active' and identity_id = $1`, [identityId]))
   if (rows.length !== 1 || rows[0].id !== checkout.lease.id) throw new Error('there is another lease than the one that was answered')
   const { username, value: password } = checkout.credential
   for (const place of places) if (!(await place.logsIn({ username, password }))) throw new Error(`${place.name}: the credential of the checkout is refused`)

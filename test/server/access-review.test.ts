@@ -46,6 +46,7 @@ test('a revocation whose process died before it ended the leases is finished; a 
   const loop = startAccessReview({
     queue: database.as('leasehold_relay'),
     worker: database.as('leasehold_worker'),
+    expirer: database.as('leasehold_expirer'),
     log: pino({ level: 'silent' }),
     onEnded: () => {},
   })
