@@ -90,7 +90,7 @@ export function breakGlassLoginRoutes(app: App, parts: Parts, limits: Limits): v
     limits.beforeTrial(trace.ip)
     const asked = validate(BreakGlassLogin, parseJson(await readBody(context.req.raw)))
     const login = await findLogin(parts.db, parts.config.oidcIssuer, asked.user)
-    const accepted = login === undefined ? await pretend(parts, asked) : await tryLogin(parts, { ...login, sub: asked.user, trace }, asked)
+    const accepted = login === undefined ? await pretend(parts, asked) : await tryUnlessExhausted(parts, { ...login, sub: asked.user, trace }, asked)
     parts.wakeLoops()
     if (!accepted) {
       limits.failure(trace.ip)
@@ -108,6 +108,14 @@ interface KnownLogin {
   readonly userId: UserId
   readonly sub: string
   readonly trace: Trace
+}
+
+/** Whose tries are used up is answered like anybody else: a stranger must not learn who there is. */
+async function tryUnlessExhausted(parts: Parts, login: KnownLogin, asked: Asked): Promise<boolean> {
+  return tryLogin(parts, login, asked).catch((error: unknown) => {
+    if (error instanceof LeaseholdError && error.code === 'break-glass-rate-limited') return pretend(parts, asked)
+    throw error
+  })
 }
 
 /** Nobody of this name: as much work as for somebody. */
@@ -133,7 +141,9 @@ async function tryLogin(parts: Parts, login: KnownLogin, asked: Asked): Promise<
   )
   if (begun === undefined) return pretend(parts, asked)
   const { attemptId, passphrase, totp } = begun
-  const known = passphrase !== undefined && (await parts.passphrases.verify(Secret.of(asked.breakGlassCredential), passphrase))
+  // Fetched first: while OpenBao is away nobody learns from the answer whether the passphrase is right.
+  if (totp !== undefined) await parts.accountKeys.get(accountId)
+  const known = await (passphrase === undefined ? pretend(parts, asked) : parts.passphrases.verify(Secret.of(asked.breakGlassCredential), passphrase))
   const step = known && totp !== undefined ? await stepOf(parts, accountId, totp, asked.code) : undefined
   return run(async (trx) => {
     const accepted = totp !== undefined && step !== undefined && (await takeCode(trx, userId, { id: totp.id, step }, false))

@@ -76,14 +76,16 @@ export async function checkBreakGlassCredential(parts: Parts, context: BreakGlas
   // crash point: attempt written
   const proof = await trial?.judge()
   const { organizationId, vaultId, identityId } = found.facts
-  const verdict = { attemptId, accepted: proof !== undefined, userId, actor, at: { organizationId, vaultId, identityId } }
-  await whenFree(emergencyTries, () =>
+  const at = { organizationId, vaultId, identityId }
+  const accepted = await whenFree(emergencyTries, () =>
     inAccount(async (trx) => {
-      await recordVerdict(trx, verdict)
-      if (trial !== undefined && proof?.signCount !== undefined) await recordSignature(trx, trial.credentialId, proof.signCount)
+      const counts =
+        trial !== undefined && proof !== undefined && (proof.signCount === undefined || (await recordSignature(trx, trial.credentialId, proof.signCount)))
+      await recordVerdict(trx, { attemptId, accepted: counts, userId, actor, at })
+      return counts
     }),
   )
-  if (trial !== undefined && proof !== undefined) return trial.credentialId
+  if (trial !== undefined && accepted) return trial.credentialId
   parts.wakeLoops()
   const none = typeof body.breakGlassCredential === 'string' ? 'You have enrolled no break-glass passphrase' : 'You have not enrolled this security key'
   throw new LeaseholdError('break-glass-credential-refused', trial === undefined ? { detail: none } : {})

@@ -1,15 +1,18 @@
 import { z } from 'zod'
 import { scopeOf } from '#policy/scope.ts'
+import { LeaseholdError } from '#schemas/errors.ts'
 import { ChangeHost, CreateHost, Host } from '#schemas/host.ts'
 import { HostId, OrganizationId, type IdentityId } from '#schemas/ids.ts'
 import type { Principal } from '#schemas/principal.ts'
 import { PageQuery, pageOf } from '#schemas/page.ts'
 import { changeHost, createHost, deleteHost } from '#store/change-host.ts'
+import { readCheckoutFacts } from '#store/checkout-facts.ts'
 import type { Transaction } from '#store/connection.ts'
 import { listHosts, readHost } from '#store/host.ts'
 import { readIdentityPlace } from '#store/identity-place.ts'
+import { merged } from '#store/merged.ts'
 import { readOrganization } from '#store/organization.ts'
-import { confirmVaultAccess } from '#store/principal.ts'
+import { confirmVaultAccess, readPrincipal } from '#store/principal.ts'
 import { pageFrom } from './collection.ts'
 import { createOnce } from './create-once.ts'
 import { etag, ifMatch } from './etag.ts'
@@ -24,14 +27,24 @@ async function find(trx: Transaction, { params: { id } }: { readonly params: z.i
 }
 
 /**
- * A host is told the value of its admin identity: nobody gives it one that they may not have themselves.
+ * A host is told the value of its admin identity: nobody gives it one that they may not have themselves, nor leads it elsewhere. Where
+ * others must agree to that, only an owner does.
  *
- * @throws LeaseholdError `forbidden`; what does not exist is for `checkReferences` to tell
+ * @throws LeaseholdError `forbidden`, `approval-required`; what does not exist is for `checkReferences` to tell
  */
 async function confirmAdmin(trx: Transaction, principal: Principal, adminIdentityId: IdentityId | null): Promise<void> {
   const place = adminIdentityId === null ? undefined : await readIdentityPlace(trx, adminIdentityId)
-  if (place !== undefined) await confirmVaultAccess(trx, principal, place, 'view_credentials')
+  if (adminIdentityId === null || place === undefined) return
+  await confirmVaultAccess(trx, principal, place, 'view_credentials')
+  const { approvalRequired } = await readCheckoutFacts(trx, adminIdentityId, null)
+  if (approvalRequired && (await readPrincipal(trx, principal.userId))?.owner !== true) throw new LeaseholdError('approval-required')
 }
+
+/** Whether the value of an admin identity goes to somebody else after the change, or another value goes there. */
+const isLedElsewhere = (host: Host, change: ChangeHost): boolean =>
+  (['adminIdentityId', 'address', 'port', 'connectorId', 'parameters'] as const).some(
+    (field) => change[field] !== undefined && JSON.stringify(change[field]) !== JSON.stringify(host[field]),
+  )
 
 /** Target machines and databases, each reached through one connector. */
 export function hostRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
@@ -44,7 +57,7 @@ export function hostRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       summary: 'Add a host',
       body: CreateHost,
       answers: { 201: Host },
-      refuses: ['already-exists'],
+      refuses: ['already-exists', 'approval-required'],
       versioned: true,
       idempotent: true,
       find: async (trx, { body }) => ({ organizationId: (await readOrganization(trx, body.organizationId)).id }),
@@ -86,14 +99,13 @@ export function hostRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       params,
       body: ChangeHost,
       answers: { 200: Host },
-      refuses: ['already-exists', 'identity-rotating'],
+      refuses: ['already-exists', 'identity-rotating', 'approval-required'],
       versioned: true,
       find,
     },
     async ({ params: { id }, body, found, principal, actor, request, inAccount }) => {
       const host = await inAccount(async (trx) => {
-        const { adminIdentityId = null } = body
-        if (adminIdentityId !== found.host.adminIdentityId) await confirmAdmin(trx, principal, adminIdentityId)
+        if (isLedElsewhere(found.host, body)) await confirmAdmin(trx, principal, merged(found.host, body).adminIdentityId)
         return changeHost(trx, id, body, actor, ifMatch(request))
       })
       wakeLoops()

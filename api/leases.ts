@@ -33,6 +33,7 @@ async function findLease(trx: Transaction, { params }: Pick<FindRequest<{ id: Le
       identityId: lease.identityId,
       leaseId: lease.id,
       emergency: lease.mode === 'break_glass',
+      withoutProvider: lease.mode === 'break_glass' && lease.breakGlassWithoutProvider,
       lease,
     }
   )
@@ -43,6 +44,9 @@ async function findLeaseWithKeys(trx: Transaction, request: Pick<FindRequest<{ i
   const found = await findLease(trx, request)
   return found && { ...found, facts: await readCheckoutFacts(trx, found.identityId, null) }
 }
+
+/** Others have agreed to it, or could not be asked. */
+const wasAgreed = ({ requestId, mode }: LeaseView): boolean => requestId !== null || mode === 'break_glass'
 
 async function reread(trx: Transaction, id: LeaseId): Promise<LeaseView> {
   const lease = await readLeaseView(trx, id)
@@ -105,7 +109,7 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
       body: nothing,
       answers: { 200: CredentialAnswer },
       refuses: [...ofReasons, 'lease-not-active', 'inject-only'],
-      approved: ({ lease }) => lease.requestId !== null,
+      approved: ({ lease }) => wasAgreed(lease),
       find: findLeaseWithKeys,
     },
     async ({ principal, actor, params: { id }, found, inAccount }) => {
@@ -170,7 +174,7 @@ export function leaseRoutes(route: DefineRoute, parts: Parts): void {
       body: ExtendBody,
       answers: { 200: LeaseAnswer },
       refuses: [...ofReasons, 'lease-not-active', 'identity-draining'],
-      approved: ({ lease }) => lease.requestId !== null,
+      approved: ({ lease }) => wasAgreed(lease),
       find: findLease,
       asked: ({ minutes }) => ({ minutes }),
     },

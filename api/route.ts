@@ -40,7 +40,7 @@ export interface RouteSpec<Params, Query, Body, Found> {
   readonly counted?: 'checkout'
   /** Each transaction ends with a look at the caller's right: nothing is given, or shown on, by whoever has lost theirs meanwhile. */
   readonly confirms?: true
-  /** A token for break-glass without the provider does too, where what is found is part of an emergency. */
+  /** A token for break-glass without the provider does too, where the organization of what is found lets it. */
   readonly emergency?: true
   /** It has a limit of its own, and the caller's does not count it (break-glass). */
   readonly ownLimit?: true

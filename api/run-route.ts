@@ -70,7 +70,7 @@ export async function runRoute<P, Q, B, F>(
     throw new LeaseholdError('forbidden')
   }
   if (found === undefined) throw new LeaseholdError('not-found')
-  if (caller.token.emergency === true && (spec.emergency !== true || found.emergency !== true)) {
+  if (caller.token.emergency === true && (spec.emergency !== true || found.withoutProvider !== true)) {
     await recordDenial(db, caller, spec.action, found, 'forbidden')
     throw new LeaseholdError('forbidden', { missing: 'a login at the identity provider' })
   }

@@ -12,8 +12,10 @@ export interface Resource {
   readonly vaultId?: VaultId | null
   /** Who holds the lease, or made the request. */
   readonly holderId?: UserId
-  /** It is done under a break-glass lease, or asks for one where that needs no login at the identity provider. */
+  /** It is done under a break-glass lease. */
   readonly emergency?: boolean
+  /** That may be done by a login that did not go through the identity provider. */
+  readonly withoutProvider?: boolean
   /** Who may decide on the request now; never who made it. */
   readonly approvers?: ReadonlySet<UserId>
 }

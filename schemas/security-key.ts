@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { IdentityId } from './ids.ts'
-import { name } from './text.ts'
+import { name, text } from './text.ts'
 
 /** Binary data as browsers give it (W3C WebAuthn 3 section 5.1); what is longer comes from no authenticator. */
 const bytes = (longest: number) =>
@@ -11,7 +11,7 @@ const bytes = (longest: number) =>
     .regex(/^[\w-]+$/, { error: 'must be base64url without padding' })
 const webauthnId = bytes(1_023)
 const clientData = bytes(4_096)
-const transport = z.string().max(32)
+const transport = text(1, 32)
 
 /** What a browser adds of its own accord; nothing of it is read. */
 const unread = {

@@ -151,8 +151,14 @@ export async function listAccessRequests(
   const own = sql<boolean>`t.user_id = ${caller}::uuid`
   const approver = sql<boolean>`(not ${own} and exists (select from identity i left join approval_policy_of(i.id) y on true,
     lateral approvers_of(y.id, i.organization_id) a where i.id = t.identity_id and a.user_id = ${caller}::uuid and (a.step is not null or ${isEscalated})))`
-  const waits = sql<boolean>`(${effectiveState} = 'pending' and ${approver} and not exists (
-    select from access_decision d where d.request_id = t.id and d.request_version = t.version and d.user_id = ${caller}::uuid))`
+  // Decisions under another version of the policy answered something else; of the approvals some may be worth nothing by now.
+  const present = sql`d.request_id = t.id and d.request_version = t.version and d.policy_id is not distinct from y.id and d.policy_version is not distinct from y.version`
+  const isShort = sql<boolean>`exists (select from (select 1) one left join lateral approval_policy_of(t.identity_id) y on true
+    where not exists (select from access_decision d where ${present} and d.user_id = ${caller}::uuid)
+      and (${effectiveState} = 'pending' or (${effectiveState} = 'approved' and
+        (select count(distinct d.user_id) from access_decision d where ${present} and d.verdict = 'approve')
+          < greatest(t.at_least, coalesce((select sum(s.needed) from approval_step s where s.policy_id = y.id), 1)))))`
+  const waits = sql<boolean>`(${approver} and ${isShort})`
   const shown =
     show === 'own' ? own : show === 'decidable' ? waits : sql<boolean>`(${own} or ${inScope(scope, sql`t.organization_id`, sql`t.vault_id`)} or ${approver})`
   const found = await select(

@@ -5,7 +5,7 @@ import { LeaseholdError } from '#schemas/errors.ts'
 import type { ApprovalPolicyId, IdentityId, VaultId } from '#schemas/ids.ts'
 import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
 import type { Principal } from '#schemas/principal.ts'
-import { isLooser } from '#schemas/rules/approval-policy.ts'
+import { accountTerms, isLooser } from '#schemas/rules/approval-policy.ts'
 import { appendAudit } from './audit.ts'
 import { approvalSteps, refuseUnreachable } from './approval-terms.ts'
 import type { Change } from './change.ts'
@@ -15,6 +15,7 @@ import { readIdentity } from './identity.ts'
 import { fieldsOf, merged } from './merged.ts'
 import { inScope, pageClause, type Scope } from './page.ts'
 import { expectVersion, refuseDuplicates, refuseFaults } from './refusals.ts'
+import { askAnew } from './open-access-request.ts'
 import { lockVault, readVault } from './vault.ts'
 import { announceApprovalTurn } from './weaken-approval.ts'
 
@@ -82,7 +83,7 @@ export async function createApprovalPolicy(trx: Transaction, { id, caller, actor
   const { identityGroupId: vaultId, identityId, ...settings } = body
   const { organizationId } = await lockTarget(trx, { vaultId, identityId })
   refuseLateEscalation(settings)
-  const before = identityId === undefined ? undefined : await findPolicyOf(trx, identityId)
+  const before = (identityId === undefined ? undefined : await findPolicyOf(trx, identityId)) ?? (await findAccountTerms(trx))
   await refuseDuplicates(
     sql`insert into approval_policy (id, organization_id, vault_id, identity_id, required, timeout_minutes, validity_minutes, maximum_minutes, escalate_after_minutes, windows)
       values (${id}::uuid, ${organizationId}::uuid, ${vaultId ?? null}::uuid, ${identityId ?? null}::uuid, ${settings.required}::boolean,
@@ -118,6 +119,7 @@ export async function changeApprovalPolicy(trx: Transaction, change: Change<Appr
   await refuseUnreachable(await approvalSteps(trx, id, before.organizationId))
   const policy = await readApprovalPolicy(trx, id)
   await announceApprovalTurn(trx, { policy, verb: 'changed', looser: isLooser(before, policy), caller })
+  await askAnew(trx, policy)
   await record(trx, before, 'approval_policy.changed', actor, { fields: fieldsOf(body), ...body })
   return policy
 }
@@ -128,7 +130,14 @@ export async function deleteApprovalPolicy(trx: Transaction, { id, caller, actor
   expectVersion(before.version, expectedVersion)
   await sql`update approval_policy set deleted_at = app_clock(), version = version + 1 where id = ${id}::uuid`.execute(trx)
   await announceApprovalTurn(trx, { policy: before, verb: 'deleted', looser: true, caller })
+  await askAnew(trx, before)
   await record(trx, before, 'approval_policy.deleted', actor, {})
+}
+
+/** Where there is no approval policy, holders of the permission agree to what a policy of the account asks for; undefined: none asks. */
+async function findAccountTerms(trx: Transaction): Promise<Parameters<typeof isLooser>[0] | undefined> {
+  const { rows } = await sql`select from policy_set where in_force and policies like '%obligation_require_approval%'`.execute(trx)
+  return rows.length === 0 ? undefined : accountTerms
 }
 
 async function lockTarget(trx: Transaction, { vaultId, identityId }: ApprovalPolicyFilter) {

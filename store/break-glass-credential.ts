@@ -34,6 +34,7 @@ export async function holdBreakGlassCredential(trx: Transaction, id: string): Pr
 export async function enrolPassphrase(trx: Transaction, userId: UserId, hash: PassphraseHash, actor: Actor): Promise<{ readonly enrolledAt: Date }> {
   // Two of one person at once: the second one replaces the first.
   await sql`select from account_user where id = ${userId}::uuid for no key update`.execute(trx)
+  await sql`select from break_glass_credential where user_id = ${userId}::uuid and kind = 'passphrase' and ended_at is null for update`.execute(trx)
   const { numAffectedRows } = await sql`
     update break_glass_credential set ${ended} where user_id = ${userId}::uuid and kind = 'passphrase' and ended_at is null`.execute(trx)
   const { rows } = await sql<{ enrolledAt: Date }>`
@@ -52,6 +53,7 @@ export async function enrolPassphrase(trx: Transaction, userId: UserId, hash: Pa
  * @throws LeaseholdError `not-found` (none is enrolled)
  */
 export async function revokeBreakGlassCredentials(trx: Transaction, userId: UserId, actor: Actor): Promise<void> {
+  await sql`select from break_glass_credential where user_id = ${userId}::uuid and ended_at is null order by id for update`.execute(trx)
   const { rows } = await sql<{ kind: string }>`
     update break_glass_credential set ${ended} where user_id = ${userId}::uuid and ended_at is null returning kind`.execute(trx)
   if (rows.length === 0) throw new LeaseholdError('not-found')

@@ -38,19 +38,18 @@ export async function decideAccessRequest(trx: Transaction, decision: NewDecisio
   const { id, userId, verdict, actor, expectedVersion } = decision
   const request = await lockAccessRequest(trx, id)
   expectVersion(request.version, expectedVersion)
-  if (decision.once === true && request.decisions.some((made) => made.userId === userId && made.version === request.version))
-    throw new LeaseholdError('link-spent')
   const terms = await readApprovalTerms(trx, request.identityId)
+  if (decision.once === true && request.decisions.some((made) => made.userId === userId && isPresent(request, terms, made)))
+    throw new LeaseholdError('link-spent')
   const standing = standingOf(request, terms)
   if (!standing.approvers.has(userId)) throw new LeaseholdError('forbidden', { missing: 'to be an approver of this request' })
   const same = request.decisions.some((made) => made.userId === userId && made.verdict === verdict && isPresent(request, terms, made))
-  if (same && verdict === 'approve' && !isOver(request)) return
+  if (same && verdict === 'approve' && !isOver(request)) return settle(trx, request, terms, standing.current, standing.current)
   refuseClosed(request)
   const step = stepOf(standing, userId, verdict)
   await write(trx, decision, { request, terms, step })
   const after = progressOf(standing.steps, verdict === 'approve' ? [...standing.approvals, { userId, step }] : standing.approvals)
   if (verdict === 'deny') await closeRequest(trx, request, 'denied')
-  else if (after.current === null && request.state === 'pending') await approve(trx, id, terms)
   await appendAudit(trx, {
     actor,
     action: 'access_request.decided',
@@ -60,10 +59,19 @@ export async function decideAccessRequest(trx: Transaction, decision: NewDecisio
     ...(decision.comment === null ? {} : { reason: decision.comment }),
     detail: { version: request.version, step: step + 1, given: after.given },
   })
-  const now = await readAccessRequest(trx, id)
-  if (now.state !== 'pending') {
-    if (now.state !== request.state) await tellRequester(trx, now, now.state === 'denied' ? 'denied' : 'approved')
-  } else if (after.current !== standing.current) await tellApprovers(trx, now, terms)
+  if (verdict === 'deny') await tellRequester(trx, await readAccessRequest(trx, id), 'denied')
+  else await settle(trx, request, terms, standing.current, after.current)
+}
+
+/**
+ * What follows from where a request stands: it is approved, also when a right that came back has completed it, or the next ones are
+ * asked. Who waits hears of it again after a change of policy or of people.
+ */
+async function settle(trx: Transaction, request: AccessRequestView, terms: ApprovalTerms, before: number | null, current: number | null): Promise<void> {
+  const isApproved = current === null && request.state === 'pending'
+  if (isApproved) await approve(trx, request.id, terms)
+  if (isApproved || (current === null && before !== null)) await tellRequester(trx, await readAccessRequest(trx, request.id), 'approved')
+  else if (current !== before) await tellApprovers(trx, await readAccessRequest(trx, request.id), terms)
 }
 
 const isOver = ({ state }: AccessRequestView): boolean => state !== 'pending' && state !== 'approved'

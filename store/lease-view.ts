@@ -17,6 +17,8 @@ export interface LeaseView extends Omit<LeaseFacts, 'terms' | 'remainingMs' | 's
   /** The access request that was used for it. */
   readonly requestId: AccessRequestId | null
   readonly ticket: string | null
+  /** Whether its organization takes break-glass by logins that do not go through the identity provider. */
+  readonly breakGlassWithoutProvider: boolean
   readonly reason: Sealed
   /** Key of the vault and version that the reason was sealed with. */
   readonly reasonKey: VaultKeyRef
@@ -43,9 +45,9 @@ interface Row extends Omit<LeaseView, 'leaseId' | 'startedAt' | 'expiresAt' | 'e
 const columns = sql`t.id, t.account_id as "accountId", t.organization_id as "organizationId", t.vault_id as "vaultId", t.identity_id as "identityId",
   t.host_id as "hostId", t.user_id as "userId", coalesce(u.name, u.sub) as holder, t.mode, t.state, t.version, t.credential_version as "credentialVersion",
   t.requested_minutes as "requestedMinutes", t.started_at as "startedAt", t.expires_at as "expiresAt", t.ended_at as "endedAt", t.end_cause as "endCause",
-  t.ended_by as "endedBy", t.request_id as "requestId", t.ticket, t.reason_ciphertext as "reasonCiphertext", t.reason_key_id as "reasonKeyId", v.salt,
+  t.ended_by as "endedBy", t.request_id as "requestId", t.ticket, o.break_glass_without_provider as "breakGlassWithoutProvider", t.reason_ciphertext as "reasonCiphertext", t.reason_key_id as "reasonKeyId", v.salt,
   (select jsonb_build_object('id', r.id, 'state', r.state) from rotation r where r.id = t.rotation_id) as rotation
-  from lease t join account_user u on u.id = t.user_id join vault v on v.id = t.vault_id`
+  from lease t join account_user u on u.id = t.user_id join vault v on v.id = t.vault_id join organization o on o.id = t.organization_id`
 
 function fromRow({ accountId, salt, reasonCiphertext, reasonKeyId, startedAt, expiresAt, endedAt, ...row }: Row): LeaseView {
   return {

@@ -65,6 +65,9 @@ export async function moveIdentity(trx: Transaction, move: Move): Promise<Identi
       trx,
     ),
   )
+  // A policy of its own goes with it: there others may read, change and fulfil it, and agree anew.
+  await sql`update approval_policy set organization_id = ${target.organizationId}::uuid, version = version + 1
+    where identity_id = ${id}::uuid and deleted_at is null and organization_id <> ${target.organizationId}::uuid`.execute(trx)
   // Whoever has seen a value in the old vault may have nothing to do with the new one.
   await oweAccessReview(trx, { vaultId: to })
   // Both sides see it, whoever may read the log of which.
@@ -95,8 +98,8 @@ function requireMove(now: Principal | undefined, from: VaultPlace, to: VaultPlac
 /** A policy of the identity comes along; that of its vault does not, and people there rely on it. */
 async function refuseLostApprovals(trx: Transaction, id: IdentityId, { vaultId, organizationId }: VaultPlace): Promise<void> {
   const before = await findPolicyOf(trx, id)
-  if (before === undefined || before.identityId !== null || !before.required) return
-  const after = await findVaultPolicy(trx, vaultId)
+  if (before === undefined || !before.required || (before.identityId !== null && before.organizationId === organizationId)) return
+  const after = before.identityId === null ? await findVaultPolicy(trx, vaultId) : before
   // Elsewhere other people hold the permission to approve.
   if (after === undefined || organizationId !== before.organizationId || isLooser(before, after)) throw new LeaseholdError('approvals-lost')
 }

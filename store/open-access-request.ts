@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import type { ApprovalPolicy } from '#schemas/approval-policy.ts'
 import type { Actor } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { AccessRequestId, HostId, IdentityId } from '#schemas/ids.ts'
@@ -114,6 +115,20 @@ export async function tellApprovers(trx: Transaction, request: AccessRequestView
     to: [...(steps[current]?.people ?? [])],
     facts: factsOf(request, { step: current + 1 }),
   })
+}
+
+/**
+ * What was agreed to under another policy, or another version of it, counts no more: those who are asked now hear of every request that
+ * is open.
+ *
+ * @param of the policy that has changed
+ */
+export async function askAnew(trx: Transaction, of: Pick<ApprovalPolicy, 'identityGroupId' | 'identityId'>): Promise<void> {
+  const { rows } = await sql<{ id: AccessRequestId; identityId: IdentityId }>`
+    select t.id, t.identity_id as "identityId" from access_request t join identity i on i.id = t.identity_id
+    where (i.id = ${of.identityId}::uuid or i.vault_id = ${of.identityGroupId}::uuid) and t.state in ('pending', 'approved') and t.expires_at > app_clock()
+    order by t.id`.execute(trx)
+  for (const { id, identityId } of rows) await tellApprovers(trx, await readAccessRequest(trx, id), await readApprovalTerms(trx, identityId))
 }
 
 /** What a notice about a request says: ids, states and times. */

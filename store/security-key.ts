@@ -67,6 +67,7 @@ export async function enrolSecurityKey(trx: Transaction, userId: UserId, key: Ne
 
 /** @throws LeaseholdError `not-found` */
 export async function removeSecurityKey(trx: Transaction, userId: UserId, id: string, actor: Actor): Promise<void> {
+  await sql`select from break_glass_credential where id = ${id}::uuid and ${ofPerson(userId)} for update`.execute(trx)
   const { numAffectedRows } = await sql`update break_glass_credential set ended_at = app_clock() where id = ${id}::uuid and ${ofPerson(userId)}`.execute(trx)
   if (numAffectedRows === 0n) throw new LeaseholdError('not-found')
   const detail = { kind: 'security_key', credentialId: id }
@@ -75,8 +76,8 @@ export async function removeSecurityKey(trx: Transaction, userId: UserId, id: st
 }
 
 /** A later count than any before: a copy of the key that counts for itself is found out by its next signature (W3C WebAuthn 3 section 6.1.1). */
-export async function recordSignature(trx: Transaction, id: string, signCount: number): Promise<void> {
-  await sql`update break_glass_credential set sign_count = greatest(sign_count, ${signCount}::bigint), last_used_at = app_clock() where id = ${id}::uuid`.execute(
-    trx,
-  )
+export async function recordSignature(trx: Transaction, id: string, signCount: number): Promise<boolean> {
+  const { numAffectedRows } = await sql`update break_glass_credential set sign_count = ${signCount}::bigint, last_used_at = app_clock()
+    where id = ${id}::uuid and (sign_count < ${signCount}::bigint or (sign_count = 0 and ${signCount}::bigint = 0))`.execute(trx)
+  return numAffectedRows === 1n
 }

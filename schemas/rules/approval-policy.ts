@@ -2,6 +2,16 @@ import type { ApprovalSettings, Approver } from '../approval-policy.ts'
 
 type Rules = Pick<ApprovalSettings, 'required' | 'steps' | 'validityMinutes' | 'maximumMinutes' | 'escalation' | 'windows'>
 
+/** Of an access request that no approval policy is about. */
+export const accountTerms: Rules = {
+  required: false,
+  steps: [{ needed: 1, approvers: [{ type: 'permission' }] }],
+  validityMinutes: 480,
+  maximumMinutes: null,
+  escalation: null,
+  windows: [],
+}
+
 /**
  * Whether something is approved under `after` that would not have been under `before`: fewer or other approvers, a longer use, other
  * times. What cannot be compared counts as looser.

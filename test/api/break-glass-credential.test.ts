@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { UserId, type AccountId } from '#schemas/ids.ts'
 import { acme } from '#stack/people.ts'
+import { holdBreakGlassCredential, revokeBreakGlassCredentials } from '#store/break-glass-credential.ts'
+import { inAccount } from '#store/connection.ts'
 import { createApiWorld, type ApiWorld } from './world.ts'
 
 let world: ApiWorld
@@ -82,6 +85,18 @@ describe('a break-glass credential', () => {
     expect([refused.status, refused.body.detail]).toEqual([401, 'You have enrolled no break-glass passphrase'])
     await enrol('sam', 'the third of my passphrases')
     expect((await breakGlass('sam', id, 'the third of my passphrases')).status).toBe(201)
+  })
+
+  test('is not taken away while a use of it is being decided', async () => {
+    await enrol('sam', 'the fourth of my passphrases')
+    const accountId = acme.id as AccountId
+    const [deciding, revoking] = [world.database.as('leasehold_api', 1), world.database.as('leasehold_api', 1)]
+    const { rows } = await world.database.superuser('select id from break_glass_credential where user_id = $1 and ended_at is null', [idOf('sam')])
+    await inAccount(deciding, accountId, async (trx) => {
+      expect(await holdBreakGlassCredential(trx, rows[0].id)).toBe('passphrase')
+      const revoked = inAccount(revoking, accountId, (own) => revokeBreakGlassCredentials(own, UserId.parse(idOf('sam')), { kind: 'system', id: 'test' }))
+      await expect(revoked).rejects.toMatchObject({ code: 'busy' })
+    })
   })
 
   test('that was taken away ends no lease; a lost permission does', async () => {

@@ -27,6 +27,8 @@ const logIn = (more: object = {}) =>
   world.call(null, 'POST', '/v1/break-glass/login', { body: { user: 'ola', breakGlassCredential: passphrase, code: code(), ...more } })
 const allow = (breakGlassWithoutProvider: boolean) =>
   world.call('mia', 'PATCH', `/v1/organizations/${world.organizationId}`, { body: { breakGlassWithoutProvider } })
+/** Uses of a minute ago no longer count. */
+const later = () => world.database.superuser(`update lease set started_at = started_at - interval '2 minutes' where mode = 'break_glass'`)
 const confirm = (given: string) => world.post('ola', '/v1/me/break-glass-totp/confirm', { code: given })
 
 test('codes are those of RFC 6238', () => {
@@ -96,7 +98,8 @@ describe('a login for break-glass without the provider', () => {
 
   test('is guessed at five times in 15 minutes, which keeps nobody from break-glass who has logged in', async () => {
     for (let turn = 0; turn < 5; turn += 1) expect((await logIn({ breakGlassCredential: `guess ${turn}` })).status).toBe(401)
-    expect((await logIn()).status).toBe(429)
+    // The right one is answered like any other: a stranger must not learn who there is.
+    expect((await logIn()).status).toBe(401)
     const answer = await world.post('ola', `/v1/identities/${identity}/break-glass`, {
       reason: 'x',
       justification: 'a stranger tried my name before',
@@ -104,6 +107,42 @@ describe('a login for break-glass without the provider', () => {
     })
     expect(answer.status).toBe(201)
     await world.post('ola', `/v1/leases/${answer.body.lease.id}/checkin`)
+  })
+
+  test('does nothing with a lease of an organization that does not allow it, nor once it has thought better of it', async () => {
+    const strict = (await world.post('mia', '/v1/organizations', { name: 'strict' })).body.id
+    await world.call('mia', 'PUT', `/v1/organizations/${strict}/secret`, { body: {} })
+    const identityGroupId = (await world.post('mia', '/v1/identity-groups', { organizationId: strict, name: 'strict' })).body.id
+    const take = async (id: string) => {
+      const body = { reason: 'x', justification: 'taken while the provider was there', breakGlassCredential: passphrase }
+      return (await world.post('ola', `/v1/identities/${id}/break-glass`, body)).body.lease.id as string
+    }
+    await later()
+    const [mine, theirs] = [await take(await world.addIdentity('allowed')), await take(await world.addIdentity('not allowed', { identityGroupId }))]
+    const headers = { authorization: `Bearer ${(await logIn()).body.accessToken}` }
+    const may = async (lease: string) => {
+      const calls = [
+        ['credential', {}],
+        ['extend', { minutes: 5 }],
+      ] as const
+      return Promise.all(calls.map(async ([verb, body]) => (await world.call(null, 'POST', `/v1/leases/${lease}/${verb}`, { headers, body })).status))
+    }
+    expect([await may(mine), await may(theirs)]).toEqual([
+      [200, 200],
+      [403, 403],
+    ])
+    await allow(false)
+    expect(await may(mine)).toEqual([403, 403])
+    await allow(true)
+    for (const lease of [mine, theirs]) await world.post('ola', `/v1/leases/${lease}/checkin`)
+    await later()
+  })
+
+  test('does not tell whether the passphrase is right while codes cannot be checked', async () => {
+    await world.openBao(false)
+    const answers = [await logIn(), await logIn({ breakGlassCredential: 'a guess of a passphrase' })]
+    await world.openBao(true)
+    expect(answers.map(({ status }) => status)).toEqual([503, 503])
   })
 
   test('of somebody whom no organization lets in so is not even tried', async () => {

@@ -83,6 +83,14 @@ describe('a security key', () => {
     expect(await breakGlass('sam', id, key.sign(late, apiUrl))).toMatchObject(refused)
   })
 
+  test('may come with a statement about its maker, which nobody reads: certificates in it name addresses that would be dialled', async () => {
+    const key = createSoftKey()
+    const { challenge } = await challengeToEnrol('sam')
+    expect((await enrolWith('sam', key.register(challenge, apiUrl, { format: 'android-key' }))).status).toBe(201)
+    const id = await world.addIdentity('stated')
+    expect((await breakGlass('sam', id, key.sign(await challengeFor('sam', id), apiUrl))).status).toBe(201)
+  })
+
   test('signs one challenge in many calls at once: one of them goes through', async () => {
     const key = await enrolled('sam')
     const id = await world.addIdentity('at once')
@@ -114,6 +122,14 @@ describe('a security key', () => {
     expect(await breakGlass('sam', id, key.sign(await challengeFor('sam', id), apiUrl, { count: 40 }))).toMatchObject(refused)
   })
 
+  test('is refused where a copy signs at the same instant', async () => {
+    const key = await enrolled('sam')
+    const [one, two] = [await world.addIdentity('copied one'), await world.addIdentity('copied two')]
+    const signed = [key.sign(await challengeFor('sam', one), apiUrl, { count: 40 }), key.sign(await challengeFor('sam', two), apiUrl, { count: 40 })]
+    const answers = await Promise.all([breakGlass('sam', one, signed[0]), breakGlass('sam', two, signed[1])])
+    expect(answers.map(({ status }) => status).sort()).toEqual([201, 401])
+  })
+
   test('makes a retry with the same Idempotency-Key the same use, signed anew', async () => {
     const key = await enrolled('sam')
     const id = await world.addIdentity('retried')
@@ -139,6 +155,9 @@ describe('a security key', () => {
     expect(await enrolWith('ola', key.register((await challengeToEnrol('mia')).challenge, apiUrl))).toMatchObject(refused)
     expect(await enrolWith('ola', key.register((await challengeToEnrol('ola')).challenge, 'https://evil.example'))).toMatchObject(refused)
     expect(await enrolWith('ola', key.register((await challengeToEnrol('ola')).challenge, apiUrl, { flags: 0x01 }))).toMatchObject(refused)
+    const odd = key.register('AA', apiUrl)
+    const unclean = await enrolWith('ola', { ...odd, response: { ...odd.response, transports: ['a\u0000b'] } })
+    expect([unclean.status, unclean.body.code]).toEqual([422, 'validation-failed'])
     const authorization = `Bearer ${await world.issuer.token('ola', { auth_time: Math.floor(Date.now() / 1_000) - 301 })}`
     for (const [method, path] of [
       ['POST', `${mine}/security-keys/challenge`],

@@ -16,6 +16,8 @@ interface Settings {
   readonly rpId?: string
   /** Bits of section 6.1; absent: somebody was there, and was checked (by a PIN, say). */
   readonly flags?: number
+  /** Of the attestation statement, which is empty; absent: `none`. */
+  readonly format?: string
   /** Absent: one more than the last time. */
   readonly count?: number
 }
@@ -63,7 +65,14 @@ export function createSoftKey(): SoftKey {
       const identifier = Buffer.concat([Buffer.alloc(16), Buffer.from([0, id.length]), id, cose])
       const data = Buffer.concat([authenticatorData(origin, withKey, settings), identifier])
       // CBOR: {"fmt": "none", "attStmt": {}, "authData": data}
-      const head = Buffer.concat([Buffer.from([0xa3]), tagged('fmt'), tagged('none'), tagged('attStmt'), Buffer.from([0xa0]), tagged('authData')])
+      const head = Buffer.concat([
+        Buffer.from([0xa3]),
+        tagged('fmt'),
+        tagged(settings.format ?? 'none'),
+        tagged('attStmt'),
+        Buffer.from([0xa0]),
+        tagged('authData'),
+      ])
       const attestation = Buffer.concat([head, Buffer.from([0x58, data.length]), data])
       return answer({
         clientDataJSON: clientData('webauthn.create', challenge, origin).toString('base64url'),
