@@ -22,6 +22,12 @@ const through = z.discriminatedUnion('type', [
     group: named.nullable(),
     endsAt: moment.nullable(),
   }),
+  z.object({
+    type: z.literal('support'),
+    windowId: Uuid,
+    permissions: z.array(z.enum(permissions)),
+    endsAt: moment.nullable(),
+  }),
 ])
 export type Through = z.infer<typeof through>
 

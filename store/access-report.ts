@@ -13,14 +13,17 @@ export interface Holder {
   readonly email: string | null
 }
 
-/** Active users who have a role in the organization of the vault, or a grant on it. */
+/** Active users who have a role in the organization of the vault, or a grant on it, and support staff while they are let in. */
 export async function listHolders(trx: Transaction, { vaultId, organizationId }: VaultPlace, page: PageRequest): Promise<Page<Holder>> {
   const { rows } = await sql<Holder>`
     select u.id, u.name, u.email from account_user u where u.state = 'active'
       and (u.id in (select h.user_id from held_role h where h.organization_id is null or h.organization_id = ${organizationId}::uuid)
-        or u.id in (select h.user_id from held_grant h where h.vault_id = ${vaultId}::uuid)) ${pageClause(sql`u.id`, page)}`.execute(trx)
+        or u.id in (select h.user_id from held_grant h where h.vault_id = ${vaultId}::uuid)
+        or (u.support and exists (${openWindow}))) ${pageClause(sql`u.id`, page)}`.execute(trx)
   return toPage(rows, page.limit)
 }
+
+const openWindow = sql`select from support_access w where w.state = 'open' and (w.expires_at is null or w.expires_at > app_clock())`
 
 /** Through what each of these users has access to each of these vaults. */
 export async function readPaths(
@@ -28,7 +31,7 @@ export async function readPaths(
   userIds: readonly UserId[],
   vaults: readonly VaultPlace[],
 ): Promise<(user: UserId, vault: VaultPlace) => Through[]> {
-  const [roles, grants] = await Promise.all([
+  const [roles, grants, windows] = await Promise.all([
     sql<{ userId: UserId; organizationId: OrganizationId | null; through: Through }>`
       select h.user_id as "userId", h.organization_id as "organizationId", jsonb_build_object('type', 'role', 'assignmentId', h.assignment_id,
         'role', jsonb_build_object('id', h.role_id, 'name', h.role_name), 'owner', h.owner,
@@ -40,12 +43,17 @@ export async function readPaths(
         jsonb_build_object('type', 'grant', 'grantId', h.grant_id, 'level', h.level, 'group', ${groupOf}) as through
       from held_grant h left join idp_group g on g.id = h.idp_group_id
       where h.user_id = any(${userIds}::uuid[]) and h.vault_id = any(${vaults.map(({ vaultId }) => vaultId)}::uuid[]) order by h.grant_id`.execute(trx),
+    sql<{ userId: UserId; endsAt: Date | null; through: Omit<Extract<Through, { type: 'support' }>, 'endsAt'> }>`
+      select u.id as "userId", w.expires_at as "endsAt", jsonb_build_object('type', 'support', 'windowId', w.id, 'permissions', w.permissions) as through
+      from account_user u, support_access w where u.id = any(${userIds}::uuid[]) and u.support
+        and w.state = 'open' and (w.expires_at is null or w.expires_at > app_clock())`.execute(trx),
   ])
   return (user, { vaultId, organizationId }) => [
     ...roles.rows.filter((row) => row.userId === user && (row.organizationId === null || row.organizationId === organizationId)).map((row) => row.through),
     ...grants.rows
       .filter((row) => row.userId === user && row.vaultId === vaultId)
       .map((row) => ({ ...row.through, endsAt: row.endsAt?.toISOString() ?? null })),
+    ...windows.rows.filter((row) => row.userId === user).map((row) => ({ ...row.through, endsAt: row.endsAt?.toISOString() ?? null })),
   ]
 }
 

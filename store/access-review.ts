@@ -11,7 +11,7 @@ import { moveLeaseEnd } from './extend-lease.ts'
 import { readLease } from './lease.ts'
 import { readPrincipal } from './principal.ts'
 import { releaseLease } from './release-lease.ts'
-import { readSupportWindow } from './support-access.ts'
+import { endOfSupport } from './support-access.ts'
 
 /**
  * Ends every lease whose holder has lost the right to it, and shortens those that would outlive it. One transaction
@@ -37,10 +37,10 @@ async function activeLeases(trx: Transaction, subject: AccessSubject): Promise<L
 
 async function reviewLease(trx: Transaction, leaseId: LeaseId, actor: Actor): Promise<boolean> {
   const lease = await readLease(trx, leaseId)
-  const right = rightTo(await readPrincipal(trx, lease.userId), lease)
+  const ended = lease.mode === 'support' ? await endOfSupport(trx, leaseId) : undefined
+  const right = ended === undefined ? rightTo(await readPrincipal(trx, lease.userId), lease) : { lost: ended }
   if ('lost' in right) {
-    const emergency = lease.mode === 'support' && (await readSupportWindow(trx))?.endCause === 'emergency'
-    await releaseLease(trx, { leaseId, cause: emergency ? 'emergency' : right.lost, actor })
+    await releaseLease(trx, { leaseId, cause: right.lost, actor })
     return true
   }
   await lockIdentity(trx, lease.identityId)

@@ -3,7 +3,7 @@ import type { Actor } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { AccessRequestId, UserId } from '#schemas/ids.ts'
 import type { AccessRequestState } from '#schemas/states.ts'
-import { lockAccessRequest, refuseClosed, type AccessRequestView } from './access-request.ts'
+import { lockAccessRequest, readAccessRequest, refuseClosed, type AccessRequestView } from './access-request.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
 import { owe } from './duties.ts'
@@ -22,6 +22,13 @@ export async function cancelAccessRequest(trx: Transaction, id: AccessRequestId,
   refuseClosed(request)
   await closeRequest(trx, request, 'cancelled')
   await appendAudit(trx, { actor, action: 'access_request.cancelled', effect: 'permit', outcome: 'success', ...placeOf(request) })
+}
+
+/** Takes a request that is open from its requester; the caller holds its lock. */
+export async function withdrawAccessRequest(trx: Transaction, id: AccessRequestId, actor: Actor): Promise<void> {
+  const request = await readAccessRequest(trx, id)
+  await closeRequest(trx, request, 'cancelled')
+  await appendAudit(trx, { actor, action: 'access_request.cancelled', effect: 'permit', outcome: 'support-ended', ...placeOf(request) })
 }
 
 /** Ends a request for good; the caller holds its lock and writes down why. */

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
-import type { AccountId, LeaseId, UserId } from '#schemas/ids.ts'
+import type { AccessRequestId, AccountId, LeaseId, UserId } from '#schemas/ids.ts'
 import type { NoticeKind, NoticeSeverity } from '#schemas/notice.ts'
 import type { Permission } from '#schemas/principal.ts'
 import { nextReminder } from '#schemas/rules/support-access.ts'
@@ -9,6 +9,7 @@ import type { SupportAccessFacts } from '#schemas/support-access-facts.ts'
 import type { SupportAccess } from '#schemas/support-access.ts'
 import { oweUserReviews, type AccessSubject } from './owe-access-review.ts'
 import { appendAudit } from './audit.ts'
+import { withdrawAccessRequest } from './close-access-request.ts'
 import type { Db, Transaction } from './connection.ts'
 import { owe } from './duties.ts'
 import { raiseNotice } from './notice.ts'
@@ -194,6 +195,15 @@ async function endWindow(trx: Transaction, { id, cause, actor, userId, reason }:
   if (cause === 'emergency') await tell(trx, id, 'support_access.emergency_disabled', 'critical', { userId: userId ?? null })
   else await tell(trx, id, 'support_access.ended', 'warning', { cause, userId: userId ?? null })
   await owe(trx, 'support_access', id, { closed: true })
+  await cancelSupportRequests(trx, actor)
+}
+
+/** What was agreed to for support staff is not agreed to for whoever comes through a later window. */
+async function cancelSupportRequests(trx: Transaction, actor: Actor): Promise<void> {
+  const { rows } = await sql<{ id: AccessRequestId }>`
+    select t.id from access_request t join account_user u on u.id = t.user_id
+    where u.support and t.state in ('pending', 'approved') and t.expires_at > app_clock() order by t.id for no key update of t`.execute(trx)
+  for (const { id } of rows) await withdrawAccessRequest(trx, id, actor)
 }
 
 /** Every holder of a support lease is looked at, whatever has become of the window. */
@@ -203,6 +213,15 @@ async function oweSupportReviews(trx: Transaction): Promise<readonly AccessSubje
     trx,
     rows.map(({ id }) => id),
   )
+}
+
+/** How the window has ended that a lease of support staff began in; undefined: it is open. A later window gives nothing back. */
+export async function endOfSupport(trx: Transaction, leaseId: LeaseId): Promise<'emergency' | 'revoked' | undefined> {
+  const { rows } = await sql<{ emergency: boolean }>`
+    select w.end_cause = 'emergency' as emergency from support_access w join lease l on l.started_at <= w.ended_at
+    where l.id = ${leaseId}::uuid and w.state = 'ended' order by w.ended_at limit 1`.execute(trx)
+  const [end] = rows
+  return end && (end.emergency ? 'emergency' : 'revoked')
 }
 
 /** Leases that a window which is closed by now has left behind, and how they end. */

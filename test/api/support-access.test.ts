@@ -1,8 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { UserId, type AccountId } from '#schemas/ids.ts'
 import { acme } from '#stack/people.ts'
+import { startAccessReview } from '#server/access-review.ts'
 import { startSupportExpirer } from '#server/support-expirer.ts'
+import { inAccount } from '#store/connection.ts'
+import { disableSupportAccess } from '#store/support-access.ts'
 import { startIssuer, type TestIssuer } from './issuer.ts'
 import { peopleCalls } from './people-calls.ts'
 import { createApiWorld, type ApiWorld } from './world.ts'
@@ -175,6 +179,31 @@ describe('support staff', () => {
     expect([alone.status, alone.body.code]).toEqual([422, 'quorum-unreachable'])
   })
 
+  test('are in the report of who has access while they are let in, and through what', async () => {
+    const { id: windowId } = await enable({ expiresInDays: 1 })
+    const report = async () => {
+      const { items } = (await world.call('mia', 'GET', `/v1/identity-groups/${world.vaultId}/access?limit=200`)).body
+      return items.find(({ user }: { user: { id: string } }) => user.id === sue.id)
+    }
+    const { through, actions } = await report()
+    expect([through.map(({ type }: { type: string }) => type), actions]).toEqual([['grant', 'support'], expect.arrayContaining(['vault.read'])])
+    expect(through[1]).toMatchObject({ windowId, permissions: ['pam_vaults.view'] })
+    await toggle({ enabled: false })
+    expect((await report())?.actions ?? []).toEqual([])
+  })
+
+  test('have no approvals left from an earlier window', async () => {
+    await enable()
+    const identityId = await world.addIdentity(`agreed to ${randomUUID()}`)
+    await world.post('mia', '/v1/approval-policies', { identityId, steps: [{ approvers: [{ type: 'permission' }] }] })
+    const { id, version } = (await checkout('sue', identityId)).body.accessRequest
+    expect((await world.post('mia', `/v1/access-requests/${id}/decisions`, { verdict: 'approve', version })).body.accessRequest.state).toBe('approved')
+    await emergency()
+    await enable()
+    const late = await as('sue', 'POST', `/v1/identities/${identityId}/checkout`, { reason: 'Support', durationMinutes: 60, requestId: id })
+    expect([late.status, late.body.code, late.body.state]).toEqual([409, 'access-request-closed', 'cancelled'])
+  })
+
   test('lose what they hold when the window is closed', async () => {
     await enable()
     const { body } = await checkout('sue', await shared('lost'))
@@ -211,6 +240,26 @@ describe('Emergency Disable', () => {
     const [notice] = (await world.call('ola', 'GET', `/v1/notices?subjectId=${id}`)).body.items
     expect(notice).toMatchObject({ kind: 'support_access.emergency_disabled', severity: 'critical' })
     expect(told).toContain(notice.id)
+  })
+
+  test('ends what began before it also when its process dies and the window is opened again', async () => {
+    await enable()
+    const { lease } = (await checkout('sue', await shared('revived'))).body
+    const ola = UserId.parse(acme.users.find(({ sub }) => sub === 'ola')?.id)
+    await inAccount(world.database.as('leasehold_api', 1), acme.id as AccountId, (trx) =>
+      disableSupportAccess(trx, { userId: ola, actor: { kind: 'user', id: ola }, cause: 'emergency' }),
+    )
+    await enable({ reason: 'All clear' })
+    const loop = startAccessReview({
+      queue: world.database.as('leasehold_relay'),
+      worker: world.database.as('leasehold_worker'),
+      expirer: world.database.as('leasehold_expirer'),
+      log: pino({ level: 'silent' }),
+      onEnded: () => {},
+    })
+    const ended = () => row('select state, end_cause from lease where id = $1', [lease.id])
+    await expect.poll(ended, { timeout: 15_000 }).toEqual([{ state: 'ended', end_cause: 'emergency' }])
+    await loop.stop()
   })
 
   test('works while the key store is away; the reason is what is lost then', async () => {
