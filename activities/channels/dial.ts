@@ -24,6 +24,19 @@ export class RefusedAddress extends Error {
   }
 }
 
+/** The receiver has hung up before it said what it has to. */
+export class ConnectionEnded extends Error {
+  readonly code = 'connection-ended'
+
+  constructor() {
+    super('the receiver has ended the connection')
+    this.name = 'ConnectionEnded'
+  }
+}
+
+/** An address of IPv6 as URLs write it, without its brackets. */
+const bare = (host: string): string => host.replace(/^\[|\]$/g, '')
+
 /** Options of TLS to a receiver: certificates and the host name are checked. */
 export const tlsOptions = (host: string, { ca }: Pick<Reach, 'ca'>) => ({
   ca: ca === undefined ? [...rootCertificates] : [...rootCertificates, ca],
@@ -38,9 +51,9 @@ export const tlsOptions = (host: string, { ca }: Pick<Reach, 'ca'>) => ({
  *
  * @throws RefusedAddress
  */
-export async function resolve(host: string, { mayReach, lookup = lookupAll }: Reach): Promise<readonly string[]> {
-  const bare = host.replace(/^\[|\]$/g, '')
-  const addresses = isIP(bare) === 0 ? (await lookup(bare)).map(({ address }) => address) : [bare]
+async function resolve(host: string, { mayReach, lookup = lookupAll }: Reach): Promise<readonly string[]> {
+  const name = bare(host)
+  const addresses = isIP(name) === 0 ? (await lookup(name)).map(({ address }) => address) : [name]
   if (addresses.length === 0 || !addresses.every(mayReach)) throw new RefusedAddress()
   return addresses
 }
@@ -55,7 +68,7 @@ const lookupAll: Lookup = (host) => systemLookup(host, { all: true, verbatim: tr
  * @throws RefusedAddress, or the error of the last address
  */
 export async function dial(to: { readonly host: string; readonly port: number; readonly tls: boolean }, reach: Reach, signal: AbortSignal): Promise<Socket> {
-  const host = to.host.replace(/^\[|\]$/g, '')
+  const host = bare(to.host)
   let failure: unknown
   for (const address of await resolve(host, reach)) {
     signal.throwIfAborted()
@@ -68,6 +81,12 @@ export async function dial(to: { readonly host: string; readonly port: number; r
   throw failure
 }
 
+/** TLS over a connection that began without; it ends with that connection. What was read of it before is not part of it. */
+export function encrypt(socket: Socket, host: string, reach: Pick<Reach, 'ca'>): Promise<Socket> {
+  // `host` is what an address without a name is checked against; nothing is dialled.
+  return ready(connectTls({ socket, host: bare(host), ...tlsOptions(bare(host), reach) }), 'secureConnect')
+}
+
 function open(
   address: string,
   host: string,
@@ -75,17 +94,18 @@ function open(
   reach: Reach,
   signal: AbortSignal,
 ): Promise<Socket> {
+  const socket = tls ? connectTls({ host: address, port, ...tlsOptions(host, reach) }) : connect({ host: address, port })
+  const abort = () => socket.destroy(signal.reason as Error)
+  signal.addEventListener('abort', abort, { once: true })
+  socket.once('close', () => signal.removeEventListener('abort', abort))
+  return ready(socket, tls ? 'secureConnect' : 'connect')
+}
+
+function ready(socket: Socket, event: 'connect' | 'secureConnect'): Promise<Socket> {
   return new Promise((done, failed) => {
-    const socket = tls ? connectTls({ host: address, port, ...tlsOptions(host, reach) }) : connect({ host: address, port })
-    const abort = () => socket.destroy(signal.reason as Error)
-    signal.addEventListener('abort', abort, { once: true })
     // An error after the connection is there is told to whoever uses it; here it must only not end the process.
-    socket.on('error', () => {})
-    socket.once('close', () => signal.removeEventListener('abort', abort))
-    socket.once('error', failed)
-    socket.once(tls ? 'secureConnect' : 'connect', () => {
-      socket.off('error', failed)
-      done(socket)
-    })
+    socket.on('error', failed)
+    socket.once('close', () => failed(new ConnectionEnded()))
+    socket.once(event, () => done(socket))
   })
 }
