@@ -1,6 +1,7 @@
 import { lookup as systemLookup } from 'node:dns/promises'
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls, rootCertificates } from 'node:tls'
+import { sendLimit } from '#schemas/rules/notification.ts'
 import type { MayReach } from './networks.ts'
 
 export type Lookup = (host: string) => Promise<readonly { readonly address: string }[]>
@@ -34,6 +35,16 @@ export class ConnectionEnded extends Error {
   }
 }
 
+/** An address has used up its share of the time. */
+class SilentAddress extends Error {
+  readonly code = 'ETIMEDOUT'
+
+  constructor() {
+    super('the address of the receiver does not answer')
+    this.name = 'SilentAddress'
+  }
+}
+
 /** An address of IPv6 as URLs write it, without its brackets. */
 const bare = (host: string): string => host.replace(/^\[|\]$/g, '')
 
@@ -61,7 +72,8 @@ async function resolve(host: string, { mayReach, lookup = lookupAll }: Reach): P
 const lookupAll: Lookup = (host) => systemLookup(host, { all: true, verbatim: true })
 
 /**
- * A connection to a host whose address may be reached.
+ * A connection to a host whose address may be reached. Its addresses share the time there is, so that one that drops everything
+ * leaves some for the next.
  *
  * @param to `tls`: encrypted from the first byte
  * @param signal ends it, and the attempts
@@ -69,11 +81,12 @@ const lookupAll: Lookup = (host) => systemLookup(host, { all: true, verbatim: tr
  */
 export async function dial(to: { readonly host: string; readonly port: number; readonly tls: boolean }, reach: Reach, signal: AbortSignal): Promise<Socket> {
   const host = bare(to.host)
+  const addresses = await resolve(host, reach)
   let failure: unknown
-  for (const address of await resolve(host, reach)) {
+  for (const address of addresses) {
     signal.throwIfAborted()
     try {
-      return await open(address, host, to, reach, signal)
+      return await open(address, host, to, reach, { signal, share: sendLimit / addresses.length })
     } catch (error) {
       failure = error
     }
@@ -87,18 +100,21 @@ export function encrypt(socket: Socket, host: string, reach: Pick<Reach, 'ca'>):
   return ready(connectTls({ socket, host: bare(host), ...tlsOptions(bare(host), reach) }), 'secureConnect')
 }
 
+/** @param within `signal` ends the connection whenever it comes, `share` (ms) only what is none yet */
 function open(
   address: string,
   host: string,
   { port, tls }: { readonly port: number; readonly tls: boolean },
   reach: Reach,
-  signal: AbortSignal,
+  within: { readonly signal: AbortSignal; readonly share: number },
 ): Promise<Socket> {
   const socket = tls ? connectTls({ host: address, port, ...tlsOptions(host, reach) }) : connect({ host: address, port })
+  const { signal, share } = within
   const abort = () => socket.destroy(signal.reason as Error)
   signal.addEventListener('abort', abort, { once: true })
   socket.once('close', () => signal.removeEventListener('abort', abort))
-  return ready(socket, tls ? 'secureConnect' : 'connect')
+  const timer = setTimeout(() => socket.destroy(new SilentAddress()), share)
+  return ready(socket, tls ? 'secureConnect' : 'connect').finally(() => clearTimeout(timer))
 }
 
 function ready(socket: Socket, event: 'connect' | 'secureConnect'): Promise<Socket> {

@@ -1,5 +1,5 @@
 import { createServer, type AddressInfo, type Server } from 'node:net'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createHookReceiver, createMailReceiver, type HookReceiver, type MailReceiver } from '../support/receivers.ts'
 import { accountId, channel, notice, sender } from './world.ts'
 
@@ -89,6 +89,18 @@ test('a receiver that hangs, or says one byte a second, is left after 10 s', asy
   expect([outcomes[0]?.receipt, outcomes[2]?.receipt]).toEqual(['timeout', 'timeout'])
   expect(performance.now() - began).toBeLessThan(15_000)
   drip.close()
+})
+
+test('an address that is silent leaves time for the others of its name', async () => {
+  const silent = createServer((socket) => socket.on('error', () => {}).resume())
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.2', resolve))
+  const { port } = silent.address() as AddressInfo
+  // It never begins with TLS; at the second address nobody listens.
+  const send = sender(local, async () => [{ address: '127.0.0.2' }, { address: '127.0.0.1' }])
+  expect(await send(accountId, notice(), hook(`https://two.example:${port}/`))).toEqual({ state: 'refused', receipt: 'ECONNREFUSED' })
+  const connections = () => new Promise<number>((resolve) => silent.getConnections((_, count) => resolve(count)))
+  await vi.waitFor(async () => expect(await connections()).toBe(0), 1_000)
+  silent.close()
 })
 
 /** Takes connections and answers each with a letter now and then. */
