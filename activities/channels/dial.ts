@@ -1,17 +1,15 @@
-import { lookup as systemLookup } from 'node:dns/promises'
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls, rootCertificates } from 'node:tls'
 import { sendLimit } from '#schemas/rules/notification.ts'
+import { createLookup, type Lookup } from './names.ts'
 import type { MayReach } from './networks.ts'
-
-export type Lookup = (host: string) => Promise<readonly { readonly address: string }[]>
 
 /** How receivers are reached. */
 export interface Reach {
   readonly mayReach: MayReach
   /** Authorities that are believed besides those that come with Node, PEM. */
   readonly ca?: string | undefined
-  /** Names to addresses; absent: as the system does. */
+  /** Names to addresses; absent: as this machine knows them. */
   readonly lookup?: Lookup
 }
 
@@ -56,20 +54,22 @@ export const tlsOptions = (host: string, { ca }: Pick<Reach, 'ca'>) => ({
   ...(isIP(host) === 0 ? { servername: host } : {}),
 })
 
+/** One for the process: its look-ups by the system wait for each other. */
+const namesOfMachine = createLookup()
+
 /**
  * The addresses of a host, resolved once; whoever dials dials one of these, so that a name cannot become another address
- * between the check and the connection. One forbidden address among them is enough: who answers so wants something.
+ * between the check and the connection. One forbidden address among them is enough: who answers so wants something. Whether a
+ * name of an inside network exists is nobody's business: one without addresses is refused like one that has them.
  *
  * @throws RefusedAddress
  */
-async function resolve(host: string, { mayReach, lookup = lookupAll }: Reach): Promise<readonly string[]> {
+async function resolve(host: string, { mayReach, lookup = namesOfMachine }: Reach, signal: AbortSignal): Promise<readonly string[]> {
   const name = bare(host)
-  const addresses = isIP(name) === 0 ? (await lookup(name)).map(({ address }) => address) : [name]
+  const addresses = isIP(name) === 0 ? (await lookup(name, signal)).map(({ address }) => address) : [name]
   if (addresses.length === 0 || !addresses.every(mayReach)) throw new RefusedAddress()
   return addresses
 }
-
-const lookupAll: Lookup = (host) => systemLookup(host, { all: true, verbatim: true })
 
 /**
  * A connection to a host whose address may be reached. Its addresses share the time there is, so that one that drops everything
@@ -81,7 +81,7 @@ const lookupAll: Lookup = (host) => systemLookup(host, { all: true, verbatim: tr
  */
 export async function dial(to: { readonly host: string; readonly port: number; readonly tls: boolean }, reach: Reach, signal: AbortSignal): Promise<Socket> {
   const host = bare(to.host)
-  const addresses = await resolve(host, reach)
+  const addresses = await resolve(host, reach, signal)
   let failure: unknown
   for (const address of addresses) {
     signal.throwIfAborted()

@@ -96,8 +96,6 @@ async function openSecret({ accountKeys }: SendParts, accountId: AccountId, { id
 function classOf(error: unknown): string {
   const { responseCode, code, name } = error as { responseCode?: unknown; code?: unknown; name?: unknown }
   if (typeof responseCode === 'number') return `smtp ${responseCode}`
-  // Whether a name of an inside network exists is nobody's business: it is refused like one that does.
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'address-refused'
   const word = typeof code === 'string' && code !== '' ? code : String(name)
   return /^[\w-]{1,60}$/.test(word) ? word : 'failed'
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Lookup } from '#activities/channels/dial.ts'
+import type { Lookup } from '#activities/channels/names.ts'
 import { reachable } from '#activities/channels/networks.ts'
 import { createSend, type Send, type SendParts } from '#activities/channels/send.ts'
 import { splitSettings } from '#schemas/channel-secret.ts'
