@@ -123,13 +123,52 @@ export async function returnDuty(db: Db, duty: Duty, delayMs: number): Promise<v
     .catch(rethrow)
 }
 
-/** Owes every subject that is not final once more. @returns how many */
+/** Rows of one statement: however much is open, each is done well within the time that PostgreSQL gets to answer. */
+const reopenBatch = 2_000
+
+interface Place {
+  readonly account_id: string
+  readonly kind: string
+  readonly subject_id: string
+}
+
+/** Sorts before every place. */
+const start: Place = { account_id: '00000000-0000-0000-0000-000000000000', kind: '', subject_id: '00000000-0000-0000-0000-000000000000' }
+
+/**
+ * Owes every subject that is not final once more, in batches. On a pool each batch is a transaction of its own: it stays reopened
+ * when a later one fails.
+ *
+ * @returns how many
+ * @throws LeaseholdError `busy`, `dependency-unavailable`
+ */
 export async function reopenDuties(db: Db | Transaction, kinds: readonly ObligationKind[]): Promise<number> {
-  const { numAffectedRows } = await sql`update obligation set version = version + 1, next_at = clock_timestamp(), due_since = clock_timestamp()
-    where kind = any(${kinds}::text[]) and not closed and delivered >= version`
+  let reopened = 0
+  // From place to place: a relay that delivers meanwhile must not keep it going.
+  for (let after: Place | undefined = start; after !== undefined;) {
+    const batch: readonly Place[] = await reopenAfter(db, kinds, after)
+    reopened += batch.length
+    after = batch.length === reopenBatch ? batch.at(-1) : undefined
+  }
+  return reopened
+}
+
+async function reopenAfter(db: Db | Transaction, kinds: readonly ObligationKind[], after: Place): Promise<readonly Place[]> {
+  const { rows } = await sql<Place>`
+    with open as (
+      select account_id, kind, subject_id from obligation
+      where kind = any(${kinds}::text[]) and not closed and delivered >= version
+        and (account_id, kind, subject_id) > (${after.account_id}::uuid, ${after.kind}::text, ${after.subject_id}::uuid)
+      order by account_id, kind, subject_id limit ${reopenBatch}::int for update
+    ),
+    reopened as (
+      update obligation o set version = o.version + 1, next_at = clock_timestamp(), due_since = clock_timestamp()
+      from open where (o.account_id, o.kind, o.subject_id) = (open.account_id, open.kind, open.subject_id)
+    )
+    select account_id, kind, subject_id from open order by account_id, kind, subject_id`
     .execute(db)
     .catch(rethrow)
-  return Number(numAffectedRows ?? 0)
+  return rows
 }
 
 /** Wakes the loops; sent after the commit, never inside a deciding transaction, where it would take a lock of the whole server. */

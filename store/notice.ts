@@ -24,13 +24,13 @@ export const urgentNotices = (trx: Transaction): readonly string[] => urgent.get
 
 /**
  * Writes down, in the transaction of a fact, whom it is told to and by which messages: people and channels are those of this
- * instant. Sending them is owed from then on.
+ * instant. Sending them is owed from then on, where there are any.
  *
  * @returns the id of the notice, the same in every message that carries it
  */
 export async function raiseNotice(trx: Transaction, { kind, severity, subject, organizationId = null, to, facts = {} }: Notice): Promise<string> {
   const people = to === 'admins' ? admins : sql`select id as user_id from account_user where id = any(${to}::uuid[])`
-  const { rows } = await sql<{ id: string }>`
+  const { rows } = await sql<{ id: string; told: boolean }>`
     with raised as (
       insert into notice (kind, severity, organization_id, subject_type, subject_id, facts)
       values (${kind}::text, ${severity}::text, ${organizationId}::uuid, ${subject.type}::text, ${subject.id}::uuid, ${JSON.stringify(facts)}::jsonb) returning id
@@ -51,9 +51,10 @@ export async function raiseNotice(trx: Transaction, { kind, severity, subject, o
     ),
     planned as (insert into notice_delivery (notice_id, channel_id, user_id, address, urgent)
       select distinct raised.id, m.*, ${severity}::text = 'critical' from raised, messages m)
-    select id from raised`.execute(trx)
-  const { id } = rows[0] as { id: string }
-  await owe(trx, 'notification', id)
+    select id, exists (select from messages) as told from raised`.execute(trx)
+  const { id, told } = rows[0] as { id: string; told: boolean }
+  // Without messages there is nothing to send, and nobody who would ever end the duty.
+  if (told) await owe(trx, 'notification', id)
   if (severity === 'critical') urgent.set(trx, [...urgentNotices(trx), id])
   return id
 }

@@ -78,6 +78,20 @@ test('reconciliation tells every subject that is not final, and no other', async
   expect(await claim()).toMatchObject([{ subjectId: open }])
 })
 
+test('reconciliation opens at most 2,000 in one transaction, and each once although a relay delivers them at once', async () => {
+  await database.superuser(
+    `insert into obligation (account_id, kind, subject_id, delivered) select $1, case when n % 2 = 0 then 'lease' else 'rotation' end, gen_random_uuid(), 1
+      from generate_series(1, 5000) n`,
+    [account.id],
+  )
+  await database.superuser(`create function deliver() returns trigger language plpgsql as 'begin new.delivered := new.version; return new; end'`)
+  await database.superuser('create trigger relay before update on obligation for each row execute function deliver()')
+  const reopened = await reopenDuties(relay, ['lease', 'rotation']).finally(() => database.superuser('drop trigger relay on obligation'))
+  expect(reopened).toBe(5_000)
+  const { rows } = await database.superuser('select version, count(*)::int as opened from obligation group by version, xmin::text order by opened desc')
+  expect(rows).toEqual([2_000, 2_000, 1_000].map((opened) => ({ version: 2, opened })))
+})
+
 test('each loop sees its own kinds only, and no other table of any tenant', async () => {
   await oweLease(randomUUID())
   await account.run((trx) => owe(trx, 'connector', randomUUID()))

@@ -1,4 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { ChannelId, OrganizationId } from '#schemas/ids.ts'
 import type { CreateNotificationChannel } from '#schemas/notification-channel.ts'
@@ -98,13 +101,19 @@ describe('a notice becomes', () => {
 
   test('a duty of its workflow, and something that whoever commits it tries at once when it is critical', async () => {
     const urgent = await account.run(async (trx) => {
-      const raised = { kind: 'rotation.stuck', subject, to: [] } as const
+      const raised = { kind: 'rotation.stuck', subject, to: 'admins' } as const
       const [id] = [await raiseNotice(trx, { ...raised, severity: 'critical' }), await raiseNotice(trx, { ...raised, severity: 'warning' })]
       return [id, urgentNotices(trx)]
     })
     expect(urgent[1]).toEqual([urgent[0]])
     const { rows } = await database.superuser(`select kind, closed from obligation where subject_id = $1`, [urgent[0]])
     expect(rows).toEqual([{ kind: 'notification', closed: false }])
+  })
+
+  test('nothing that is owed where there is nobody to tell', async () => {
+    await database.superuser('update account_user set email = null where id = $1', [account.people.sam.userId])
+    const ids = [await raise({ to: [] }), await raise({ severity: 'info', to: [account.people.sam.userId] })]
+    expect((await database.superuser('select from obligation where subject_id = any($1)', [ids])).rowCount).toBe(0)
   })
 
   test('what is still sent by a channel that was removed afterwards', async () => {
@@ -165,6 +174,25 @@ test('a notice whose last messages end at the same instant is over', async () =>
   const claims = await Promise.all((await pendingOf(id)).map(({ deliveryId }) => claim(deliveryId)))
   await Promise.all(claims.map((taken) => record(taken as Claim, 'delivered')))
   expect((await database.superuser(`select closed from obligation where subject_id = $1`, [id])).rows).toEqual([{ closed: true }])
+})
+
+test('an installation of before: duties of notices without messages that are left are ended, and no others', async () => {
+  const left = await raise({ to: [] })
+  const sending = await raise()
+  await database.superuser(`insert into obligation (account_id, kind, subject_id) values ($1, 'notification', $2), ($1, 'lease', $2)`, [account.id, left])
+  const owner = new pg.Client({ connectionString: database.ownerUrl })
+  await owner.connect()
+  await owner.query(await readFile(path.join(import.meta.dirname, '../../store/migrations/0116-loose-ends.sql'), 'utf8')).finally(() => owner.end())
+  const { rows } = await database.superuser('select subject_id, kind, closed from obligation where subject_id = any($1) order by closed, kind', [
+    [left, sending],
+  ])
+  expect(rows).toEqual([
+    { subject_id: left, kind: 'lease', closed: false },
+    { subject_id: sending, kind: 'notification', closed: false },
+    { subject_id: left, kind: 'notification', closed: true },
+  ])
+  const { rows: forced } = await database.superuser(`select relforcerowsecurity from pg_class where relname in ('obligation', 'notice_delivery')`)
+  expect(forced).toEqual([{ relforcerowsecurity: true }, { relforcerowsecurity: true }])
 })
 
 describe('a channel that does not work', () => {
