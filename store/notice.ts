@@ -38,7 +38,7 @@ export async function raiseNotice(trx: Transaction, { kind, severity, subject, o
     told as (insert into notice_recipient (notice_id, user_id) select raised.id, people.user_id from raised, (${people}) people returning user_id),
     mailable as (select u.id as user_id from told join account_user u on u.id = told.user_id where u.email is not null),
     taking as (
-      select c.id, c.type, c.settings -> 'to' as addresses from notification_channel c
+      select c.id, c.type, c.settings -> 'to' as addresses, c.dead_since is null as works from notification_channel c
       where c.deleted_at is null and (c.organization_id is null or c.organization_id = ${organizationId}::uuid) and c.id <> ${subject.id}::uuid
         and (${severity}::text = 'critical' or ${rank(sql`c.minimum_severity`)} <= ${rank(sql`${severity}::text`)} and (c.kinds is null or ${kind}::text = any(c.kinds)))
     ),
@@ -47,7 +47,7 @@ export async function raiseNotice(trx: Transaction, { kind, severity, subject, o
       union all select t.id, null, a from taking t, jsonb_array_elements_text(t.addresses) a where t.type = 'smtp' and t.addresses is not null
       union all select t.id, m.user_id, null from taking t, mailable m where t.type = 'smtp' and t.addresses is null
       union all select null, m.user_id, null from mailable m
-        where ${severity}::text = 'critical' or not exists (select from taking where type = 'smtp' and addresses is null)
+        where ${severity}::text = 'critical' or not exists (select from taking where type = 'smtp' and addresses is null and works)
     ),
     planned as (insert into notice_delivery (notice_id, channel_id, user_id, address, urgent)
       select distinct raised.id, m.*, ${severity}::text = 'critical' from raised, messages m)

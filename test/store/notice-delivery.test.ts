@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { ChannelId, OrganizationId } from '#schemas/ids.ts'
 import type { CreateNotificationChannel } from '#schemas/notification-channel.ts'
 import { deadAfter, giveUpAfter, lanesPerChannel, pauseAfterAttempts, sendHold } from '#schemas/rules/notification.ts'
-import type { Db } from '#store/connection.ts'
+import { inAccount, type Db } from '#store/connection.ts'
 import { readNoticeFigures } from '#store/notice-figures.ts'
 import { claimDelivery, readNoticeFacts, recordOutcome, type Claim } from '#store/notice-delivery.ts'
 import { findNotice } from '#store/notice-view.ts'
@@ -88,6 +88,17 @@ describe('a notice becomes', () => {
     const own = await addChannel({ type: 'smtp' })
     const id = await raise({ severity: 'info', to: [account.people.sam.userId] })
     expect((await deliveriesOf(id)).map(({ channelId, userId }) => [channelId, userId])).toEqual([[own.id, account.people.sam.userId]])
+  })
+
+  test('a mail of the installation besides where the mail channel of the account is dead, whoever raises it', async () => {
+    const { sam } = account.people
+    const own = await addChannel({ type: 'smtp' })
+    await database.superuser('update notification_channel set failures = $2, dead_since = now() where id = $1', [own.id, deadAfter])
+    const notice = { kind: 'host.drifted', severity: 'warning', subject, to: [sam.userId] } as const
+    const id = await inAccount(database.as('leasehold_bridge', 1), account.id, (trx) => raiseNotice(trx, notice))
+    const got = (await deliveriesOf(id)).map(({ channelId, userId }) => [channelId, userId])
+    expect(got).toHaveLength(2)
+    expect(got).toEqual(expect.arrayContaining([own.id, null].map((channelId) => [channelId, sam.userId])))
   })
 
   test('messages of the organization that it is about, and of no other', async () => {
