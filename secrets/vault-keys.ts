@@ -26,11 +26,17 @@ export interface VaultKeys {
 
 export const keyIdOf = (version: number): string => `o${version}`
 
+/** @returns undefined: it is no key id of an organization secret */
+export function findKeyVersion(keyId: string): number | undefined {
+  const version = /^o([1-9]\d{0,8})$/.exec(keyId)?.[1]
+  return version === undefined ? undefined : Number(version)
+}
+
 /** @throws TypeError when it names no version of an organization secret */
 export function keyVersionOf(keyId: string): number {
-  const version = /^o([1-9]\d{0,8})$/.exec(keyId)?.[1]
+  const version = findKeyVersion(keyId)
   if (version === undefined) throw new TypeError('not a key id of an organization secret')
-  return Number(version)
+  return version
 }
 
 /**

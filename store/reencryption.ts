@@ -98,6 +98,15 @@ export async function reseal(trx: Transaction, { identityId, sealed: old, of }: 
   return numAffectedRows === 1n
 }
 
+/** A value did not open. @returns whether this re-encryption meets it for the first time */
+export async function noteFailure(trx: Transaction, id: string, { identityId, of }: StaleValue): Promise<boolean> {
+  const [place, subjectId, version] = 'version' in of ? ['credential', identityId, of.version] : [of.text, of.id, 0]
+  const { numAffectedRows } = await sql`
+    insert into reencryption_failure (reencryption_id, place, subject_id, version)
+    values (${id}::uuid, ${place}::text, ${subjectId}::uuid, ${version}::int) on conflict do nothing`.execute(trx)
+  return numAffectedRows === 1n
+}
+
 export async function countResealed(trx: Transaction, id: string, resealed: number, failed: number): Promise<void> {
   await sql`update reencryption set resealed = resealed + ${resealed}::int, failed = failed + ${failed}::int where id = ${id}::uuid`.execute(trx)
 }

@@ -13,3 +13,19 @@ create index obligation_open on obligation (account_id, kind, subject_id) where 
 
 -- A channel that is dead mails nobody in place of the installation, also where a bridge raises the notice.
 grant select (dead_since) on notification_channel to leasehold_bridge;
+
+-- Values that did not open in a re-encryption: each counts once, however many passes meet it.
+create table reencryption_failure (
+  account_id uuid not null default current_account(),
+  reencryption_id uuid not null,
+  -- `credential`: a version of the credential of an identity; else the table and column of a text.
+  place text not null,
+  subject_id uuid not null,
+  version int not null,
+  primary key (account_id, reencryption_id, place, subject_id, version),
+  foreign key (account_id, reencryption_id) references reencryption (account_id, id)
+);
+alter table reencryption_failure enable row level security;
+alter table reencryption_failure force row level security;
+create policy tenant on reencryption_failure using (account_id = (select current_account())) with check (account_id = (select current_account()));
+grant select, insert on reencryption_failure to leasehold_worker;

@@ -191,6 +191,7 @@ test('an installation of before: duties of notices without messages that are lef
   const left = await raise({ to: [] })
   const sending = await raise()
   await database.superuser(`insert into obligation (account_id, kind, subject_id) values ($1, 'notification', $2), ($1, 'lease', $2)`, [account.id, left])
+  await database.superuser('drop table reencryption_failure')
   const owner = new pg.Client({ connectionString: database.ownerUrl })
   await owner.connect()
   await owner.query(await readFile(path.join(import.meta.dirname, '../../store/migrations/0116-loose-ends.sql'), 'utf8')).finally(() => owner.end())
