@@ -7,6 +7,7 @@ import type { Sealed } from '#schemas/sealed.ts'
 import { appendAudit } from './audit.ts'
 import { lockIdentity } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
+import { replaceRefused } from './replace-refused.ts'
 import { readRotation } from './rotation.ts'
 import { settleRotation } from './settle-rotation.ts'
 
@@ -62,6 +63,8 @@ export async function resolveRotation(trx: Transaction, { rotationId, hostId, ou
     ...(hostId === null ? {} : { hostId }),
     detail: { version: rotation.stagedVersion },
   })
+  // What another host refused could not be replaced as long as this one was in doubt.
+  await replaceRefused(trx, rotationId, actor)
   await settleRotation(trx, rotationId, actor, rotation.jobs.length === 0 ? (applied ? 'confirmed' : 'failed') : undefined)
 }
 

@@ -3,7 +3,8 @@ import { v7 as uuidv7 } from 'uuid'
 import { HostId, type IdentityId, type JobId, type RotationId } from '#schemas/ids.ts'
 import type { JobReport } from '#schemas/job-facts.ts'
 import { createHost } from '#store/change-host.ts'
-import { readOffer } from '#store/job.ts'
+import { raiseAttention, readOffer } from '#store/job.ts'
+import { resolveRotation } from '#store/resolve-rotation.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { rotationActs, type RotationActs } from '../support/rotation-acts.ts'
 import { createVaultWorld, type VaultWorld } from '../support/vault-world.ts'
@@ -47,6 +48,14 @@ const claim = (jobId: JobId | undefined, epoch: number) => acts.claim(jobId as J
 const report = (jobId: JobId | undefined, epoch: number, outcome: JobReport['outcome'], reasonClass: string | null = null) =>
   acts.report(jobId as JobId, epoch, outcome, { reasonClass })
 const refuse = (jobId: JobId | undefined, epoch: number) => report(jobId, epoch, 'unchanged', 'policy-refused')
+/** A person says what the hosts in doubt have, after they were called. */
+async function resolve(outcome: 'applied' | 'not_applied'): Promise<void> {
+  await acts.shift('11 minutes')
+  await acts.asWorker((trx) => raiseAttention(trx, rotationId))
+  const { actor } = world.account.people.mia
+  const reason = { encryptionVersion: 2, keyId: 'o1', ciphertext: Buffer.alloc(48) } as const
+  await world.account.run((trx) => resolveRotation(trx, { rotationId, hostId: null, outcome, actor, reason }))
+}
 const offered = (jobId: JobId | undefined) => acts.asBridge((trx) => readOffer(trx, jobId as JobId))
 
 describe('a value that the policy of the target refuses', () => {
@@ -95,6 +104,28 @@ describe('a value that the policy of the target refuses', () => {
     expect(await claim(second, 2)).toMatchObject({ kind: 'probe', staged: { version: 2 } })
     await report(second, 2, 'unchanged', 'unverified')
     expect((await read()).stagedVersion).toBeNull()
+  })
+
+  test('is withdrawn as well when a person ends the doubt that it waited for, and the other host gets the next one', async () => {
+    const [first, second] = await begin(2)
+    await claim(first, 1)
+    await claim(second, 1)
+    await refuse(second, 1)
+    await report(first, 1, 'unknown', 'unreachable')
+    await resolve('not_applied')
+    expect(await read()).toMatchObject({ state: 'pending', stagedVersion: null, needsAttention: false, jobs: [{ state: 'failed' }, { state: 'waiting' }] })
+    await acts.open(rotationId)
+    expect(await offered(second)).toMatchObject({ epoch: 2, kind: 'reset' })
+  })
+
+  test('fails with its host when a person finds that another one has it', async () => {
+    const [first, second] = await begin(2)
+    await claim(first, 1)
+    await claim(second, 1)
+    await refuse(second, 1)
+    await report(first, 1, 'unknown', 'unreachable')
+    await resolve('applied')
+    expect(await read()).toMatchObject({ state: 'failed', reasonClass: 'policy-refused', jobs: [{ state: 'confirmed' }, { state: 'failed' }] })
   })
 
   test('that another host has already is not replaced: the host that refuses it fails, and what succeeded is seen', async () => {
