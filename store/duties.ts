@@ -48,17 +48,15 @@ export function dutyUpsert(kind: ObligationKind, subjectId: string, { closed = f
     from (select clock_timestamp() + make_interval(secs => ${delayMs}::float8 / 1000) as at) due ${onKnownSubject}`
 }
 
-/** Writes down the same kind of duty for many subjects. */
-export async function oweEach(
-  trx: Transaction,
-  kind: ObligationKind,
-  subjects: readonly { readonly subjectId: string; readonly closed: boolean }[],
-): Promise<void> {
+/** Writes down the same kind of duty for many subjects, in one statement: there may be thousands of them. */
+export async function oweEach(trx: Transaction, kind: ObligationKind, subjects: readonly (OweOptions & { readonly subjectId: string })[]): Promise<void> {
   const ids = subjects.map(({ subjectId }) => subjectId)
-  const closed = subjects.map((subject) => subject.closed)
+  const closed = subjects.map((subject) => subject.closed ?? false)
+  const delays = subjects.map(({ delayMs }) => delayMs ?? 0)
   // In the order of their ids, like everybody who takes many of these rows.
-  await sql`insert into obligation as o (kind, subject_id, closed)
-    select ${kind}::text, s.id, s.closed from unnest(${ids}::uuid[], ${closed}::boolean[]) s (id, closed) order by s.id ${onKnownSubject}`.execute(trx)
+  await sql`insert into obligation as o (kind, subject_id, closed, next_at, due_since)
+    select ${kind}::text, s.id, s.closed, due.at, due.at from unnest(${ids}::uuid[], ${closed}::boolean[], ${delays}::float8[]) s (id, closed, delay)
+      cross join lateral (select clock_timestamp() + make_interval(secs => s.delay / 1000) as at) due order by s.id ${onKnownSubject}`.execute(trx)
 }
 
 /** Writes down, in the transaction of a fact, that its subject must be told. */

@@ -6,7 +6,7 @@ import { doubtLimit } from '#schemas/rules/rotation.ts'
 import { appendAudit } from './audit.ts'
 import { lockIdentity } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
-import { owe } from './duties.ts'
+import { owe, oweEach } from './duties.ts'
 import { callForPerson } from './rotation-attention.ts'
 import { readRotation } from './rotation.ts'
 
@@ -33,8 +33,11 @@ export async function openJobs(trx: Transaction, rotationId: RotationId): Promis
     select h.organization_id, ih.identity_id, ${rotationId}::uuid, h.id, h.connector_id
     from identity_host ih join host h on h.id = ih.host_id where ih.identity_id = ${identityId}::uuid and h.deleted_at is null
     on conflict (account_id, rotation_id, host_id) do nothing returning id`.execute(trx)
-  const again = rotation.phase === 'staged' ? rotation.jobs.filter((job) => job.state === 'waiting').map((job) => ({ id: job.jobId })) : []
-  for (const { id } of [...rows, ...again]) await owe(trx, 'offer', id)
+  await oweEach(
+    trx,
+    'offer',
+    rows.map(({ id }) => ({ subjectId: id })),
+  )
   // A value without a host waits for a person who sets it on the target and confirms.
   const needsAttention = rows.length === 0 && rotation.jobs.length === 0
   await sql`update rotation set phase = 'waiting', needs_attention = needs_attention or ${needsAttention}::boolean, version = version + 1

@@ -5,6 +5,7 @@ import { appendAudit } from './audit.ts'
 import { lockIdentity } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
 import { storeVersion, type StoredValue } from './credential.ts'
+import { oweEach } from './duties.ts'
 import { readRotation } from './rotation.ts'
 
 /** `version` is from `rotationMaterial`. */
@@ -25,6 +26,7 @@ export async function stageVersion(trx: Transaction, rotationId: RotationId, val
     .set((e) => ({ staged_version: value.version, phase: 'staged', version: e('version', '+', 1) }))
     .where('id', '=', rotationId)
     .execute()
+  await offerAgain(trx, rotation)
   await appendAudit(trx, {
     actor,
     action: 'rotation.staged',
@@ -37,4 +39,14 @@ export async function stageVersion(trx: Transaction, rotationId: RotationId, val
     detail: { version: value.version },
   })
   return readRotation(trx, rotationId)
+}
+
+/** Hosts of an earlier candidate: what was offered to them while there was no value came to nothing. Each keeps its pause. */
+async function offerAgain(trx: Transaction, { jobs }: RotationFacts): Promise<void> {
+  const waiting = jobs.filter((job) => job.state === 'waiting')
+  await oweEach(
+    trx,
+    'offer',
+    waiting.map((job) => ({ subjectId: job.jobId, delayMs: job.nextInMs })),
+  )
 }

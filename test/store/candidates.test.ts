@@ -3,7 +3,7 @@ import { v7 as uuidv7 } from 'uuid'
 import { HostId, type IdentityId, type JobId, type RotationId } from '#schemas/ids.ts'
 import type { JobReport } from '#schemas/job-facts.ts'
 import { createHost } from '#store/change-host.ts'
-import { raiseAttention, readOffer } from '#store/job.ts'
+import { openJobs, raiseAttention, readOffer } from '#store/job.ts'
 import { resolveRotation } from '#store/resolve-rotation.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { rotationActs, type RotationActs } from '../support/rotation-acts.ts'
@@ -57,6 +57,13 @@ async function resolve(outcome: 'applied' | 'not_applied'): Promise<void> {
   await world.account.run((trx) => resolveRotation(trx, { rotationId, hostId: null, outcome, actor, reason }))
 }
 const offered = (jobId: JobId | undefined) => acts.asBridge((trx) => readOffer(trx, jobId as JobId))
+
+/** Whether an offer of the job is owed, and not before there is something to offer. */
+async function owed(jobId: JobId | undefined): Promise<unknown> {
+  const duty = `select o.delivered < o.version as owed, o.next_at < j.next_at - interval '10 milliseconds' as early
+    from obligation o join job j on j.id = o.subject_id where o.kind = 'offer' and o.subject_id = $1`
+  return (await database.superuser(duty, [jobId])).rows[0]
+}
 
 describe('a value that the policy of the target refuses', () => {
   test('is withdrawn, nothing is offered until there is another one, and that one is confirmed', async () => {
@@ -126,6 +133,25 @@ describe('a value that the policy of the target refuses', () => {
     await report(first, 1, 'unknown', 'unreachable')
     await resolve('applied')
     expect(await read()).toMatchObject({ state: 'failed', reasonClass: 'policy-refused', jobs: [{ state: 'confirmed' }, { state: 'failed' }] })
+  })
+
+  test('is followed by another one that is offered to it at once, and to a host that pauses after its pause, whoever claims a job meanwhile', async () => {
+    const [first, second, third] = await begin(3)
+    for (const job of [first, third]) {
+      await claim(job, 1)
+      await report(job, 1, 'unchanged', 'unreachable')
+    }
+    await claim(second, 1)
+    await refuse(second, 1)
+    // There is no value: the bridge has nothing to offer, and is done with it.
+    await database.superuser(`update obligation set delivered = version where kind = 'offer'`)
+    await acts.stage(rotationId)
+    for (const job of [second, third]) expect(await owed(job)).toEqual({ owed: true, early: false })
+    await acts.shift('3 seconds')
+    expect(await claim(first, 2)).toMatchObject({ staged: { version: 3 } })
+    await acts.asWorker((trx) => openJobs(trx, rotationId))
+    for (const job of [second, third]) expect(await owed(job)).toEqual({ owed: true, early: false })
+    expect(await offered(second)).toMatchObject({ epoch: 2 })
   })
 
   test('that another host has already is not replaced: the host that refuses it fails, and what succeeded is seen', async () => {
