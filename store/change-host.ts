@@ -2,11 +2,11 @@ import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import { parameterFaults, type ChangeHost, type CreateHost, type Host } from '#schemas/host.ts'
-import type { ConnectorId, HostId, IdentityId, JobId, OrganizationId, RotationId } from '#schemas/ids.ts'
+import type { ConnectorId, HostId, IdentityId, OrganizationId, RotationId } from '#schemas/ids.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
-import { owe } from './duties.ts'
 import { readHost } from './host.ts'
+import { oweOffers, pauseLeft, type OfferableJob } from './job.ts'
 import { fieldsOf, merged } from './merged.ts'
 import { expectVersion, refuseDuplicates, refuseFaults } from './refusals.ts'
 
@@ -122,7 +122,7 @@ async function checkReferences(trx: Transaction, hostId: HostId, { organizationI
 }
 
 async function moveJobs(trx: Transaction, id: HostId, connectorId: ConnectorId): Promise<void> {
-  const { rows } = await sql<{ id: JobId }>`
-    update job set connector_id = ${connectorId}::uuid where host_id = ${id}::uuid and state = 'waiting' returning id`.execute(trx)
-  for (const job of rows) await owe(trx, 'offer', job.id)
+  const { rows } = await sql<OfferableJob>`
+    update job set connector_id = ${connectorId}::uuid where host_id = ${id}::uuid and state = 'waiting' returning id, ${pauseLeft} as pause`.execute(trx)
+  await oweOffers(trx, rows)
 }

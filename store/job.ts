@@ -22,6 +22,24 @@ const busyAgain = 500
 export const isAcceptable = sql<boolean>`not exists (
   select from job n where n.rotation_id = r.id and n.refused_version = r.staged_version and n.state <> 'failed')`
 
+export interface OfferableJob {
+  readonly id: JobId
+  /** ms until it may be offered; absent: 0. */
+  readonly pause?: number
+}
+
+/** `pause` of a row of job. */
+export const pauseLeft = sql<number>`greatest(0, extract(epoch from next_at - app_clock()) * 1000)::float8`
+
+/** Owes the offers of these jobs, none before its pause is over: it would come to nothing, and none would follow. */
+export async function oweOffers(trx: Transaction, jobs: readonly OfferableJob[]): Promise<void> {
+  await oweEach(
+    trx,
+    'offer',
+    jobs.map(({ id, pause = 0 }) => ({ subjectId: id, delayMs: pause })),
+  )
+}
+
 /** Makes one job per host of the identity and owes their offers; running it twice adds nothing. */
 export async function openJobs(trx: Transaction, rotationId: RotationId): Promise<void> {
   const { identityId } = await readRotation(trx, rotationId)
@@ -33,11 +51,7 @@ export async function openJobs(trx: Transaction, rotationId: RotationId): Promis
     select h.organization_id, ih.identity_id, ${rotationId}::uuid, h.id, h.connector_id
     from identity_host ih join host h on h.id = ih.host_id where ih.identity_id = ${identityId}::uuid and h.deleted_at is null
     on conflict (account_id, rotation_id, host_id) do nothing returning id`.execute(trx)
-  await oweEach(
-    trx,
-    'offer',
-    rows.map(({ id }) => ({ subjectId: id })),
-  )
+  await oweOffers(trx, rows)
   // A value without a host waits for a person who sets it on the target and confirms.
   const needsAttention = rows.length === 0 && rotation.jobs.length === 0
   await sql`update rotation set phase = 'waiting', needs_attention = needs_attention or ${needsAttention}::boolean, version = version + 1
@@ -48,7 +62,7 @@ export async function openJobs(trx: Transaction, rotationId: RotationId): Promis
 export async function wakeJobs(trx: Transaction, rotationId: RotationId): Promise<void> {
   const { rows } = await sql<{ id: JobId }>`
     update job set next_at = app_clock() where rotation_id = ${rotationId}::uuid and state = 'waiting' returning id`.execute(trx)
-  for (const { id } of rows) await owe(trx, 'offer', id)
+  await oweOffers(trx, rows)
   await owe(trx, 'rotation', rotationId)
 }
 
@@ -76,7 +90,7 @@ export const repeatOffer = (trx: Transaction, jobId: JobId): Promise<void> => ow
 export async function offerWaitingJobs(trx: Transaction, connectorId: ConnectorId): Promise<void> {
   const { rows } = await sql<{ id: JobId }>`
     select id from job where connector_id = ${connectorId}::uuid and state in ('waiting', 'doubt') and next_at <= app_clock()`.execute(trx)
-  for (const { id } of rows) await owe(trx, 'offer', id)
+  await oweOffers(trx, rows)
 }
 
 /**

@@ -1,11 +1,11 @@
 import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
-import type { JobId, RotationId } from '#schemas/ids.ts'
+import type { RotationId } from '#schemas/ids.ts'
 import { afterRefusal } from '#schemas/rules/rotation.ts'
 import type { JobState } from '#schemas/states.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
-import { owe } from './duties.ts'
+import { oweOffers, pauseLeft, type OfferableJob } from './job.ts'
 import { readRotation } from './rotation.ts'
 
 /**
@@ -42,8 +42,7 @@ export async function replaceRefused(trx: Transaction, rotationId: RotationId, a
 async function giveUp(trx: Transaction, rotationId: RotationId): Promise<void> {
   await sql`update job j set state = 'failed', finished_at = app_clock() from rotation r
     where r.id = ${rotationId}::uuid and j.rotation_id = r.id and j.state = 'waiting' and j.refused_version = r.staged_version`.execute(trx)
-  const { rows } = await sql<{ id: JobId; delay: number }>`
-    select id, greatest(0, extract(epoch from next_at - app_clock()) * 1000)::float8 as delay from job
-    where rotation_id = ${rotationId}::uuid and state = 'waiting'`.execute(trx)
-  for (const { id, delay } of rows) await owe(trx, 'offer', id, { delayMs: delay })
+  const { rows } = await sql<OfferableJob>`
+    select id, ${pauseLeft} as pause from job where rotation_id = ${rotationId}::uuid and state = 'waiting'`.execute(trx)
+  await oweOffers(trx, rows)
 }

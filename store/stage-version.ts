@@ -5,7 +5,7 @@ import { appendAudit } from './audit.ts'
 import { lockIdentity } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
 import { storeVersion, type StoredValue } from './credential.ts'
-import { oweEach } from './duties.ts'
+import { oweOffers } from './job.ts'
 import { readRotation } from './rotation.ts'
 
 /** `version` is from `rotationMaterial`. */
@@ -44,9 +44,8 @@ export async function stageVersion(trx: Transaction, rotationId: RotationId, val
 /** Hosts of an earlier candidate: what was offered to them while there was no value came to nothing. Each keeps its pause. */
 async function offerAgain(trx: Transaction, { jobs }: RotationFacts): Promise<void> {
   const waiting = jobs.filter((job) => job.state === 'waiting')
-  await oweEach(
+  await oweOffers(
     trx,
-    'offer',
-    waiting.map((job) => ({ subjectId: job.jobId, delayMs: job.nextInMs })),
+    waiting.map((job) => ({ id: job.jobId, pause: job.nextInMs })),
   )
 }
