@@ -1,6 +1,6 @@
-import { proxyActivities, proxyLocalActivities } from '@temporalio/workflow'
+import { ActivityFailure, isCancellation, proxyActivities, proxyLocalActivities } from '@temporalio/workflow'
 import type { RotationActivities } from '#activities/rotation.ts'
-import { changeOptions, lookOptions } from './activity-options.ts'
+import { changeOptions, lookOptions, makeOptions } from './activity-options.ts'
 import type { Subject } from './messages.ts'
 import { nextRotationStep, type RotationStep } from './rotation-step.ts'
 import { rotationPublisher } from './visibility.ts'
@@ -8,6 +8,9 @@ import { listenForPokes, renewWhenLong, type News } from './watch.ts'
 
 const { lookAtRotation } = proxyLocalActivities<RotationActivities>(lookOptions)
 const change = proxyActivities<RotationActivities>(changeOptions)
+const make = proxyActivities<RotationActivities>(makeOptions)
+/** ms between a value that could not be made and the next look. */
+const makeAgain = 30_000
 
 /**
  * Brings a rotation to its end: stages the new value, opens one job per host, gives up claims that lapsed, calls for a person
@@ -30,7 +33,7 @@ export async function rotation(subject: Subject): Promise<void> {
 async function take(step: RotationStep, subject: Subject, news: News): Promise<void> {
   switch (step.do) {
     case 'stage':
-      return change.stageRotation(subject)
+      return stage(subject, news)
     case 'open-jobs':
       return change.openRotationJobs(subject)
     case 'raise-attention':
@@ -45,5 +48,15 @@ async function take(step: RotationStep, subject: Subject, news: News): Promise<v
       return news.wait(step.ms)
     case 'finish':
       return
+  }
+}
+
+/** Without a value (no OpenBao, no organization secret) the loop goes on, so that people are told when it lasts. */
+async function stage(subject: Subject, news: News): Promise<void> {
+  try {
+    await make.stageRotation(subject)
+  } catch (error) {
+    if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error
+    await news.wait(makeAgain)
   }
 }

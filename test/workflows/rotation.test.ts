@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { LeaseholdError, type ErrorCode } from '#schemas/errors.ts'
 import type { JobFacts, RotationFacts } from '#schemas/rotation-facts.ts'
 import type { Activities } from '#server/temporal-worker.ts'
 import type { Subject } from '#workflows/messages.ts'
@@ -12,6 +13,8 @@ const done: string[] = []
 const told: string[] = []
 /** What time adds to the facts of a rotation. */
 const looks = new Map<string, (facts: RotationFacts) => RotationFacts>()
+/** Why no value can be made for a rotation. */
+const refusals = new Map<string, ErrorCode>()
 const of = ({ subjectId }: Subject): RotationFacts => rows.get(subjectId) ?? expect.unreachable('no such rotation')
 const change = (subject: Subject, fields: Partial<RotationFacts>): void => void rows.set(subject.subjectId, { ...of(subject), ...fields })
 const job = (subject: Subject, fields: Partial<JobFacts>, more: Partial<RotationFacts> = {}): void =>
@@ -20,7 +23,11 @@ const job = (subject: Subject, fields: Partial<JobFacts>, more: Partial<Rotation
 let pages = 0
 const activities: Partial<Activities> = {
   lookAtRotation: async (subject) => (looks.get(subject.subjectId) ?? ((facts) => facts))(of(subject)),
-  stageRotation: async (subject) => change(subject, { stagedVersion: 2, phase: 'staged' }),
+  stageRotation: async (subject) => {
+    const refusal = refusals.get(subject.subjectId)
+    if (refusal !== undefined) throw new LeaseholdError(refusal)
+    change(subject, { stagedVersion: 2, phase: 'staged' })
+  },
   openRotationJobs: async (subject) => change(subject, { phase: 'waiting', jobs: [jobFacts()] }),
   lapseClaim: async (subject) => job(subject, { state: 'doubt', kind: 'probe', claimRemainingMs: null, doubtForMs: 0 }, { phase: 'in_doubt' }),
   raiseRotationAttention: async (subject) => change(subject, { needsAttention: true }),
@@ -127,6 +134,35 @@ describe('the workflow of a rotation', () => {
     expect(told.filter((one) => one === subject.subjectId)).toHaveLength(1)
     await lab.record('rotation-stuck', id)
   }, 30_000)
+
+  test.each([
+    ['organization-secret-not-found', 'refused'],
+    ['dependency-unavailable', 'unavailable'],
+  ] as const)(
+    'says that it is stuck when no value can be made (%s), and goes on as soon as one can',
+    async (refusal, name) => {
+      const clock = createClock()
+      const limit = clock.now() + 5 * minute
+      const subject = { accountId: randomUUID(), subjectId: randomUUID() }
+      let looked = 0
+      rows.set(subject.subjectId, rotationFacts({ stuckInMs: 5 * minute }))
+      refusals.set(subject.subjectId, refusal)
+      looks.set(subject.subjectId, (facts) => (looked++, facts.stuckInMs === null ? facts : { ...facts, stuckInMs: limit - clock.now() }))
+      const id = await lab.poke('rotation', subject)
+      await until(() => looked > 0)
+      clock.shift = 6 * minute
+      // First what is tried for a minute is given up, then comes the pause.
+      for (let skips = 0; skips < 8 && !told.includes(subject.subjectId); skips++) await lab.pass(id, clock, minute)
+      await until(() => told.includes(subject.subjectId))
+      refusals.delete(subject.subjectId)
+      await lab.poke('rotation', subject)
+      await until(() => of(subject).phase === 'waiting')
+      await news(subject, { state: 'confirmed' }, { state: 'confirmed', phase: 'done' })
+      expect(await lab.ended(id)).toBe('COMPLETED')
+      await lab.record(`rotation-value-${name}`, id)
+    },
+    60_000,
+  )
 
   test('is over when a person stored another value meanwhile', async () => {
     const { subject, id } = await begin()
