@@ -24,8 +24,8 @@ const mostBytes = 65_536
 
 /** Dials and checks the certificate, before anything is said. @returns why not */
 export async function openHttps(target: Target): Promise<HttpSession | ReasonClass> {
-  const { address, port } = target
-  const plain = connectPlain({ host: address, port, noDelay: true })
+  const { address, port, signal } = target
+  const plain = connectPlain({ host: address, port, noDelay: true, signal })
   const socket = connectSecurely({ ...tlsOptions(target), socket: plain, ALPNProtocols: ['http/1.1'] })
   const reset = (): void => void plain.resetAndDestroy()
   const fault = await handshake(socket, plain)

@@ -26,7 +26,7 @@ export function openLdap(target: Target): LdapSession {
   // The library dials again by itself when a connection ends: nobody would be logged in there, and after StartTLS it would be plain.
   const dialOnce = (): never => {
     if (socket !== undefined) throw new Error('the connection ended')
-    socket = connectPlain({ host: target.address, port: target.port, noDelay: true })
+    socket = connectPlain({ host: target.address, port: target.port, noDelay: true, signal: target.signal })
     return (isPlainFirst ? socket : connectSecurely({ ...tlsOptions(target), socket })) as never
   }
   const dialing = isPlainFirst ? { createConnection: dialOnce } : { createSecureConnection: dialOnce }

@@ -7,11 +7,15 @@ import { connectionFault, tlsOptions } from './tls.ts'
 /** A connection whose password the server has accepted. */
 export interface MySqlSession {
   readonly connection: Connection
+  /** Ends the connection, and so whatever is asked over it, when the work takes longer than `answerLimit`. */
+  readonly within: <T>(work: () => Promise<T>) => Promise<T>
   readonly close: () => Promise<void>
 }
 
 /** For reaching the server and being judged, ms. */
 const loginLimit = 5_000
+/** For the answers to everything that comes before the change, ms. */
+const answerLimit = 5_000
 
 const unclear = (reasonClass: ReasonClass): LoginOutcome => ({ login: 'unclear', reasonClass })
 
@@ -35,15 +39,20 @@ export function judgeMySqlError(error: unknown): LoginOutcome {
 
 /** Dials, checks the certificate, and only then logs in. Never plain, not even on this machine. */
 export async function openMySql(target: Target, { username, password }: Login): Promise<MySqlSession | LoginOutcome> {
-  const socket = connect({ host: target.address, port: target.port, noDelay: true })
+  const socket = connect({ host: target.address, port: target.port, noDelay: true, signal: target.signal })
   // Node checks a certificate against the name that the socket was dialled with, and forgets it when that is an address.
   Object.assign(socket, { _host: target.address })
-  const limit = setTimeout(() => socket.destroy(new Error('too late')), loginLimit)
+  const endAfter = (limitMs: number): NodeJS.Timeout => setTimeout(() => socket.destroy(new Error('too late')), limitMs)
+  const within: MySqlSession['within'] = (work) => {
+    const limit = endAfter(answerLimit)
+    return work().finally(() => clearTimeout(limit))
+  }
+  const limit = endAfter(loginLimit)
   const ssl = { ...tlsOptions(target), verifyIdentity: true } as NonNullable<ConnectionOptions['ssl']>
   try {
     const connection = await createConnection({ user: username, password, host: target.address, stream: () => socket, ssl, flags: ['-LOCAL_FILES'] })
     connection.on('error', () => {})
-    return { connection, close: () => close(connection, socket) }
+    return { connection, within, close: () => close(connection, socket) }
   } catch (error) {
     socket.destroy()
     return judgeMySqlError(error)

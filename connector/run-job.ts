@@ -5,6 +5,9 @@ import type { AllowList } from './allow-list.ts'
 /** What a job came to, before it is signed. */
 export type JobOutcome = Pick<JobResult, 'outcome' | 'reasonClass' | 'stagedLogsIn' | 'knownLogsIn'>
 
+/** A job whose connections can be ended from outside. */
+export type Job = Omit<SealedJob, 'target'> & { readonly target: Target & { readonly adapter: string } }
+
 export interface JobTools {
   readonly adapters: Readonly<Record<string, Adapter>>
   readonly allowList: AllowList
@@ -26,7 +29,7 @@ const unchanged = (reasonClass: ReasonClass, logins: Partial<JobOutcome> = {}): 
  * Does one job. A reset changes the account once and proves it by a fresh login; a probe only finds out. Either way at most
  * two logins with the account's own values, so that no target locks it.
  */
-export async function runJob(job: SealedJob, tools: JobTools): Promise<JobOutcome> {
+export async function runJob(job: Job, tools: JobTools): Promise<JobOutcome> {
   const adapter = Object.hasOwn(tools.adapters, job.target.adapter) ? tools.adapters[job.target.adapter] : undefined
   // A probe that could not ask knows nothing; a reset that was never tried changed nothing.
   const untried = (reasonClass: ReasonClass): JobOutcome =>
@@ -59,7 +62,7 @@ export async function runJob(job: SealedJob, tools: JobTools): Promise<JobOutcom
  * Where a change only adds a value, the account has two until one is taken away: the old one once the new one is proven and, by a
  * login, does not log in any more; the new one when it does not log in. Until that is done nobody can tell, and a probe goes on.
  */
-async function clearUp(job: SealedJob, adapter: Adapter, { remaining }: JobTools, proven: JobOutcome): Promise<JobOutcome> {
+async function clearUp(job: Job, adapter: Adapter, { remaining }: JobTools, proven: JobOutcome): Promise<JobOutcome> {
   const isOnlyOne = adapter.remove === undefined || adapter.addsValues?.(job.target) === false
   if (isOnlyOne || job.known === null || proven.outcome === 'unknown') return proven
   const [kept, gone] = proven.outcome === 'confirmed' ? [job.staged, job.known] : [job.known, job.staged]
@@ -75,7 +78,7 @@ async function clearUp(job: SealedJob, adapter: Adapter, { remaining }: JobTools
 }
 
 /** Which of the two values logs in: the staged one first, because that is the one to be proven. */
-async function prove(job: SealedJob, adapter: Adapter, reasonClass: ReasonClass): Promise<JobOutcome> {
+async function prove(job: Job, adapter: Adapter, reasonClass: ReasonClass): Promise<JobOutcome> {
   const staged = await tryValue(job.target, adapter, job.account.username, job.staged)
   if (staged.login === 'accepted') return { outcome: 'confirmed', reasonClass: null, stagedLogsIn: true, knownLogsIn: null }
   if (staged.login === 'unclear') return { outcome: 'unknown', reasonClass: staged.reasonClass, stagedLogsIn: null, knownLogsIn: null }

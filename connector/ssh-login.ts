@@ -47,7 +47,7 @@ const algorithms = {
  */
 export function openSsh(target: Target, username: string, credential: SshCredential): Promise<SshConnection> {
   const pins = parseHostKeys(String(target.parameters['hostKey'] ?? ''))
-  const socket = connect({ host: target.address, port: target.port, noDelay: true })
+  const socket = connect({ host: target.address, port: target.port, noDelay: true, signal: target.signal })
   const client = new ssh2.Client()
   const dialogue = createDialogue(username, credential, () => client.end())
   let foreignKey = false

@@ -16,8 +16,9 @@ import type { Adapter } from './adapters/adapter.ts'
 import type { AllowList } from './allow-list.ts'
 import type { IdentityFile } from './identity-file.ts'
 import type { Journal, JournalEntry } from './journal.ts'
-import { runJob, type JobOutcome } from './run-job.ts'
+import type { JobOutcome } from './run-job.ts'
 import { openSealedJob } from './sealed-job.ts'
+import { runTimedJob } from './timed-job.ts'
 
 /** What the worker asks the control plane; both fail when it does not answer. */
 export interface ControlPlane {
@@ -98,7 +99,7 @@ async function doJob(parts: WorkerParts, { jobId, epoch }: Offer): Promise<void>
   // crash point: job claimed
   const job = await openSealedJob(parts, answer.jwe, step)
   const remaining = (): number => job.deadlineMs - margin - elapsed()
-  const outcome = await runJob(job, {
+  const outcome = await runTimedJob(job, {
     adapters: parts.adapters,
     allowList: parts.allowList,
     remaining,

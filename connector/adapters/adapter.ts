@@ -5,6 +5,8 @@ export interface Target {
   readonly address: string
   readonly port: number
   readonly parameters: Readonly<Record<string, unknown>>
+  /** Ends every connection to it: the job was given up. */
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface Login {

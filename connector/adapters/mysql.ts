@@ -30,11 +30,10 @@ async function change(target: Target, { as, username, password, beforeSend }: Ch
   const account = as.username === username ? undefined : { user: quoted(username), host: quoted(String(target.parameters['accountHost'] ?? '%')) }
   const session = await openMySql(target, as)
   if ('login' in session) return unchanged(session.login === 'unclear' ? session.reasonClass : 'denied')
-  const { connection, close } = session
+  const { connection, within, close } = session
   try {
-    const server = await prepare(connection)
+    const server = await within(() => prepare(connection, account))
     if (typeof server === 'string') return unchanged(server)
-    if (account !== undefined && !(await isProvable(connection, account))) return unchanged('unsupported')
     const name = account === undefined ? undefined : `${account.user}@${account.host}`
     const remaining = beforeSend()
     if (remaining < lockSeconds * 1_000) return unchanged('late')
@@ -47,24 +46,38 @@ async function change(target: Target, { as, username, password, beforeSend }: Ch
   }
 }
 
+interface Account {
+  /** Both as they stand in a statement. */
+  readonly user: string
+  readonly host: string
+}
+
 /** @returns what kind of server it is, or why nothing can be asked of it */
-async function prepare(connection: Connection): Promise<{ isMariaDb: boolean } | ReasonClass> {
+async function prepare(connection: Connection, account: Account | undefined): Promise<{ isMariaDb: boolean } | ReasonClass> {
   try {
     const isMariaDb = /mariadb/i.test(String(await only(connection, 'select version() as value')))
     // Without backslash escapes a quote is the only character that has to be doubled.
     await connection.query(`set session sql_mode = 'NO_BACKSLASH_ESCAPES', lock_wait_timeout = ${lockSeconds}, wait_timeout = ${lockSeconds}`)
     if (isMariaDb) await connection.query(`set session max_statement_time = ${lockSeconds}`)
     // Logs of statements would have the value. Whether an admin may keep itself out of the general one is the target's affair.
-    for (const log of ['slow_query_log = 0', 'sql_log_off = 1']) await connection.query(`set session ${log}`).catch(() => {})
+    for (const log of ['slow_query_log = 0', 'sql_log_off = 1']) await connection.query(`set session ${log}`).catch(evenIfRefused)
+    if (account !== undefined && !(await isProvable(connection, account))) return 'unsupported'
     return { isMariaDb }
   } catch (error) {
-    return 'sqlState' in (error as object) ? 'denied' : connectionFault(error)
+    return isAnswer(error) ? 'denied' : connectionFault(error)
   }
 }
 
+const isAnswer = (error: unknown): boolean => 'sqlState' in (error as object)
+
+/** A server may refuse to do it; that it does not answer is something else. @throws the error of the connection */
+function evenIfRefused(error: unknown): void {
+  if (!isAnswer(error)) throw error
+}
+
 /** An admin who may not look is believed. */
-async function isProvable(connection: Connection, { user, host }: { user: string; host: string }): Promise<boolean> {
-  const plugin = await only(connection, `select plugin as value from mysql.user where user = ${user} and host = ${host}`).catch(() => '')
+async function isProvable(connection: Connection, { user, host }: Account): Promise<boolean> {
+  const plugin = await only(connection, `select plugin as value from mysql.user where user = ${user} and host = ${host}`).catch(evenIfRefused)
   return provable.includes(plugin ?? '')
 }
 
@@ -74,8 +87,8 @@ async function sent(query: Promise<unknown>): Promise<ChangeOutcome> {
     return { change: 'applied' }
   } catch (error) {
     const { errno, sqlState } = error as { errno?: number; sqlState?: string }
-    const isAnswer = sqlState !== undefined && errno !== undefined && !interruptions.includes(errno)
-    return isAnswer ? unchanged(refusals[errno] ?? 'refused') : { change: 'unknown', reasonClass: 'interrupted' }
+    const isVerdict = sqlState !== undefined && errno !== undefined && !interruptions.includes(errno)
+    return isVerdict ? unchanged(refusals[errno] ?? 'refused') : { change: 'unknown', reasonClass: 'interrupted' }
   }
 }
 
@@ -85,7 +98,7 @@ async function logIn(target: Target, login: Login): Promise<LoginOutcome> {
   if ('login' in session) return session
   try {
     // A server without accounts, an anonymous account and a proxy account let others in than the one that was named.
-    const account = String(await only(session.connection, 'select current_user() as value'))
+    const account = String(await session.within(() => only(session.connection, 'select current_user() as value')))
     return account.slice(0, account.lastIndexOf('@')) === login.username ? { login: 'accepted' } : { login: 'unclear', reasonClass: 'unverified' }
   } catch (error) {
     return judgeMySqlError(error)

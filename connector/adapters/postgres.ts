@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import pg from 'pg'
 import { accountNameFault } from '#schemas/account-name.ts'
 import type { ReasonClass } from '#schemas/connector-message.ts'
@@ -6,6 +7,8 @@ import { connectionFault, tlsOptions } from '../tls.ts'
 import type { Adapter, Change, ChangeOutcome, Login, LoginOutcome, Target } from './adapter.ts'
 
 const connectLimit = 5_000
+/** For an answer to what comes before the change, ms. */
+const answerLimit = 5_000
 /** ms that the server waits for the change once we are logged in; the claim must last that long. */
 const idleLimit = 5_000
 
@@ -33,7 +36,7 @@ async function change(target: Target, { as, username, password, beforeSend }: Ch
     if (login.login === 'rejected') return { change: 'unchanged', reasonClass: 'denied' }
     // Whoever could log in without a proof may still change roles; only what we verify later must be proven.
     if (login.login === 'unclear' && login.reasonClass !== 'unverified') return { change: 'unchanged', reasonClass: login.reasonClass }
-    await fence(client)
+    if (!(await fence(client))) return { change: 'unchanged', reasonClass: 'unreachable' }
     const statement = `alter role ${client.escapeIdentifier(username)} password ${client.escapeLiteral(verifier)}`
     const remaining = Math.floor(beforeSend())
     if (remaining <= idleLimit) return { change: 'unchanged', reasonClass: 'late' }
@@ -49,8 +52,17 @@ async function change(target: Target, { as, username, password, beforeSend }: Ch
 /**
  * A connector that stands still between its last look at the clock and the send must find its session gone when it goes on. Before
  * PostgreSQL 14 a server has no such setting, and the result that comes late tells of the change.
+ *
+ * @returns false: no answer came, and nothing more may be asked
  */
-const fence = (client: pg.Client): Promise<unknown> => client.query(`set idle_session_timeout = ${idleLimit}`).catch(() => {})
+async function fence(client: pg.Client): Promise<boolean> {
+  try {
+    await client.query(`set idle_session_timeout = ${idleLimit}`)
+    return true
+  } catch (error) {
+    return error instanceof pg.DatabaseError
+  }
+}
 
 async function sent(query: Promise<unknown>): Promise<ChangeOutcome> {
   try {
@@ -99,6 +111,8 @@ function makeClient(target: Target, login: Login): { client: pg.Client; dialogue
     // A plain connection must stay on this machine; elsewhere the target shows a certificate that we check.
     ssl: isLoopback(target.address) && target.parameters['ca'] === undefined ? false : tlsOptions(target),
     connectionTimeoutMillis: connectLimit,
+    query_timeout: answerLimit,
+    stream: () => new Socket({ signal: target.signal }),
     application_name: 'leasehold-connector',
   })
   client.on('error', () => {})
@@ -120,6 +134,8 @@ function makeClient(target: Target, login: Login): { client: pg.Client; dialogue
 const isLoopback = (address: string): boolean => /^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(address)
 
 async function close(client: pg.Client): Promise<void> {
-  const limit = new Promise<void>((resolve) => setTimeout(resolve, 500).unref())
-  await Promise.race([client.end().catch(() => {}), limit])
+  const { connection } = client as unknown as { connection: { stream: { destroy(): void } } }
+  const limit = setTimeout(() => connection.stream.destroy(), 500)
+  await client.end().catch(() => {})
+  clearTimeout(limit)
 }

@@ -5,6 +5,7 @@ import { runJob, type JobOutcome } from '#connector/run-job.ts'
 import type { ReasonClass, SealedJob } from '#schemas/connector-message.ts'
 import { startCutProxy, type CutProxy } from '../support/cut-proxy.ts'
 import { freePort } from '../support/free-port.ts'
+import { standingStill } from './standing-still.ts'
 
 /** A real target of one kind, for the promises that every adapter keeps. */
 export interface ConformanceWorld {
@@ -219,6 +220,8 @@ export function everyAdapter(name: string, open: () => ConformanceWorld, missing
       expect(performance.now() - begun).toBeLessThan(9_000)
       await holds(account, account.password)
     })
+
+    standingStill(open)
 
     test('a job tries at most two logins to find out, over one connection each', async () => {
       const account = await create()

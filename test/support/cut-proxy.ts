@@ -11,13 +11,17 @@ export interface CutProxy {
   readonly port: number
   /** How many came so far. */
   readonly connections: () => number
+  /** How many pieces of what the server said came through so far. */
+  readonly pieces: () => number
   set(mode: ProxyMode): Promise<void>
   end(): Promise<void>
 }
 
-export async function startCutProxy(target: { readonly host: string; readonly port: number }): Promise<CutProxy> {
+/** @param freezeAfter pieces of what the server says that come through before it freezes */
+export async function startCutProxy(target: { readonly host: string; readonly port: number }, freezeAfter = Infinity): Promise<CutProxy> {
   let mode: ProxyMode = 'pass'
   let connections = 0
+  let pieces = 0
   const sockets = new Set<Socket>()
   const server = createServer((downstream) => {
     connections++
@@ -31,6 +35,7 @@ export async function startCutProxy(target: { readonly host: string; readonly po
       from.on('error', () => {})
       from.on('data', (chunk) => {
         if (mode === 'pass' || (mode === 'mute' && from === downstream)) to.write(chunk)
+        if (mode === 'pass' && from === upstream && ++pieces >= freezeAfter) mode = 'freeze'
       })
       from.on('close', () => {
         sockets.delete(from)
@@ -45,6 +50,7 @@ export async function startCutProxy(target: { readonly host: string; readonly po
   return {
     port: (server.address() as AddressInfo).port,
     connections: () => connections,
+    pieces: () => pieces,
     set: async (next) => {
       mode = next
       if (next === 'closed') cut()
