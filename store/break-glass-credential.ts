@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { sql, type RawBuilder } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { UserId } from '#schemas/ids.ts'
@@ -30,11 +30,16 @@ export async function holdBreakGlassCredential(trx: Transaction, id: string): Pr
   return rows[0]?.kind
 }
 
+/** Whoever takes credentials away comes after the uses that are being decided with them, which hold them. */
+export async function awaitUses(trx: Transaction, which: RawBuilder<unknown>): Promise<void> {
+  await sql`select from break_glass_credential where ${which} and ended_at is null order by id for update`.execute(trx)
+}
+
 /** The person's own passphrase takes the place of the one before, whose hash is dropped. The person is told, in case it was somebody else. */
 export async function enrolPassphrase(trx: Transaction, userId: UserId, hash: PassphraseHash, actor: Actor): Promise<{ readonly enrolledAt: Date }> {
   // Two of one person at once: the second one replaces the first.
   await sql`select from account_user where id = ${userId}::uuid for no key update`.execute(trx)
-  await sql`select from break_glass_credential where user_id = ${userId}::uuid and kind = 'passphrase' and ended_at is null for update`.execute(trx)
+  await awaitUses(trx, sql`user_id = ${userId}::uuid and kind = 'passphrase'`)
   const { numAffectedRows } = await sql`
     update break_glass_credential set ${ended} where user_id = ${userId}::uuid and kind = 'passphrase' and ended_at is null`.execute(trx)
   const { rows } = await sql<{ enrolledAt: Date }>`
@@ -53,7 +58,7 @@ export async function enrolPassphrase(trx: Transaction, userId: UserId, hash: Pa
  * @throws LeaseholdError `not-found` (none is enrolled)
  */
 export async function revokeBreakGlassCredentials(trx: Transaction, userId: UserId, actor: Actor): Promise<void> {
-  await sql`select from break_glass_credential where user_id = ${userId}::uuid and ended_at is null order by id for update`.execute(trx)
+  await awaitUses(trx, sql`user_id = ${userId}::uuid`)
   const { rows } = await sql<{ kind: string }>`
     update break_glass_credential set ${ended} where user_id = ${userId}::uuid and ended_at is null returning kind`.execute(trx)
   if (rows.length === 0) throw new LeaseholdError('not-found')

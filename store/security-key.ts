@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { UserId } from '#schemas/ids.ts'
-import { tellChanged } from './break-glass-credential.ts'
+import { awaitUses, tellChanged } from './break-glass-credential.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
 import { refuseDuplicates, refuseFaults } from './refusals.ts'
@@ -67,7 +67,7 @@ export async function enrolSecurityKey(trx: Transaction, userId: UserId, key: Ne
 
 /** @throws LeaseholdError `not-found` */
 export async function removeSecurityKey(trx: Transaction, userId: UserId, id: string, actor: Actor): Promise<void> {
-  await sql`select from break_glass_credential where id = ${id}::uuid and ${ofPerson(userId)} for update`.execute(trx)
+  await awaitUses(trx, sql`id = ${id}::uuid and user_id = ${userId}::uuid`)
   const { numAffectedRows } = await sql`update break_glass_credential set ended_at = app_clock() where id = ${id}::uuid and ${ofPerson(userId)}`.execute(trx)
   if (numAffectedRows === 0n) throw new LeaseholdError('not-found')
   const detail = { kind: 'security_key', credentialId: id }
@@ -75,7 +75,11 @@ export async function removeSecurityKey(trx: Transaction, userId: UserId, id: st
   await tellChanged(trx, userId)
 }
 
-/** A later count than any before: a copy of the key that counts for itself is found out by its next signature (W3C WebAuthn 3 section 6.1.1). */
+/**
+ * Writes down that a key has signed (W3C WebAuthn 3 section 6.1.1).
+ *
+ * @returns false: it has signed as often before, so there is a copy of it
+ */
 export async function recordSignature(trx: Transaction, id: string, signCount: number): Promise<boolean> {
   const { numAffectedRows } = await sql`update break_glass_credential set sign_count = ${signCount}::bigint, last_used_at = app_clock()
     where id = ${id}::uuid and (sign_count < ${signCount}::bigint or (sign_count = 0 and ${signCount}::bigint = 0))`.execute(trx)
