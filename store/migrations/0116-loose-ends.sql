@@ -14,6 +14,9 @@ create index obligation_open on obligation (account_id, kind, subject_id) where 
 -- A channel that is dead mails nobody in place of the installation, also where a bridge raises the notice.
 grant select (dead_since) on notification_channel to leasehold_bridge;
 
+-- The expirer finds messages that are late; what they say, and to whom, it neither reads nor writes.
+revoke select, insert on notice, notice_recipient from leasehold_expirer;
+
 -- Values that did not open in a re-encryption: each counts once, however many passes meet it.
 create table reencryption_failure (
   account_id uuid not null default current_account(),

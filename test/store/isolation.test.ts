@@ -154,6 +154,13 @@ describe('row-level security', () => {
     for (const table of ['login', 'join_token'] as const) await expect(pool.selectFrom(table).selectAll().execute()).rejects.toMatchObject({ code: '42501' })
   })
 
+  test('gives the expirer single columns of what people store, and no whole table of it', async () => {
+    const { rows } = await database.superuser(
+      `select table_name || ' ' || privilege_type as held from information_schema.role_table_grants where grantee = 'leasehold_expirer' order by 1`,
+    )
+    expect(rows.map(({ held }) => held)).toEqual(['clock_shift SELECT', 'dpop_proof DELETE', 'dpop_proof SELECT', 'obligation_kind SELECT'])
+  })
+
   test('lets nobody change or remove audit events', async () => {
     for (const role of ['leasehold_api', 'leasehold_worker', 'leasehold_bridge'] as const) {
       const pool = database.as(role, 1)
