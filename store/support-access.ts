@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { v7 as uuidv7 } from 'uuid'
 import type { Actor } from '#schemas/audit-event.ts'
 import type { AccessRequestId, AccountId, LeaseId, UserId } from '#schemas/ids.ts'
 import type { NoticeKind, NoticeSeverity } from '#schemas/notice.ts'
@@ -113,7 +114,7 @@ export interface Disabling {
   readonly userId: UserId
   readonly actor: Actor
   readonly cause: 'disabled' | 'emergency'
-  /** Sealed for the window that is open, or for the account where there is none. */
+  /** Sealed for the window that is open. In an emergency without one: for an id that stands in the audit event alone. */
   readonly sealReason?: ((windowId: string) => Sealed) | undefined
 }
 
@@ -127,7 +128,9 @@ export async function disableSupportAccess(trx: Transaction, { userId, actor, ca
     await endWindow(trx, { id: open.id, cause, actor, userId, ...(sealReason === undefined ? {} : { reason: sealReason(open.id) }) })
   } else if (cause === 'emergency') {
     // Somebody wanted to be sure: that goes on record, and what is left is ended.
-    await appendAudit(trx, { actor, action: 'support-access.emergency-disabled', effect: 'permit', outcome: 'not-enabled' })
+    const id = uuidv7()
+    const why = sealReason && { reason: sealReason(id), detail: { windowId: id } }
+    await appendAudit(trx, { actor, action: 'support-access.emergency-disabled', effect: 'permit', outcome: 'not-enabled', ...why })
   }
   return { reviews: open === undefined && cause === 'disabled' ? [] : await oweSupportReviews(trx) }
 }

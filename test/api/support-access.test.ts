@@ -262,6 +262,17 @@ describe('Emergency Disable', () => {
     await loop.stop()
   })
 
+  test('is on record with its reason where no window is open too', async () => {
+    const { status, body } = await emergency({ reason: 'Stolen laptop 4714' })
+    expect([status, body.enabled]).toEqual([200, false])
+    await emergency()
+    const [bare, event] = await logOf()
+    expect([event.action, event.outcome, event.reason]).toEqual(['support-access.emergency-disabled', 'not-enabled', 'Stolen laptop 4714'])
+    expect([bare.outcome, bare.reason, bare.detail]).toEqual(['not-enabled', null, null])
+    expect((await world.call('axe', 'GET', `/v1/audit/events?action=${event.action}&limit=2`)).body.items[1].reason).toBe('Stolen laptop 4714')
+    expect(JSON.stringify(await row('select e::text as text from audit_event e where id = $1', [event.id]))).not.toContain('4714')
+  })
+
   test('works while the key store is away; the reason is what is lost then', async () => {
     await enable()
     await world.openBao(false)
