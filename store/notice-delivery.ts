@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import type { ErrorCode } from '#schemas/errors.ts'
 import type { AccountId, OrganizationId } from '#schemas/ids.ts'
 import type { NoticeFacts } from '#schemas/notice-facts.ts'
 import type { NoticeKind, NoticeSeverity, NoticeSubject } from '#schemas/notice.ts'
@@ -150,7 +151,8 @@ async function readTarget(trx: Transaction, { channel_id, user_id, address }: Pi
  * Writes down what an attempt was answered. A message that could not be sent is tried again later, or given up after a day; a
  * channel through which nothing gets any more is made known through the others, once.
  */
-export async function recordOutcome(trx: Transaction, { deliveryId, attempts, notice, target }: Claim, { state, receipt }: Outcome): Promise<void> {
+export async function recordOutcome(trx: Transaction, { deliveryId, attempts, notice, target }: Claim, outcome: Outcome): Promise<void> {
+  const { state, receipt } = outcome
   const pause = pauseAfterAttempts(attempts)
   // The last two messages of a notice, ended at once, would each take the other one for pending.
   await sql`select pg_advisory_xact_lock(hashtextextended('notice ' || ${notice.id}::text, 0))`.execute(trx)
@@ -160,13 +162,21 @@ export async function recordOutcome(trx: Transaction, { deliveryId, attempts, no
         when app_clock() + ${interval(pause)} > n.created_at + ${interval(giveUpAfter)} then 'failed' else 'pending' end,
       delivered_at = case when ${state}::text = 'delivered' then app_clock() end, next_at = app_clock() + ${interval(pause)}
     from notice n where d.id = ${deliveryId}::uuid and n.id = d.notice_id and d.state = 'pending' returning d.state <> 'pending' as over`.execute(trx)
-  if (target.channel !== null) await countOutcome(trx, target.channel.id, state)
+  if (target.channel !== null && !isOurs(outcome)) await countOutcome(trx, target.channel.id, state)
   if (rows[0]?.over !== true) return
   const { rows: left } = await sql`select from notice_delivery where notice_id = ${notice.id}::uuid and state = 'pending' limit 1`.execute(trx)
   if (left.length === 0) await owe(trx, 'notification', notice.id, { closed: true })
 }
 
 const actor = { kind: 'system', id: 'notification' } as const
+
+const away: ErrorCode = 'dependency-unavailable'
+
+/**
+ * There was nothing to send it by, or a server of ours was away: that says nothing about the channel. A secret that does not open
+ * does: nothing will get through.
+ */
+const isOurs = ({ state, receipt }: Outcome): boolean => state === 'skipped' || receipt === away
 
 async function countOutcome(trx: Transaction, channelId: string, state: Outcome['state']): Promise<void> {
   if (state === 'delivered') {

@@ -3,12 +3,16 @@ import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { createSend } from '#activities/channels/send.ts'
+import { deliverAll } from '#activities/notification.ts'
 import { ChannelId, OrganizationId } from '#schemas/ids.ts'
 import type { CreateNotificationChannel } from '#schemas/notification-channel.ts'
 import { deadAfter, giveUpAfter, lanesPerChannel, pauseAfterAttempts, sendHold } from '#schemas/rules/notification.ts'
+import { createAccountKeys } from '#secrets/account-key.ts'
+import { createOpenBao } from '#secrets/openbao.ts'
 import { inAccount, type Db } from '#store/connection.ts'
 import { readNoticeFigures } from '#store/notice-figures.ts'
-import { claimDelivery, readNoticeFacts, recordOutcome, type Claim } from '#store/notice-delivery.ts'
+import { claimDelivery, readNoticeFacts, recordOutcome, type Claim, type Outcome } from '#store/notice-delivery.ts'
 import { findNotice } from '#store/notice-view.ts'
 import { raiseNotice, urgentNotices, type Notice } from '#store/notice.ts'
 import { createChannel, deleteChannel, readChannel } from '#store/notification-channel.ts'
@@ -43,7 +47,7 @@ const addChannel = (fields: Partial<CreateNotificationChannel> = {}) =>
 const deliveriesOf = async (noticeId: string) => (await account.run((trx) => findNotice(trx, { all: true }, noticeId)))?.deliveries ?? []
 const pendingOf = async (noticeId: string) => (await account.run((trx) => readNoticeFacts(trx, noticeId)))?.pending ?? []
 const claim = (deliveryId: string) => account.run((trx) => claimDelivery(trx, deliveryId))
-const record = (claimed: Claim, state: 'delivered' | 'refused', receipt = 'x') => account.run((trx) => recordOutcome(trx, claimed, { state, receipt }))
+const record = (claimed: Claim, state: Outcome['state'], receipt = 'x') => account.run((trx) => recordOutcome(trx, claimed, { state, receipt }))
 const pass = (ms: number) =>
   database.superuser(
     `insert into clock_shift values ($1, make_interval(secs => $2::float8)) on conflict (account_id) do update set shift = clock_shift.shift + excluded.shift`,
@@ -236,6 +240,21 @@ describe('a channel that does not work', () => {
     expect(events.map(({ action }) => action)).toEqual(
       expect.arrayContaining(['notification-channel.created', 'notification-channel.died', 'notification-channel.recovered']),
     )
+  })
+
+  test('is not one because of what is ours: OpenBao is away, or there is nothing to send by', async () => {
+    const channel = await addChannel()
+    const nobody = createOpenBao({ url: 'http://127.0.0.1:9', roleId: 'x', secretId: 'x' })
+    const send = createSend({ accountKeys: createAccountKeys(nobody), reach: { mayReach: () => true }, mail: undefined, plainAllowed: true })
+    for (let failure = 1; failure <= deadAfter; failure += 1) {
+      const id = await raise({ to: [] })
+      await deliverAll({ db, send }, account.id, id)
+      expect(await deliveriesOf(id)).toMatchObject([{ state: 'pending', attempts: 1, receipt: 'dependency-unavailable' }])
+      await record(await claimed(await raise({ to: [] })), 'skipped', 'no-mail-server')
+    }
+    expect(await account.run((trx) => readChannel(trx, channel.id))).toMatchObject({ state: 'working', failingSince: null })
+    await record(await claimed(await raise({ to: [] })), 'refused', 'decryption-failed')
+    expect((await account.run((trx) => readChannel(trx, channel.id))).state).toBe('failing')
   })
 
   test('has a bounded number of messages on their way; another channel is not kept waiting', async () => {
