@@ -26,11 +26,13 @@ export function verdictOfReport(job: { readonly kind: JobKind; readonly attempts
     const drifted = report.stagedLogsIn === false && report.knownLogsIn === false
     return { ...base, state: 'doubt', kind: 'probe', delayMs: retryDelay(attempts), host: drifted ? 'drifted' : 'unknown' }
   }
-  const waiting = { ...base, state: 'waiting', kind: 'reset', host: 'in_sync' } as const
+  // Only a login proves what the host has; who was never let in has changed nothing, and found out nothing.
+  const host = report.knownLogsIn === true ? 'in_sync' : null
+  const waiting = { ...base, state: 'waiting', kind: 'reset', host } as const
   // A probe that finds the known value proves the host unchanged; that is not a failed attempt to change it.
   if (job.kind === 'probe') return { ...waiting, attempts: job.attempts }
   // How often that may happen is the rotation's business, which makes another value.
   if (report.reasonClass === 'policy-refused') return { ...waiting, refusesValue: true }
-  if (attempts >= maximumAttempts) return { ...base, state: 'failed', host: 'in_sync' }
+  if (attempts >= maximumAttempts) return { ...base, state: 'failed', host }
   return { ...waiting, delayMs: retryDelay(attempts) }
 }

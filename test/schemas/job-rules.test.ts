@@ -30,6 +30,12 @@ describe('a result', () => {
   test('of a probe that finds the old value lets the change be made, and counts no attempt', () => {
     expect(verdictOfReport({ kind: 'probe', attempts: 1 }, report('unchanged'))).toMatchObject({ state: 'waiting', kind: 'reset', attempts: 1 })
   })
+  test('that nothing was changed proves the host only by a login with the old value; else what is known of it stays', () => {
+    for (const attempts of [0, maximumAttempts]) {
+      expect(verdictOfReport({ kind: 'reset', attempts }, report('unchanged', { reasonClass: 'unreachable' })).host).toBeNull()
+      expect(verdictOfReport({ kind: 'reset', attempts }, report('unchanged', { knownLogsIn: true })).host).toBe('in_sync')
+    }
+  })
   test('that is refused is tried again, and fails for good after the last attempt', () => {
     expect(verdictOfReport({ kind: 'reset', attempts: 0 }, report('unchanged'))).toMatchObject({ state: 'waiting', attempts: 1, delayMs: 2_000 })
     expect(verdictOfReport({ kind: 'reset', attempts: maximumAttempts - 1 }, report('unchanged')).state).toBe('failed')
