@@ -30,9 +30,10 @@ export async function settleRotation(trx: Transaction, rotationId: RotationId, a
   const verdict = decided ?? (rotation.jobs.length === 0 ? 'pending' : verdictOf(rotation.jobs))
   if (verdict === 'pending') {
     const phase = phaseOf(rotation)
+    const needsAttention = rotation.needsAttention && awaitsAnswer(rotation)
     await trx
       .updateTable('rotation')
-      .set((e) => ({ phase, version: e('version', '+', 1) }))
+      .set((e) => ({ phase, needs_attention: needsAttention, version: e('version', '+', 1) }))
       .where('id', '=', rotationId)
       .execute()
     await owe(trx, 'rotation', rotationId)
@@ -67,6 +68,9 @@ function phaseOf({ stagedVersion, jobs }: RotationFacts): RotationPhase {
   if (jobs.some((job) => job.state === 'claimed')) return 'applying'
   return stagedVersion === null ? 'queued' : 'waiting'
 }
+
+/** Once a probe has ended every doubt nobody is called for any more, and the next doubt calls again. Without a host only a person ends it. */
+const awaitsAnswer = ({ jobs }: RotationFacts): boolean => jobs.length === 0 || jobs.some((job) => job.doubtForMs !== null)
 
 async function promote(trx: Transaction, identityId: IdentityId, rotation: RotationFacts): Promise<void> {
   const { rows } = await sql<{ interval: number | null; due_at: Date | null; now: Date }>`

@@ -192,6 +192,29 @@ describe('a claim', () => {
   })
 })
 
+test('the doubts of one rotation each call for a person: a probe that ends one ends the call too', async () => {
+  const { rotationId, jobId } = await openRotation()
+  const doubt = async (epoch: number, over: string) => {
+    await acts.claim(jobId, epoch)
+    await acts.report(jobId, epoch, 'unknown')
+    await acts.shift(over)
+    await acts.asWorker((trx) => raiseAttention(trx, rotationId))
+    expect((await acts.read(rotationId)).needsAttention).toBe(true)
+  }
+  await doubt(1, '11 minutes')
+  // While the probe runs nobody knows yet.
+  await acts.claim(jobId, 2)
+  await acts.report(jobId, 2, 'unknown')
+  expect((await acts.read(rotationId)).needsAttention).toBe(true)
+  await acts.shift('20 minutes')
+  await acts.claim(jobId, 3)
+  await acts.report(jobId, 3, 'unchanged', { knownLogsIn: true })
+  expect(await acts.read(rotationId)).toMatchObject({ needsAttention: false, phase: 'waiting' })
+  await doubt(4, '40 minutes')
+  const { rows } = await database.superuser('select kind, severity from notice where subject_id = $1', [rotationId])
+  expect(rows).toEqual(Array(2).fill({ kind: 'rotation.needs_attention', severity: 'critical' }))
+})
+
 describe('a late result', () => {
   const hostOf = async () => (await world.account.run((trx) => readIdentity(trx, identity.id))).hosts[0]
   const notices = async () => (await database.superuser(`select kind, severity from notice where subject_id = $1`, [identity.id])).rows
