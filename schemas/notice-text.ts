@@ -79,7 +79,7 @@ const templates: Readonly<Record<NoticeKind, Template>> = {
   'rotation.stuck': { title: 'A rotation does not come to its end', lines: ['See what it waits for.'] },
   'rotation.needs_attention': {
     title: 'A rotation needs a person',
-    lines: ['Nobody knows which password the host has. Look at the host and resolve the rotation.'],
+    lines: ['Nobody knows which password the host has, or there is no host that could be changed. Look there, and resolve the rotation.'],
   },
   'channel.dead': { title: 'A notification channel does not work', lines: ['Nothing got through it for a while. What it should carry is tried for 24 hours.'] },
   'channel.test': { title: 'Test of a notification channel', lines: ['Somebody asked for this message. There is nothing to do.'] },

@@ -52,10 +52,9 @@ export async function openJobs(trx: Transaction, rotationId: RotationId): Promis
     from identity_host ih join host h on h.id = ih.host_id where ih.identity_id = ${identityId}::uuid and h.deleted_at is null
     on conflict (account_id, rotation_id, host_id) do nothing returning id`.execute(trx)
   await oweOffers(trx, rows)
-  // A value without a host waits for a person who sets it on the target and confirms.
-  const needsAttention = rows.length === 0 && rotation.jobs.length === 0
-  await sql`update rotation set phase = 'waiting', needs_attention = needs_attention or ${needsAttention}::boolean, version = version + 1
-    where id = ${rotationId}::uuid and phase = 'staged'`.execute(trx)
+  await sql`update rotation set phase = 'waiting', version = version + 1 where id = ${rotationId}::uuid and phase = 'staged'`.execute(trx)
+  // A value without a host waits for a person who sets it on the target and confirms; who asked for it knows that already.
+  if (rows.length === 0 && rotation.jobs.length === 0) await callForPerson(trx, rotationId, rotation.trigger === 'break_glass' ? 'critical' : 'info')
 }
 
 /** The identity is free: its waiting jobs need not wait for their next offer. The caller holds the lock of the identity. */

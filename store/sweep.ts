@@ -66,7 +66,8 @@ export async function listDueIdentities(db: Db, limit: number, after?: Pick<DueI
 
 /**
  * Begins the rotation of a due identity. One that is rotating already, or is no longer due, is left alone; one without hosts, or
- * whose hosts cannot change its type of credential, is skipped, which its audit log shows, and its next date is set.
+ * whose hosts cannot change its type of credential, is skipped, which its audit log shows, and its next date is set. What was seen in an
+ * emergency must die without hosts too: then a person is called for again.
  */
 export async function beginDueRotation(trx: Transaction, identityId: IdentityId): Promise<RotationId | undefined> {
   await lockIdentity(trx, identityId)
@@ -75,8 +76,10 @@ export async function beginDueRotation(trx: Transaction, identityId: IdentityId)
   const facts = await readCheckoutFacts(trx, identityId, null)
   if (facts.openRotation !== null || facts.draining) return undefined
   const actor = { kind: 'system', id: 'rotation-sweep' } as const
+  const trigger = facts.owedSince === null ? 'scheduled' : await readOwedTrigger(trx, identityId)
+  const vaultOnly = facts.hosts.length === 0 && trigger === 'break_glass'
   const hindrance: ErrorCode | undefined =
-    facts.hosts.length === 0 ? 'identity-has-no-hosts' : (await canRotate(trx, identityId)) ? undefined : 'credential-not-rotatable'
+    facts.hosts.length === 0 && !vaultOnly ? 'identity-has-no-hosts' : (await canRotate(trx, identityId)) ? undefined : 'credential-not-rotatable'
   if (hindrance !== undefined) {
     const next = nextRotationAt(due.interval, facts.now, due.dueAt)
     await trx.updateTable('identity').set({ next_rotation_at: next }).where('id', '=', identityId).execute()
@@ -91,8 +94,7 @@ export async function beginDueRotation(trx: Transaction, identityId: IdentityId)
     })
     return undefined
   }
-  const trigger = facts.owedSince === null ? 'scheduled' : await readOwedTrigger(trx, identityId)
-  const { rotationId } = await beginRotation(trx, { identityId, trigger, actor, ...(trigger === 'scheduled' ? { dueAt: due.dueAt } : {}) })
+  const { rotationId } = await beginRotation(trx, { identityId, trigger, actor, vaultOnly, ...(trigger === 'scheduled' ? { dueAt: due.dueAt } : {}) })
   return rotationId
 }
 
