@@ -8,6 +8,7 @@ import { appendAudit } from './audit.ts'
 import { lockIdentity } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
 import { shredUnused, storeVersion, type StoredValue } from './credential.ts'
+import { isOwed } from './exposure.ts'
 import { setIdentityHosts } from './identity-host.ts'
 import { readIdentity } from './identity.ts'
 import { fieldsOf, merged } from './merged.ts'
@@ -73,6 +74,7 @@ const formFaults = (before: Identity, after: Identity) =>
     ? [{ path: 'credential', message: 'is required with this credentialType' }]
     : []
 
+/** Another interval sets another date, but does not put off the next attempt at what is owed. */
 async function writeSettings(trx: Transaction, id: IdentityId, after: Identity, newInterval: boolean): Promise<void> {
   await refuseDuplicates(
     sql`
@@ -82,9 +84,9 @@ async function writeSettings(trx: Transaction, id: IdentityId, after: Identity, 
       allow_concurrent_checkout = ${after.allowConcurrentCheckout}::boolean, max_concurrent_sessions = ${after.maxConcurrentSessions ?? null}::int,
       exposure = ${after.exposure}::text, after_use_grace_minutes = ${after.afterUseGraceMinutes ?? null}::int,
       password_policy = ${after.passwordPolicy == null ? null : JSON.stringify(after.passwordPolicy)}::jsonb, state = ${after.state}::text, version = version + 1,
-      next_rotation_at = case when ${newInterval}::boolean then (
+      next_rotation_at = case when ${newInterval}::boolean then least(case when ${isOwed} then next_rotation_at end, (
         select c.created_at + make_interval(days => ${after.rotationIntervalDays ?? null}::int) from credential_version c
-        where c.identity_id = i.id and c.version = i.current_version) else next_rotation_at end
+        where c.identity_id = i.id and c.version = i.current_version)) else next_rotation_at end
     where i.id = ${id}::uuid`.execute(trx),
   )
 }

@@ -20,3 +20,7 @@ export function exposureInsert({ identityId, hostId, version, userId, leaseId }:
   return sql`insert into exposure (identity_id, host_id, version, user_id, lease_id)
     select ${identityId}::uuid, ${hostId}::uuid, ${version}::int, ${userId}::uuid, ${leaseId}::uuid where ${shown}::boolean`
 }
+
+/** Whether some value of identity `i` must die that a host of it still has. */
+export const isOwed = sql<boolean>`exists (select from exposure e where e.identity_id = i.id and e.must_die_at is not null
+  and e.version >= coalesce((select min(h.known_version) from identity_host h where h.identity_id = i.id), i.current_version))`

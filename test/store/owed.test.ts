@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { IdentityId, RotationId } from '#schemas/ids.ts'
+import type { ChangeIdentity } from '#schemas/identity.ts'
+import type { IdentityId, JobId, RotationId } from '#schemas/ids.ts'
+import { changeIdentity } from '#store/change-identity.ts'
 import { releaseLease } from '#store/release-lease.ts'
 import { resolveRotation } from '#store/resolve-rotation.ts'
 import { beginDueRotation } from '#store/sweep.ts'
@@ -24,6 +26,8 @@ beforeEach(async () => {
 })
 
 const sweep = () => acts.asWorker((trx) => beginDueRotation(trx, identityId))
+const change = (settings: Omit<ChangeIdentity, 'credential'>) =>
+  world.account.run((trx) => changeIdentity(trx, { id: identityId, change: settings, actor: world.account.people.mia.actor }))
 const triggerOf = async (id: RotationId | undefined) => (await acts.read(id as RotationId)).trigger
 const calls = async (id: RotationId | undefined) =>
   (await database.superuser(`select severity from notice where kind = 'rotation.needs_attention' and subject_id = $1`, [id])).rows
@@ -35,6 +39,28 @@ async function useInEmergency(): Promise<RotationId> {
   await world.account.run((trx) => releaseLease(trx, { leaseId: lease.leaseId, cause: 'checked_in', actor: { kind: 'system', id: 'a test' } }))
   return (await database.superuser(`select id from rotation where identity_id = $1 and state = 'pending'`, [identityId])).rows[0].id
 }
+
+/** The rotation that an emergency use owes has failed; the next attempt comes an hour later. */
+async function failAfterEmergency(settings: { rotationIntervalDays?: number } = {}): Promise<void> {
+  identityId = (await world.addIdentity({ hostIds: [world.hostId], ...settings })).id
+  const rotationId = await useInEmergency()
+  const [jobId] = await acts.open(rotationId)
+  for (const epoch of [1, 2, 3]) {
+    await acts.claim(jobId as JobId, epoch)
+    await acts.report(jobId as JobId, epoch, 'unchanged')
+    await acts.shift(`${epoch * 20} seconds`)
+  }
+  expect((await acts.read(rotationId)).state).toBe('failed')
+}
+
+describe('the next attempt after a failure', () => {
+  test.each([90, null])('is not put off by a new interval (%s days)', async (rotationIntervalDays) => {
+    await failAfterEmergency({ rotationIntervalDays: 30 })
+    await change({ rotationIntervalDays })
+    await acts.shift('2 hours')
+    expect(await triggerOf(await sweep())).toBe('break_glass')
+  })
+})
 
 describe('an emergency use of an identity without hosts', () => {
   const resolve = (rotationId: RotationId, outcome: 'applied' | 'not_applied') => {
