@@ -2,7 +2,7 @@ import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readFileSync, ren
 import path from 'node:path'
 import { z } from 'zod'
 import { JoinAnswer } from '#schemas/connector-message.ts'
-import { syncDirectory } from './journal.ts'
+import { syncDirectory } from './line-file.ts'
 
 /** Everything that this connector is: its private keys, what the control plane told it, and where it may dial. */
 const IdentityFile = z.strictObject({

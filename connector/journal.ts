@@ -1,8 +1,8 @@
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
-import path from 'node:path'
+import { existsSync, readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { JobId } from '#schemas/ids.ts'
 import { JobResult, journalStates } from '#schemas/connector-message.ts'
+import { replaceLines } from './line-file.ts'
 
 /** One step of one job. No secret is ever in it: after a crash the control plane is asked, not the disk. */
 export const JournalEntry = z.strictObject({
@@ -18,7 +18,7 @@ export const JournalEntry = z.strictObject({
 export type JournalEntry = z.infer<typeof JournalEntry>
 
 export interface Journal {
-  /** Returns when the step is on disk. */
+  /** Returns when the step is on disk. @throws Error of the file system; then the step is not written down */
   readonly append: (entry: JournalEntry) => void
   /** Last step of every job that has no acknowledged result. */
   readonly open: () => readonly JournalEntry[]
@@ -31,8 +31,8 @@ export interface Journal {
 const remembered = 2_000
 
 /**
- * Opens the append-only journal and makes it short again. A line that a crash cut off is dropped: its step never counted,
- * because `append` had not returned.
+ * Opens the append-only journal and makes it short again. A last line that is not whole is dropped: its step never counted, because
+ * `append` had not returned.
  *
  * @throws Error when a line other than the last is damaged
  */
@@ -41,8 +41,7 @@ export function openJournal(file: string): Journal {
   const epochs = new Map<string, number>()
   for (const entry of readEntries(file)) note(entry)
   const closed = [...latest.values()].filter((entry) => entry.state === 'reported').slice(-remembered)
-  compact(file, [...closed, ...openEntries()])
-  const descriptor = openSync(file, 'a', 0o600)
+  const lines = replaceLines(file, [...closed, ...openEntries()].map(lineOf).join(''))
 
   function note(entry: JournalEntry): void {
     // Deleted first: insertion order is then the order of the last step.
@@ -57,36 +56,37 @@ export function openJournal(file: string): Journal {
 
   return {
     append: (entry) => {
-      writeSync(descriptor, `${JSON.stringify(JournalEntry.parse(entry))}\n`)
-      fsyncSync(descriptor)
+      lines.add(lineOf(JournalEntry.parse(entry)))
       note(entry)
     },
     open: openEntries,
     claimedEpoch: (jobId) => epochs.get(jobId) ?? 0,
-    close: () => closeSync(descriptor),
+    close: () => lines.close(),
   }
 }
+
+const lineOf = (entry: JournalEntry): string => `${JSON.stringify(entry)}\n`
 
 function readEntries(file: string): JournalEntry[] {
   if (!existsSync(file)) return []
   const lines = readFileSync(file, 'utf8').split('\n')
   // A whole file ends with a newline, so the last piece is empty or was cut off.
-  return lines.slice(0, -1).map((line) => JournalEntry.parse(JSON.parse(line)))
+  const whole = lines.slice(0, -1)
+  return whole.flatMap((line, index) => {
+    const written = parse(line)
+    // A crash may bring the end of a line to disk and not what is before it. Nothing was written after that.
+    if (written === undefined && index === whole.length - 1) return []
+    const entry = JournalEntry.safeParse(written)
+    if (!entry.success) throw new Error(`line ${index + 1} of the journal ${file} is damaged`)
+    return [entry.data]
+  })
 }
 
-function compact(file: string, entries: readonly JournalEntry[]): void {
-  const next = `${file}.next`
-  const descriptor = openSync(next, 'w', 0o600)
-  writeSync(descriptor, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
-  fsyncSync(descriptor)
-  closeSync(descriptor)
-  renameSync(next, file)
-  syncDirectory(path.dirname(file))
-}
-
-/** Makes a rename durable. */
-export function syncDirectory(directory: string): void {
-  const descriptor = openSync(directory, 'r')
-  fsyncSync(descriptor)
-  closeSync(descriptor)
+/** @returns undefined: it is not whole */
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
 }

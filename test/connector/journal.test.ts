@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -41,6 +42,59 @@ test('a line that a crash cut off is as if it had never been written', () => {
   const third = openJournal(file)
   expect(third.open()).toEqual([{ ...job, state: 'applying' }])
   third.close()
+})
+
+test('a last line that came to disk in part is dropped too, and one in the middle is not', () => {
+  const file = path.join(folder, 'journal')
+  const job = newJob()
+  const journal = openJournal(file)
+  journal.append({ ...job, state: 'claimed' })
+  journal.close()
+  appendFileSync(file, `{"jobId":"${job.jobId}\u0000\u0000"}\n`)
+  const again = openJournal(file)
+  expect(again.open()).toEqual([{ ...job, state: 'claimed' }])
+  again.close()
+  appendFileSync(file, `{"jobId":"${job.jobId}\u0000\u0000"}\n{}\n`)
+  expect(() => openJournal(file)).toThrow('line 2 of the journal')
+})
+
+/** Appends steps of two lengths, where no file may be longer than `limit` KiB. @returns which of them were taken */
+function appendUntilFull(file: string, limit: number): { taken: string[]; refused: number } {
+  const script = `
+    import { randomUUID } from 'node:crypto'
+    import { openJournal } from ${JSON.stringify(path.resolve('connector/journal.ts'))}
+    const journal = openJournal(${JSON.stringify(file)})
+    const taken = []
+    let refused = 0
+    for (let count = 0; count < 60; count++) {
+      const step = { jobId: randomUUID(), epoch: 1, instance: randomUUID(), state: 'claimed' }
+      const result = { v: 1, ...step, outcome: 'unknown', reasonClass: null, stagedLogsIn: null, knownLogsIn: null, macKeyId: 'o1', mac: 'A'.repeat(43) }
+      delete result.state
+      try {
+        journal.append(count % 2 === 0 ? step : { ...step, state: 'verified', result })
+        taken.push(step.jobId)
+      } catch {
+        refused++
+      }
+    }
+    console.log(JSON.stringify({ taken, refused }))`
+  const node = [process.execPath, '--input-type=module', '-e', script]
+  const { stdout } = spawnSync('bash', ['-c', `ulimit -f ${limit} && exec "$@"`, 'bash', ...node], { encoding: 'utf8' })
+  return JSON.parse(stdout)
+}
+
+test('a step for which the disk has no room is refused and leaves nothing: what was taken is there after a restart', () => {
+  for (const limit of [4, 5, 6]) {
+    const file = path.join(folder, `journal-${limit}`)
+    const { taken, refused } = appendUntilFull(file, limit)
+    expect([taken.length > 5, refused > 5]).toEqual([true, true])
+    const journal = openJournal(file)
+    expect(journal.open().map(({ jobId }) => jobId)).toEqual(taken)
+    const job = newJob()
+    journal.append({ ...job, state: 'claimed' })
+    expect(journal.open()).toContainEqual({ ...job, state: 'claimed' })
+    journal.close()
+  }
 })
 
 test('a damaged line in the middle stops the connector instead of being skipped', () => {
