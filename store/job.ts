@@ -12,6 +12,8 @@ import { readRotation } from './rotation.ts'
 
 /** Without an answer an offer is repeated after this time, ms. */
 const offerAgain = 10_000
+/** The longest wait while somebody holds the account, ms: the last release wakes the job, and an offer now and then lets draining begin. */
+const heldAgain = 300_000
 /** A connector with its hands full has one free again after about this time, ms. */
 const busyAgain = 500
 
@@ -79,7 +81,18 @@ export async function readOffer(trx: Transaction, jobId: JobId): Promise<OfferFa
 /** The offer went out; it is repeated until somebody claims the job. */
 export async function recordOffer(trx: Transaction, jobId: JobId): Promise<void> {
   await sql`update job set offered_at = app_clock() where id = ${jobId}::uuid`.execute(trx)
-  await owe(trx, 'offer', jobId, { delayMs: offerAgain })
+  // Asked with the job's row locked: a release wakes it wholly before this, or after it.
+  const held = await heldFor(trx, jobId)
+  await owe(trx, 'offer', jobId, { delayMs: Math.min(heldAgain, Math.max(offerAgain, held)) })
+}
+
+/** @returns ms until the last lease ends that keeps a reset from being claimed; a lease that is over keeps nobody: 0 */
+async function heldFor(trx: Transaction, jobId: JobId): Promise<number> {
+  const { rows } = await sql<{ ms: number }>`
+    select coalesce(extract(epoch from max(l.expires_at) - app_clock()) * 1000, 0)::float8 as ms
+    from job j join lease l on l.identity_id = j.identity_id and l.state = 'active' and (l.host_id is null or l.host_id = j.host_id)
+    where j.id = ${jobId}::uuid and j.kind = 'reset'`.execute(trx)
+  return rows[0]?.ms ?? 0
 }
 
 /** The connector is there and has its hands full: the job need not wait as long as for silence. */

@@ -169,6 +169,9 @@ async function moveClock(rotationId: string, ms: number): Promise<string> {
       on conflict (account_id) do update set shift = clock_shift.shift + excluded.shift returning account_id`,
     [rotationId, ms / 1_000],
   )
+  // Offers that were put off come by the real clock.
+  const offers = `update obligation set next_at = next_at - make_interval(secs => $2::float8) where kind = 'offer' and subject_id in (select id from job where rotation_id = $1)`
+  await product.sql(offers, [rotationId, ms / 1_000])
   return rows[0].account_id
 }
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { JobId, RotationId } from '#schemas/ids.ts'
 import type { Identity } from '#schemas/identity.ts'
 import type { ClaimFacts } from '#schemas/job-facts.ts'
-import { raiseAttention, readOffer } from '#store/job.ts'
+import { raiseAttention, readOffer, recordOffer } from '#store/job.ts'
 import { readIdentity } from '#store/identity.ts'
 import { releaseLease } from '#store/release-lease.ts'
 import { resolveRotation } from '#store/resolve-rotation.ts'
@@ -144,6 +144,34 @@ describe('a claim', () => {
     await acts.claim(jobId, 1)
     await world.account.run((trx) => releaseLease(trx, { leaseId: shared.leaseId, cause: 'forced', actor: worker }))
     await expect(world.account.run((trx) => checkOut(trx, mia, identity.id))).rejects.toEqual(code('identity-draining'))
+  })
+
+  test('whose account is held is offered again when the lease ends, after five minutes at the latest, and at once when it is released', async () => {
+    const { rotationId, jobId } = await openRotation()
+    const mia = await world.account.principal('mia')
+    const offered = async (): Promise<number> => {
+      await acts.asBridge((trx) => recordOffer(trx, jobId))
+      return nextOffer()
+    }
+    const nextOffer = async (): Promise<number> => {
+      const due = `select extract(epoch from next_at - clock_timestamp())::float8 as seconds from obligation where kind = 'offer' and subject_id = $1`
+      return (await database.superuser(due, [jobId])).rows[0].seconds
+    }
+    const near = (seconds: number) => expect.toSatisfy((value: number) => value > seconds - 5 && value <= seconds, `about ${seconds} s`)
+    expect(await offered()).toEqual(near(10))
+    const lease = await world.account.run((trx) => checkOut(trx, mia, identity.id, 30))
+    expect(await offered()).toEqual(near(300))
+    await acts.shift('28 minutes')
+    expect(await offered()).toEqual(near(120))
+    // A claim ends what is over, so that nobody has to wait for a clock.
+    await acts.shift('31 minutes')
+    expect(await offered()).toEqual(near(10))
+    await acts.shift('0')
+    expect(await offered()).toEqual(near(300))
+    await world.account.run((trx) => releaseLease(trx, { leaseId: lease.leaseId, cause: 'checked_in', actor: worker }))
+    expect(await nextOffer()).toBeLessThan(0)
+    expect(await offered()).toEqual(near(10))
+    expect((await acts.read(rotationId)).jobs[0]?.state).toBe('waiting')
   })
 
   test('of a deregistered connector is refused, and nothing is offered to it', async () => {
