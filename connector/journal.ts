@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { JobId } from '#schemas/ids.ts'
 import { JobResult, journalStates } from '#schemas/connector-message.ts'
-import { replaceLines } from './line-file.ts'
+import { replaceLines, type LineFile } from './line-file.ts'
 
 /** One step of one job. No secret is ever in it: after a crash the control plane is asked, not the disk. */
 export const JournalEntry = z.strictObject({
@@ -29,9 +29,11 @@ export interface Journal {
 
 /** Jobs without open work that are remembered, so that an old offer is known as one. */
 const remembered = 2_000
+/** Bytes by which the file may grow before it is made short again. */
+const mostGrowth = 1_048_576
 
 /**
- * Opens the append-only journal and makes it short again. A last line that is not whole is dropped: its step never counted, because
+ * Opens the append-only journal and makes it short, as it does whenever it has grown. A last line that is not whole is dropped: its step never counted, because
  * `append` had not returned.
  *
  * @throws Error when a line other than the last is damaged
@@ -40,8 +42,8 @@ export function openJournal(file: string): Journal {
   const latest = new Map<string, JournalEntry>()
   const epochs = new Map<string, number>()
   for (const entry of readEntries(file)) note(entry)
-  const closed = [...latest.values()].filter((entry) => entry.state === 'reported').slice(-remembered)
-  const lines = replaceLines(file, [...closed, ...openEntries()].map(lineOf).join(''))
+  let lines = shorten()
+  let limit = lines.size() + mostGrowth
 
   function note(entry: JournalEntry): void {
     // Deleted first: insertion order is then the order of the last step.
@@ -54,10 +56,32 @@ export function openJournal(file: string): Journal {
     return [...latest.values()].filter((entry) => entry.state !== 'reported')
   }
 
+  function shorten(): LineFile {
+    const closed = [...latest.values()].filter((entry) => entry.state === 'reported')
+    for (const { jobId } of closed.slice(0, -remembered)) {
+      latest.delete(jobId)
+      epochs.delete(jobId)
+    }
+    return replaceLines(file, [...latest.values()].map(lineOf).join(''))
+  }
+
+  /** What was appended is on disk already, so a disk that has no room for the short one may wait. */
+  function shortenGrown(): void {
+    const long = lines
+    try {
+      lines = shorten()
+      long.close()
+    } catch {
+      // The long one is still in its place.
+    }
+    limit = lines.size() + mostGrowth
+  }
+
   return {
     append: (entry) => {
       lines.add(lineOf(JournalEntry.parse(entry)))
       note(entry)
+      if (lines.size() > limit) shortenGrown()
     },
     open: openEntries,
     claimedEpoch: (jobId) => epochs.get(jobId) ?? 0,

@@ -15,27 +15,14 @@ export interface LineFile {
   readonly close: () => void
 }
 
-/** Replaces the file by one with these lines, at once. @throws Error of the file system; then the old one is there, or the new one */
-export function replaceLines(file: string, lines: string): LineFile {
+/** Replaces the file by one with these lines, at once. @throws Error of the file system; then the old one is in its place */
+export function replaceLines(file: string, first: string): LineFile {
   const next = `${file}.next`
   rmSync(next, { force: true })
-  const opened = openLines(next)
-  try {
-    opened.add(lines)
-    renameSync(next, file)
-    syncDirectory(path.dirname(file))
-    return opened
-  } catch (error) {
-    opened.close()
-    throw error
-  }
-}
-
-/** @param file a new one */
-function openLines(file: string): LineFile {
-  const descriptor = openSync(file, 'a', 0o600)
+  const descriptor = openSync(next, 'a', 0o600)
   let size = 0
   let isWhole = true
+  let isPlaced = false
 
   /** Half a line must not stay: the next one would be glued to it. */
   const cutBack = (): void => {
@@ -43,21 +30,35 @@ function openLines(file: string): LineFile {
     isWhole = true
   }
 
+  const write = (lines: string): void => {
+    if (!isWhole) cutBack()
+    const bytes = Buffer.from(lines)
+    isWhole = false
+    try {
+      // A disk that gets full takes a part and says so only by the number.
+      for (let written = 0; written < bytes.length;) written += writeSync(descriptor, bytes, written)
+      fsyncSync(descriptor)
+    } catch (error) {
+      cutBack()
+      throw error
+    }
+    isWhole = true
+    size += bytes.length
+  }
+
+  try {
+    write(first)
+    renameSync(next, file)
+  } catch (error) {
+    closeSync(descriptor)
+    throw error
+  }
   return {
     add: (lines) => {
-      if (!isWhole) cutBack()
-      const bytes = Buffer.from(lines)
-      isWhole = false
-      try {
-        // A disk that gets full takes a part and says so only by the number.
-        for (let written = 0; written < bytes.length;) written += writeSync(descriptor, bytes, written)
-        fsyncSync(descriptor)
-      } catch (error) {
-        cutBack()
-        throw error
-      }
-      isWhole = true
-      size += bytes.length
+      // Before that a crash may find the old file, which says the same.
+      if (!isPlaced) syncDirectory(path.dirname(file))
+      isPlaced = true
+      write(lines)
     },
     size: () => size,
     close: () => closeSync(descriptor),

@@ -122,3 +122,25 @@ test('the journal is for its owner only and is made short at each start', () => 
   expect(statSync(file).mode & 0o777).toBe(0o600)
   expect(readFileSync(file, 'utf8').trim().split('\n')).toHaveLength(1)
 })
+
+test('the journal is made short when it has grown, and loses nothing', () => {
+  const file = path.join(folder, 'journal')
+  const journal = openJournal(file)
+  const [kept, other] = [newJob(), newJob()]
+  journal.append({ ...kept, state: 'applying' })
+  let largest = 0
+  for (let count = 0; count < 9_000; count++) {
+    journal.append({ ...other, state: count % 2 === 0 ? 'received' : 'claimed' })
+    if (count % 100 === 0) largest = Math.max(largest, statSync(file).size)
+  }
+  expect(largest).toBeGreaterThan(500_000)
+  expect(statSync(file).size).toBeLessThan(500_000)
+  expect(largest).toBeLessThan(1_100_000)
+  journal.close()
+  const again = openJournal(file)
+  expect(again.open()).toEqual([
+    { ...kept, state: 'applying' },
+    { ...other, state: 'claimed' },
+  ])
+  again.close()
+})
