@@ -14,6 +14,7 @@ import type { Connectors } from '../identity/connectors.ts'
 import { takeAlarm } from './alarm.ts'
 import { answerClaim, type Speaker } from './claim.ts'
 import { takeResult } from './result.ts'
+import { createTurns } from './turns.ts'
 
 export interface ListenParts {
   readonly db: Db
@@ -26,6 +27,8 @@ export interface ListenParts {
 
 type Handle<T> = (speaker: Speaker, message: T) => Promise<object>
 
+const unavailable = JSON.stringify({ v: 1, refused: 'unavailable' })
+
 /** Answers the connectors of one organization; bridges share the work as a queue group. */
 export function listen(parts: ListenParts, connection: NatsConnection, { accountId, organizationId }: NatsAccount): void {
   const sayHello: Handle<Hello> = async (speaker, hello) => {
@@ -35,14 +38,18 @@ export function listen(parts: ListenParts, connection: NatsConnection, { account
     return { v: 1, now: Date.now(), ...(userJwt === undefined ? {} : { userJwt }) } satisfies HelloAnswer
   }
 
+  const turns = createTurns(parts.log)
+
   function serve<T>(subject: string, shape: z.ZodType<T>, handle: Handle<T>): void {
     const answer = async (message: Msg): Promise<void> => {
       const connectorId = ConnectorId.safeParse(message.subject.split('.')[3])
       // An answer goes to the inbox of whoever asked: no connector makes us write to another one's subjects.
       if (!connectorId.success || !message.reply?.startsWith(`${subjects.inboxPrefix(connectorId.data)}.`)) return
-      const body = shape.safeParse(parse(message))
-      const reply = body.success ? await handle({ accountId, connectorId: connectorId.data }, body.data) : { v: 1, refused: 'malformed' }
-      message.respond(JSON.stringify(reply))
+      const reply = await turns.take(connectorId.data, async () => {
+        const body = shape.safeParse(parse(message))
+        return body.success ? handle({ accountId, connectorId: connectorId.data }, body.data) : { v: 1, refused: 'malformed' }
+      })
+      message.respond(reply === undefined ? unavailable : JSON.stringify(reply))
     }
     connection.subscribe(subject, {
       queue: 'bridge',
@@ -51,7 +58,7 @@ export function listen(parts: ListenParts, connection: NatsConnection, { account
         answer(message).catch((cause: unknown) => {
           if (cause instanceof LeaseholdError && cause.code === 'decryption-failed') parts.meter?.decryptionFailed()
           parts.log.warn({ err: cause, subject: message.subject }, 'a connector could not be answered')
-          message.respond('{"v":1,"refused":"unavailable"}')
+          message.respond(unavailable)
         })
       },
     })
