@@ -35,6 +35,8 @@ export interface RunningConnector {
 const helloEvery = 10_000
 /** While no hello was answered yet, ms. */
 const helloAgain = 1_000
+/** The longest wait of the first hello of a connection for results that are sent again, ms. */
+const resultsFirst = 3_000
 
 /**
  * Serves the control plane over one outbound connection: says hello, takes signed offers, does jobs.
@@ -112,7 +114,7 @@ export function startConnector({ home, build, journal, adapters, ca, log }: Conn
       .finally(() => {
         resending = undefined
       })
-    await Promise.race([resending, opened.closed()])
+    await Promise.race([resending, opened.closed(), sleep(resultsFirst, undefined, { signal: end.signal }).catch(() => {})])
     for (
       let greeted = false;
       !opened.isClosed();

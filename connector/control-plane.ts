@@ -11,7 +11,8 @@ export interface Line {
 }
 
 const patience = 5_000
-const retryPause = 500
+const shortestPause = 500
+const longestPause = 30_000
 
 export interface WholeControlPlane extends ControlPlane {
   readonly hello: (hello: Hello) => Promise<HelloAnswer>
@@ -31,12 +32,25 @@ export function createControlPlane(connectorId: string, line: Line): WholeContro
     hello: (hello) => ask(subjects.hello(connectorId), hello, HelloAnswer),
     claim: (request) => ask(subjects.claim(connectorId), request, ClaimAnswer),
     report: async (result) => {
-      for (;;) {
+      for (let pause = shortestPause; ;) {
         line.signal.throwIfAborted()
         const answer = await ask(subjects.result(connectorId), result, ResultAnswer).catch(() => undefined)
         if (answer !== undefined && !('refused' in answer && answer.refused === 'unavailable')) return answer
-        await sleep(retryPause, undefined, { signal: line.signal })
+        pause = (await rest(line, pause)) ? Math.min(pause * 2, longestPause) : shortestPause
       }
     },
   }
+}
+
+/**
+ * Waits for so many ms, or for the end of the connection: over another one it is worth asking at once.
+ *
+ * @returns whether it is the same one still
+ */
+async function rest({ current, signal }: Line, ms: number): Promise<boolean> {
+  const connection = current()
+  const isThere = connection !== undefined && !connection.isClosed()
+  const waiting = sleep(isThere ? ms : shortestPause, undefined, { signal })
+  await (isThere ? Promise.race([waiting, connection.closed()]) : waiting)
+  return isThere && !connection.isClosed()
 }

@@ -73,9 +73,9 @@ export function createWorker(parts: WorkerParts): Worker {
       return { v: 1, accepted: true }
     },
     resend: async () => {
-      for (const entry of parts.journal.open()) {
-        if (entry.result !== undefined && !running.has(entry.jobId)) await report(parts, entry.result)
-      }
+      const results = parts.journal.open().flatMap(({ jobId, result }) => (result === undefined || running.has(jobId) ? [] : [result]))
+      // Side by side: one that gets no answer holds up no other.
+      await Promise.allSettled(results.map((result) => report(parts, result)))
     },
     drain: async () => {
       draining = true
