@@ -65,7 +65,8 @@ function wrongFor(schema: Schema): unknown[] {
   const long = kinds.flatMap(({ maxLength }) => (maxLength === undefined || maxLength > 10_000 ? [] : [canary.padEnd(maxLength + 1, 'x')]))
   return [
     ...(types.includes('string') ? [918_273_645.5] : [canary]),
-    ...(types.includes('array') || types.includes('object') ? [canary] : [[canary], { [canary]: canary }]),
+    ...(types.includes('array') ? [] : [[canary]]),
+    ...(types.includes('object') ? [] : [{ [canary]: canary }]),
     ...numbers,
     ...long,
   ]
