@@ -6,6 +6,7 @@ import { appendAudit } from './audit.ts'
 import { beginRotation } from './begin-rotation.ts'
 import { lockIdentity, readCheckoutFacts } from './checkout-facts.ts'
 import type { Db, Transaction } from './connection.ts'
+import { isOwed } from './exposure.ts'
 import { translateError } from './postgres-error.ts'
 import { readOwedTrigger } from './owed-rotations.ts'
 import { canRotate } from './rotatable.ts'
@@ -98,12 +99,16 @@ export async function beginDueRotation(trx: Transaction, identityId: IdentityId)
   return rotationId
 }
 
-/** A retry after a failure keeps the date that was due first, so that the schedule does not move. */
+/**
+ * A retry after a failure keeps the date that was due first, so that the schedule does not move. What must die has to on a disabled
+ * identity too: its accounts still take it.
+ */
 async function readDue(trx: Transaction, identityId: IdentityId): Promise<{ readonly dueAt: Date; readonly interval: number | null } | undefined> {
   const { rows } = await sql<{ dueAt: Date; interval: number | null }>`
     select coalesce((select r.due_at from rotation r where r.identity_id = i.id and r.state = 'failed' and r.started_at > coalesce(i.last_rotated_at, '-infinity')
       and r.due_at is not null order by r.started_at limit 1), i.next_rotation_at) as "dueAt", i.rotation_interval_days as interval
-    from identity i where i.id = ${identityId}::uuid and i.deleted_at is null and i.state = 'active' and i.next_rotation_at <= app_clock()`.execute(trx)
+    from identity i where i.id = ${identityId}::uuid and i.deleted_at is null
+      and (i.state = 'active' or i.state = 'disabled' and ${isOwed}) and i.next_rotation_at <= app_clock()`.execute(trx)
   return rows[0]
 }
 

@@ -60,6 +60,19 @@ describe('the next attempt after a failure', () => {
     await acts.shift('2 hours')
     expect(await triggerOf(await sweep())).toBe('break_glass')
   })
+
+  test('comes for a disabled identity too, and none when the value is dead', async () => {
+    await failAfterEmergency({ rotationIntervalDays: 30 })
+    await change({ state: 'disabled' })
+    await acts.shift('2 hours')
+    const next = (await sweep()) as RotationId
+    expect(await triggerOf(next)).toBe('break_glass')
+    const [jobId] = await acts.open(next)
+    await acts.claim(jobId as JobId, 1)
+    await acts.report(jobId as JobId, 1, 'confirmed')
+    await acts.shift('60 days')
+    expect(await sweep()).toBeUndefined()
+  })
 })
 
 describe('an emergency use of an identity without hosts', () => {
