@@ -27,7 +27,7 @@ const unchanged = (reasonClass: ReasonClass, logins: Partial<JobOutcome> = {}): 
 
 /**
  * Does one job. A reset changes the account once and proves it by a fresh login; a probe only finds out. Either way at most
- * two logins with the account's own values, so that no target locks it.
+ * two logins with the account's own values beside the change, so that no target locks it.
  */
 export async function runJob(job: Job, tools: JobTools): Promise<JobOutcome> {
   const adapter = Object.hasOwn(tools.adapters, job.target.adapter) ? tools.adapters[job.target.adapter] : undefined
@@ -47,27 +47,39 @@ export async function runJob(job: Job, tools: JobTools): Promise<JobOutcome> {
     return tools.remaining()
   }
   const change = await adapter.change(job.target, { as, username: job.account.username, password: job.staged, known: job.known, beforeSend })
+  if (change.change === 'unchanged' && change.reasonClass === 'denied' && job.admin === null) return findOut(job, adapter, tools)
   if (change.change === 'unchanged') return unchanged(change.reasonClass)
   // crash point: job changed
   if (change.change === 'applied') tools.step('applied')
   // crash point: job applied
   const outcome = await prove(job, adapter, change.change === 'applied' ? 'verify-failed' : change.reasonClass)
   // crash point: job proven
-  // What was sent may still arrive: that the known value logs in now does not mean that it will in a second.
-  if (change.change === 'unknown' && outcome.outcome === 'unchanged') return { ...outcome, outcome: 'unknown' }
+  // What was sent may still arrive: that the known value logs in now does not mean that it will in a second. Nor does it where the target says
+  // that it has replaced it: a replica may have answered that is behind.
+  if (outcome.outcome === 'unchanged' && (change.change === 'unknown' || removerOf(adapter, job.target) === undefined))
+    return { ...outcome, outcome: 'unknown' }
   return clearUp(job, adapter, tools, outcome)
 }
+
+/** Who is refused as itself may have the new value already, of a change that nobody heard of. Else nothing was added that had to be taken away. */
+async function findOut(job: SealedJob, adapter: Adapter, tools: JobTools): Promise<JobOutcome> {
+  const proven = await prove(job, adapter, 'denied')
+  return proven.outcome === 'confirmed' ? clearUp(job, adapter, tools, proven) : proven
+}
+
+/** Takes a value away where a change only adds one; undefined: a change replaces the old one. */
+const removerOf = (adapter: Adapter, target: Target): Adapter['remove'] => (adapter.addsValues?.(target) === false ? undefined : adapter.remove)
 
 /**
  * Where a change only adds a value, the account has two until one is taken away: the old one once the new one is proven and, by a
  * login, does not log in any more; the new one when it does not log in. Until that is done nobody can tell, and a probe goes on.
  */
 async function clearUp(job: Job, adapter: Adapter, { remaining }: JobTools, proven: JobOutcome): Promise<JobOutcome> {
-  const isOnlyOne = adapter.remove === undefined || adapter.addsValues?.(job.target) === false
-  if (isOnlyOne || job.known === null || proven.outcome === 'unknown') return proven
+  const remove = removerOf(adapter, job.target)
+  if (remove === undefined || job.known === null || proven.outcome === 'unknown') return proven
   const [kept, gone] = proven.outcome === 'confirmed' ? [job.staged, job.known] : [job.known, job.staged]
   const { username } = job.account
-  const removal = await adapter.remove(job.target, { as: job.admin ?? { username, password: kept }, username, password: gone, remaining })
+  const removal = await remove(job.target, { as: job.admin ?? { username, password: kept }, username, password: gone, remaining })
   if (removal.change !== 'applied') return { ...proven, outcome: 'unknown', reasonClass: removal.reasonClass }
   // crash point: job cleared up
   if (proven.outcome === 'unchanged') return proven
