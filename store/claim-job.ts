@@ -78,6 +78,7 @@ export async function claimJob(trx: Transaction, claim: Claim): Promise<ClaimFac
     with fenced as (update identity set epoch = epoch + 1, draining_since = null where id = ${job.identity_id}::uuid),
     phased as (update rotation set phase = 'applying', version = version + 1 where id = ${job.rotation_id}::uuid)
     update job set state = 'claimed', epoch = ${claim.epoch}::int, instance = ${claim.instance}::uuid, claimed_at = app_clock(),
+      claimed_versions[${claim.epoch}::int] = case when kind = 'reset' then ${job.staged_version}::int end,
       lease_until = app_clock() + make_interval(secs => ${claimHold}::float8 / 1000) where id = ${claim.jobId}::uuid`.execute(trx)
   await auditJob(
     trx,

@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { sql, type RawBuilder } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
 import type { ConnectorId, HostId, IdentityId, JobId, OrganizationId, RotationId } from '#schemas/ids.ts'
 import type { JobReport } from '#schemas/job-facts.ts'
@@ -31,6 +31,9 @@ interface LateJob extends DriftedJob {
   readonly contradicts: boolean
 }
 
+/** The version that a claim of job `j` was to set; without one (it was to find out, or is from before they were kept) the last of rotation `r`. */
+const versionOf = (epoch: RawBuilder<unknown>): RawBuilder<number> => sql`coalesce(j.claimed_versions[${epoch}], r.staged_version)`
+
 /**
  * A result whose claim is over decides nothing. But one that does not rule a change out, of a claim that was given up, says that
  * the host may have the value of then: where something else is believed by now, the host has drifted, and people are told. While the
@@ -57,14 +60,15 @@ export async function believeLateResults(trx: Transaction, rotationId: RotationI
     select j.id as "jobId", j.connector_id as "connectorId", j.late_epoch as epoch, j.late_outcome as outcome, j.identity_id as "identityId",
       j.rotation_id as "rotationId", j.organization_id as "organizationId", j.host_id as "hostId"
     from job j join rotation r on r.id = j.rotation_id join identity_host h on h.identity_id = j.identity_id and h.host_id = j.host_id
-    where j.rotation_id = ${rotationId}::uuid and j.late_outcome is not null and h.known_version is distinct from r.staged_version`.execute(trx)
+    where j.rotation_id = ${rotationId}::uuid and j.late_outcome is not null and h.known_version is distinct from ${versionOf(sql`j.late_epoch`)}`.execute(trx)
   for (const row of rows) await recordDrift(trx, row, row)
 }
 
 async function readLateJob(trx: Transaction, { jobId, connectorId, epoch }: JobReport): Promise<LateJob | undefined> {
   const { rows } = await sql<LateJob>`
     select j.identity_id as "identityId", j.rotation_id as "rotationId", j.organization_id as "organizationId", j.host_id as "hostId",
-      ${epoch}::int = any(j.reported_epochs) as "isRepeated", r.state = 'pending' as "isOpen", r.state <> 'pending' and h.known_version is distinct from r.staged_version as contradicts
+      ${epoch}::int = any(j.reported_epochs) as "isRepeated", r.state = 'pending' as "isOpen",
+      r.state <> 'pending' and h.known_version is distinct from ${versionOf(sql`${epoch}::int`)} as contradicts
     from job j join rotation r on r.id = j.rotation_id join connector c on c.id = j.connector_id
       join identity_host h on h.identity_id = j.identity_id and h.host_id = j.host_id
     where j.id = ${jobId}::uuid and j.connector_id = ${connectorId}::uuid and c.state = 'active' and ${epoch}::int <= j.epoch`.execute(trx)

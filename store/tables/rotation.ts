@@ -44,6 +44,7 @@ export interface JobTable {
   reason_class: string | null
   refused_version: number | null
   reported_epochs: Generated<number[]>
+  claimed_versions: Generated<(number | null)[]>
   offered_at: Moment
   claimed_at: Moment
   finished_at: Moment

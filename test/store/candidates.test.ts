@@ -188,6 +188,34 @@ describe('a value that the policy of the target refuses', () => {
   })
 })
 
+test.each(['after', 'before'] as const)(
+  'a result of an earlier candidate that comes %s the end, and contradicts what is believed, marks the host',
+  async (when) => {
+    const [first, second] = await begin(2)
+    const sayLate = () => report(first, 1, 'confirmed')
+    await claim(first, 1)
+    await acts.shift('31 seconds')
+    await acts.lapse(first as JobId, 1)
+    await claim(first, 2)
+    await report(first, 2, 'unchanged', 'unverified')
+    await claim(second, 1)
+    await refuse(second, 1)
+    await acts.open(rotationId)
+    if (when === 'before') expect(await sayLate()).toBe('stale')
+    for (const job of [first, second]) {
+      expect(await claim(job, job === first ? 3 : 2)).toMatchObject({ staged: { version: 3 } })
+      await report(job, job === first ? 3 : 2, 'confirmed')
+    }
+    expect((await read()).state).toBe('confirmed')
+    if (when === 'after') expect(await sayLate()).toBe('stale')
+    const { rows } = await database.superuser(`select sync, known_version from identity_host where identity_id = $1 order by sync`, [identityId])
+    expect(rows).toEqual([
+      { sync: 'drifted', known_version: 3 },
+      { sync: 'in_sync', known_version: 3 },
+    ])
+  },
+)
+
 test('a result that comes after the time of its claim, and says that nothing was changed, ends the doubt', async () => {
   const [job] = await begin(1)
   await claim(job, 1)
