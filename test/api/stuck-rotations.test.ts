@@ -97,7 +97,7 @@ test('every admin is told once, with the cause, on record, and not before the ti
   const notices = async () =>
     (
       await world.database.superuser(
-        `select n.kind, n.severity, n.facts, array_agg(r.user_id::text) as told from notice n join notice_recipient r on r.notice_id = n.id where n.subject_id = $1 group by n.id, n.kind, n.severity, n.facts`,
+        `select n.kind, n.severity, n.facts, array_agg(r.user_id::text) as told from notice n join notice_recipient r on r.notice_id = n.id where n.subject_id = $1 and n.kind = 'rotation.stuck' group by n.id, n.kind, n.severity, n.facts`,
         [rotation],
       )
     ).rows
