@@ -62,7 +62,7 @@ export async function runJob(job: Job, tools: JobTools): Promise<JobOutcome> {
 }
 
 /** Who is refused as itself may have the new value already, of a change that nobody heard of. Else nothing was added that had to be taken away. */
-async function findOut(job: SealedJob, adapter: Adapter, tools: JobTools): Promise<JobOutcome> {
+async function findOut(job: Job, adapter: Adapter, tools: JobTools): Promise<JobOutcome> {
   const proven = await prove(job, adapter, 'denied')
   return proven.outcome === 'confirmed' ? clearUp(job, adapter, tools, proven) : proven
 }
