@@ -30,9 +30,9 @@ async function claimOne(): Promise<Duty> {
 test('a duty is claimed once, and again when its holder died', async () => {
   const subjectId = randomUUID()
   await oweLease(subjectId)
-  expect(await claim(50)).toMatchObject([{ accountId: account.id, kind: 'lease', subjectId, version: 1, attempts: 0 }])
+  expect(await claim(1_000)).toMatchObject([{ accountId: account.id, kind: 'lease', subjectId, version: 1, attempts: 0 }])
   expect(await claim()).toEqual([])
-  await new Promise((resolve) => setTimeout(resolve, 60))
+  await new Promise((resolve) => setTimeout(resolve, 1_050))
   expect(await claim()).toHaveLength(1)
 })
 
