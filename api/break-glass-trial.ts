@@ -14,7 +14,7 @@ import type { Lanes } from './lanes.ts'
 import type { Parts } from './parts.ts'
 import type { RouteContext } from './route.ts'
 import { requireRelyingParty } from './security-keys.ts'
-import { whenFree } from './when-free.ts'
+import { emergencyTries, whenFree } from './when-free.ts'
 
 export type BreakGlassContext = RouteContext<
   { id: IdentityId },
@@ -22,9 +22,6 @@ export type BreakGlassContext = RouteContext<
   z.infer<typeof BreakGlassBody>,
   { readonly facts: CheckoutFacts; readonly identityId: IdentityId }
 >
-
-/** In an emergency nobody is sent away because of a lock that somebody holds for a moment. */
-export const emergencyTries = 8
 
 /** What was sent, held against what the person has enrolled. */
 interface Trial {

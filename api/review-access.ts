@@ -1,9 +1,8 @@
 import type { Actor } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
-import { reviewLeases } from '#store/access-review.ts'
+import { reviewRights } from '#store/access-review.ts'
 import type { AccessSubject } from '#store/owe-access-review.ts'
 import type { RunInAccount } from '#store/connection.ts'
-import { condemnSeen } from '#store/lost-access.ts'
 
 /**
  * Ends the leases of those who lost a right, and condemns what they have seen, right after the commit that owes it; the loop finishes
@@ -12,8 +11,7 @@ import { condemnSeen } from '#store/lost-access.ts'
 export async function reviewAccess(inAccount: RunInAccount, subjects: readonly AccessSubject[], actor: Actor): Promise<void> {
   for (const subject of subjects) {
     try {
-      await reviewLeases(inAccount, subject, actor)
-      await condemnSeen(inAccount, subject, actor)
+      await reviewRights(inAccount, subject, actor)
     } catch (error) {
       if (!(error instanceof LeaseholdError) || error.code !== 'busy') throw error
     }

@@ -9,11 +9,10 @@ import { keepChallenge, takeChallenge } from '#store/security-key-challenge.ts'
 import { requireFreshLogin } from './fresh-login.ts'
 import type { ApiSettings, Parts } from './parts.ts'
 import { reply, type DefineRoute } from './route.ts'
-import { whenFree } from './when-free.ts'
+import { emergencyTries, whenFree } from './when-free.ts'
 
 const mine = '/v1/me/break-glass-credential'
 const challengeLength = 32
-const tries = 8
 
 export const presentSecurityKey = ({ id, name, enrolledAt, lastUsedAt }: EnrolledSecurityKey): z.infer<typeof SecurityKey> => ({
   id,
@@ -103,8 +102,7 @@ export function securityKeyRoutes(route: DefineRoute, { config, wakeLoops }: Par
     async ({ principal: { userId }, body: { identityId }, inAccount }) => {
       const party = requireRelyingParty(config)
       const challenge = randomBytes(challengeLength)
-      // In an emergency nobody is sent away because somebody asks for another challenge at the same instant.
-      const [enrolled, expiresAt] = await whenFree(tries, () =>
+      const [enrolled, expiresAt] = await whenFree(emergencyTries, () =>
         inAccount(async (trx) => [await listSecurityKeys(trx, userId), await keepChallenge(trx, challenge, { userId, identityId })] as const),
       )
       return reply(200, { publicKey: await requestOptions(party, challenge, enrolled, challengeLife), expiresAt: expiresAt.toISOString() })

@@ -1,5 +1,8 @@
 import { LeaseholdError } from '#schemas/errors.ts'
 
+/** In an emergency nobody is sent away because of a lock that somebody holds for a moment. */
+export const emergencyTries = 8
+
 /**
  * Tries again what is refused only because somebody holds a lock for a moment.
  *

@@ -19,11 +19,12 @@ export async function listHolders(trx: Transaction, { vaultId, organizationId }:
     select u.id, u.name, u.email from account_user u where u.state = 'active'
       and (u.id in (select h.user_id from held_role h where h.organization_id is null or h.organization_id = ${organizationId}::uuid)
         or u.id in (select h.user_id from held_grant h where h.vault_id = ${vaultId}::uuid)
-        or (u.support and exists (${openWindow}))) ${pageClause(sql`u.id`, page)}`.execute(trx)
+        or (u.support and exists (select from support_access w where ${isOpen}))) ${pageClause(sql`u.id`, page)}`.execute(trx)
   return toPage(rows, page.limit)
 }
 
-const openWindow = sql`select from support_access w where w.state = 'open' and (w.expires_at is null or w.expires_at > app_clock())`
+/** Whether window `w` lets support staff in. */
+const isOpen = sql<boolean>`w.state = 'open' and (w.expires_at is null or w.expires_at > app_clock())`
 
 /** Through what each of these users has access to each of these vaults. */
 export async function readPaths(
@@ -45,8 +46,7 @@ export async function readPaths(
       where h.user_id = any(${userIds}::uuid[]) and h.vault_id = any(${vaults.map(({ vaultId }) => vaultId)}::uuid[]) order by h.grant_id`.execute(trx),
     sql<{ userId: UserId; endsAt: Date | null; through: Omit<Extract<Through, { type: 'support' }>, 'endsAt'> }>`
       select u.id as "userId", w.expires_at as "endsAt", jsonb_build_object('type', 'support', 'windowId', w.id, 'permissions', w.permissions) as through
-      from account_user u, support_access w where u.id = any(${userIds}::uuid[]) and u.support
-        and w.state = 'open' and (w.expires_at is null or w.expires_at > app_clock())`.execute(trx),
+      from account_user u, support_access w where u.id = any(${userIds}::uuid[]) and u.support and ${isOpen}`.execute(trx),
   ])
   return (user, { vaultId, organizationId }) => [
     ...roles.rows.filter((row) => row.userId === user && (row.organizationId === null || row.organizationId === organizationId)).map((row) => row.through),

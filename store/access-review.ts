@@ -1,5 +1,4 @@
 import { sql } from 'kysely'
-import type { AccessSubject } from './owe-access-review.ts'
 import type { Actor } from '#schemas/audit-event.ts'
 import type { LeaseId, OrganizationId, UserId, VaultId } from '#schemas/ids.ts'
 import type { Principal } from '#schemas/principal.ts'
@@ -9,9 +8,19 @@ import { lockIdentity } from './checkout-facts.ts'
 import type { RunInAccount, Transaction } from './connection.ts'
 import { moveLeaseEnd } from './extend-lease.ts'
 import { readLease } from './lease.ts'
+import { condemnSeen } from './lost-access.ts'
+import type { AccessSubject } from './owe-access-review.ts'
 import { readPrincipal } from './principal.ts'
 import { releaseLease } from './release-lease.ts'
 import { endOfSupport } from './support-access.ts'
+
+/**
+ * Everything that follows from a right that somebody has lost: what they hold ends, and what they have seen dies.
+ *
+ * @returns how much of it there was
+ */
+export const reviewRights = async (inAccount: RunInAccount, subject: AccessSubject, actor: Actor): Promise<number> =>
+  (await reviewLeases(inAccount, subject, actor)) + (await condemnSeen(inAccount, subject, actor))
 
 /**
  * Ends every lease whose holder has lost the right to it, and shortens those that would outlive it. One transaction

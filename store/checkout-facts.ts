@@ -7,6 +7,7 @@ import type { JobState, LeaseState } from '#schemas/states.ts'
 import type { StepUpClass, StepUpRule } from '#schemas/step-up.ts'
 import type { VaultKeyRef } from '#schemas/vault-key-ref.ts'
 import type { Transaction } from './connection.ts'
+import { isAlive } from './exposure.ts'
 
 /** An identity with everything that a checkout, a reveal or a break-glass decides on. */
 export interface CheckoutFacts extends CheckoutState {
@@ -98,7 +99,7 @@ export async function readCheckoutFacts(trx: Transaction, identityId: IdentityId
       (select jsonb_build_object('id', r.id, 'stagedVersion', r.staged_version, 'jobs', coalesce((select jsonb_agg(jsonb_build_object('hostId', j.host_id, 'state', j.state)) from job j where j.rotation_id = r.id), '[]'))
         from rotation r where r.identity_id = i.id and r.state = 'pending') as open_rotation,
       (select min(e.must_die_at) from exposure e where e.identity_id = i.id and e.must_die_at is not null
-        and e.version >= coalesce((select min(h.known_version) from identity_host h where h.identity_id = i.id), i.current_version)) as owed_since,
+        and ${isAlive}) as owed_since,
       (select p.required from approval_policy p where p.deleted_at is null and (p.identity_id = i.id or p.vault_id = i.vault_id)
         order by p.identity_id nulls last limit 1) as approval_required,
       (select jsonb_build_object('state', l.state, 'identityId', l.identity_id, 'requestHash', encode(l.request_hash, 'hex'), 'credentialVersion', l.credential_version)

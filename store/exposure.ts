@@ -21,6 +21,9 @@ export function exposureInsert({ identityId, hostId, version, userId, leaseId }:
     select ${identityId}::uuid, ${hostId}::uuid, ${version}::int, ${userId}::uuid, ${leaseId}::uuid where ${shown}::boolean`
 }
 
+/** Whether exposure `e` is of a value of identity `i` that some host still takes, or that is the present one where there are no hosts. */
+export const isAlive = sql<boolean>`e.version >= coalesce((select min(h.known_version) from identity_host h where h.identity_id = i.id), i.current_version)`
+
 /** Whether some value of identity `i` must die that a host of it still has. */
 export const isOwed = sql<boolean>`exists (select from exposure e where e.identity_id = i.id and e.must_die_at is not null
-  and e.version >= coalesce((select min(h.known_version) from identity_host h where h.identity_id = i.id), i.current_version))`
+  and ${isAlive})`

@@ -4,6 +4,7 @@ import type { HostId, IdentityId, LeaseId, OrganizationId, RotationId, UserId, V
 import type { LeaseFacts } from '#schemas/lease-facts.ts'
 import type { LeaseEndCause, LeaseMode, LeaseState, RotationState } from '#schemas/states.ts'
 import type { Transaction } from './connection.ts'
+import { isAlive } from './exposure.ts'
 
 interface LeaseRow {
   id: LeaseId
@@ -35,7 +36,7 @@ export async function readLeaseFacts(trx: Transaction, leaseId: LeaseId): Promis
       l.requested_minutes, l.started_at, l.expires_at, l.ended_at, l.end_cause,
       greatest(0, extract(epoch from l.expires_at - app_clock()) * 1000)::float8 as remaining_ms,
       exists (select from exposure e where e.lease_id = l.id and e.must_die_at is not null and not e.lost_access
-        and e.version >= coalesce((select min(h.known_version) from identity_host h where h.identity_id = l.identity_id), i.current_version)) as rotation_owed,
+        and ${isAlive}) as rotation_owed,
       (select jsonb_build_object('id', r.id, 'state', r.state) from rotation r where r.id = l.rotation_id) as rotation,
       (select jsonb_agg(jsonb_build_object('version', t.version, 'expiresAt', t.expires_at, 'setAt', t.set_at) order by t.version)
         from lease_term t where t.lease_id = l.id) as terms

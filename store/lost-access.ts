@@ -7,6 +7,7 @@ import { oweAccessReview, type AccessSubject } from './owe-access-review.ts'
 import { appendAudit } from './audit.ts'
 import { lockIdentity } from './checkout-facts.ts'
 import type { Db, RunInAccount, Transaction } from './connection.ts'
+import { isAlive } from './exposure.ts'
 import { readPrincipal } from './principal.ts'
 import { isUnchangeable } from './rotatable.ts'
 import { beginOwed } from './rotate-onward.ts'
@@ -21,7 +22,7 @@ interface Seen {
 
 /** Exposure `e` of identity `i` is of a version that may log in somewhere, and nothing else has condemned it or will. */
 const isLiving = sql<boolean>`e.must_die_at is null
-  and e.version >= coalesce((select min(h.known_version) from identity_host h where h.identity_id = i.id), i.current_version)
+  and ${isAlive}
   and not exists (select from lease l where l.id = e.lease_id and l.state = 'active')`
 /** Identity `i` wants it and can be rotated: what nobody could change would only be shut away from those who may use it. */
 const isRotated = sql<boolean>`i.rotate_after_access_loss and i.deleted_at is null

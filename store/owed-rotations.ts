@@ -7,6 +7,7 @@ import type { RotationTrigger } from '#schemas/states.ts'
 import { appendAudits } from './audit.ts'
 import type { Transaction } from './connection.ts'
 import { oweEach } from './duties.ts'
+import { isAlive } from './exposure.ts'
 
 export interface OwedRotation {
   readonly identityId: IdentityId
@@ -23,7 +24,7 @@ export async function readOwedTrigger(trx: Transaction, identityId: IdentityId):
     select bool_or(l.mode = 'break_glass') as "breakGlass", bool_and(e.lost_access) as "lostAccess"
     from exposure e join identity i on i.id = e.identity_id left join lease l on l.id = e.lease_id
     where i.id = ${identityId}::uuid and e.must_die_at is not null
-      and e.version >= coalesce((select min(h.known_version) from identity_host h where h.identity_id = i.id), i.current_version)`.execute(trx)
+      and ${isAlive}`.execute(trx)
   return owedTrigger({ breakGlass: rows[0]?.breakGlass === true, lostAccess: rows[0]?.lostAccess === true })
 }
 

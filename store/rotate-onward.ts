@@ -3,6 +3,7 @@ import type { Actor } from '#schemas/audit-event.ts'
 import type { IdentityId, LeaseId, RotationId } from '#schemas/ids.ts'
 import type { Transaction } from './connection.ts'
 import { oweEach } from './duties.ts'
+import { isAlive } from './exposure.ts'
 import { listRestless } from './lease-ends.ts'
 import { insertRotations } from './owed-rotations.ts'
 
@@ -29,7 +30,7 @@ export async function rotateOnward(trx: Transaction, identityId: IdentityId, con
   const { rows } = await sql<{ id: LeaseId }>`
     update lease l set rotation_id = ${rotationId}::uuid from identity i
     where i.id = l.identity_id and l.rotation_id = ${confirmed}::uuid and exists (select from exposure e where e.lease_id = l.id and e.must_die_at is not null
-      and e.version >= coalesce((select min(h.known_version) from identity_host h where h.identity_id = i.id), i.current_version))
+      and ${isAlive})
     returning l.id`.execute(trx)
   await oweEach(
     trx,
