@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import pg from 'pg'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startAccessReview } from '#server/access-review.ts'
@@ -31,6 +32,14 @@ const checkout = async (sub: string, id: string) => {
 const seeOnce = async (sub: string, id: string) => world.post(sub, `/v1/leases/${await checkout(sub, id)}/checkin`)
 const triggers = async (id: string) =>
   (await world.call('mia', 'GET', `/v1/rotations?identityId=${id}`)).body.items.map((rotation: { trigger: string }) => rotation.trigger)
+const startReview = () =>
+  startAccessReview({
+    queue: world.database.as('leasehold_relay'),
+    worker: world.database.as('leasehold_worker'),
+    expirer: world.database.as('leasehold_expirer'),
+    log: pino({ level: 'silent' }),
+    onEnded: () => {},
+  })
 const remove = async (path: string) => expect((await world.call('mia', 'DELETE', path)).status).toBe(204)
 
 describe('what somebody has seen is rotated away', () => {
@@ -120,13 +129,7 @@ describe('what somebody has seen is rotated away', () => {
     await grant(vaultId, { expiresAt: new Date(Date.now() + 2_000).toISOString() })
     const [ended, moved] = [await watched(vaultId), await watched(vaultId)]
     for (const id of [ended, moved]) await seeOnce('sam', id)
-    const loop = startAccessReview({
-      queue: world.database.as('leasehold_relay'),
-      worker: world.database.as('leasehold_worker'),
-      expirer: world.database.as('leasehold_expirer'),
-      log: pino({ level: 'silent' }),
-      onEnded: () => {},
-    })
+    const loop = startReview()
     try {
       expect((await world.post('mia', `/v1/identities/${moved}/move`, { identityGroupId: elsewhere })).status).toBe(200)
       await expect.poll(() => triggers(moved), { timeout: 10_000 }).toEqual(['access_loss'])
@@ -135,6 +138,26 @@ describe('what somebody has seen is rotated away', () => {
       await loop.stop()
     }
   })
+})
+
+test('the end of a grant that somebody holds keeps no other from being reviewed', async () => {
+  const [stuck, free] = [await newVault(), await newVault()]
+  const expiresAt = (ms: number) => ({ expiresAt: new Date(Date.now() + ms).toISOString() })
+  const held = (await grant(stuck, expiresAt(1_500))).split('/').at(-1)
+  await grant(free, expiresAt(2_000))
+  const id = await watched(free)
+  await seeOnce('sam', id)
+  const holder = new pg.Client({ connectionString: new URL(`/${world.database.name}`, process.env['LEASEHOLD_TEST_POSTGRES_URL']).href })
+  await holder.connect()
+  await holder.query('begin')
+  await holder.query('select from vault_grant where id = $1 for update', [held])
+  const loop = startReview()
+  try {
+    await expect.poll(() => triggers(id), { timeout: 10_000 }).toEqual(['access_loss'])
+  } finally {
+    await loop.stop()
+    await holder.end()
+  }
 })
 
 test('it needs hosts that can change the credential', async () => {
