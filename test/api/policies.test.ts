@@ -175,11 +175,12 @@ describe('an obligation', () => {
       return Object.fromEntries([...Map.groupBy(answers.map(outcome), (name) => name)].map(([name, all]) => [name, all.length]))
     }
     const crowd = await use(sam, 1_000)
-    // On a busy machine some are turned away at the lock, or before it.
+    // On a busy machine some are turned away before the lock, or at one behind it: those give their use back, for whoever asks next.
     const refused = Object.entries(crowd).filter(([name]) => name === '403 uses-exhausted' || name.startsWith('503 '))
-    expect([crowd['200'], refused.reduce((sum, [, count]) => sum + count, 0)]).toEqual([5, 995])
-    // A fresh token of the same login is no login.
-    expect((await use(await bind('sam', sam.key, { auth_time: loggedInAt }), 20))['200']).toBeUndefined()
+    const answered = crowd['200'] ?? 0
+    expect(answered + refused.reduce((sum, [, count]) => sum + count, 0)).toBe(1_000)
+    // A fresh token of the same login is no login: only what was given back is left.
+    expect(answered + ((await use(await bind('sam', sam.key, { auth_time: loggedInAt }), 20))['200'] ?? 0), JSON.stringify(crowd)).toBe(5)
     expect((await use(await bind('sam', sam.key, { auth_time: loggedInAt + 1 }), 20))['200']).toBe(5)
     const { rows } = await world.database.superuser(`select count(*)::int as shown from exposure where identity_id = $1`, [identity])
     expect(rows).toEqual([{ shown: 10 }])
