@@ -1,3 +1,4 @@
+import { timingSafeEqual } from 'node:crypto'
 import { formFault, type CredentialType } from '#schemas/credential-form.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { IdentityId, VaultId } from '#schemas/ids.ts'
@@ -5,6 +6,7 @@ import { Secret } from '#schemas/secret.ts'
 import { passwordHash, seal } from '#secrets/envelope.ts'
 import { readSshKey, type SshKey } from '#secrets/ssh-key.ts'
 import type { StoredValue } from '#store/credential.ts'
+import { readPasswordHistory, type OldHash } from '#store/password-history.ts'
 import { readVaultKeyRef } from '#store/vault.ts'
 import type { Parts } from './parts.ts'
 import type { RouteContext } from './route.ts'
@@ -28,9 +30,24 @@ export async function sealerFor(
   value: Secret<string>,
 ): Promise<(version: number) => StoredValue> {
   const publicKey = checkForm(credentialType, value)
-  const key = await vaultKeys.get(await inAccount((trx) => readVaultKeyRef(trx, vaultId)))
+  const [keyRef, history] = await inAccount((trx) => Promise.all([readVaultKeyRef(trx, vaultId), readPasswordHistory(trx, identityId)]))
+  const key = await vaultKeys.get(keyRef)
   const hash = passwordHash(key, value)
-  return (version) => ({ sealed: seal(key, { identityId, version, purpose: 'credential' }, value), hash, ...publicKey })
+  const sameAs = await versionsOf(vaultKeys, history, value)
+  return (version) => ({
+    sealed: seal(key, { identityId, version, purpose: 'credential' }, value),
+    hash,
+    ...publicKey,
+    ...(sameAs.length === 0 ? {} : { sameAs }),
+  })
+}
+
+/** Versions that had this value already. */
+async function versionsOf(vaultKeys: Parts['vaultKeys'], history: readonly OldHash[], value: Secret<string>): Promise<number[]> {
+  const found = await Promise.all(
+    history.map(async ({ version, key, hash }) => (timingSafeEqual(passwordHash(await vaultKeys.get(key), value), hash) ? [version] : [])),
+  )
+  return found.flat()
 }
 
 function checkForm(type: CredentialType, value: Secret<string>): { readonly publicKey?: string } {

@@ -8,12 +8,13 @@ import { appendAudit } from './audit.ts'
 import { lockIdentity } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
 import { shredUnused, storeVersion, type StoredValue } from './credential.ts'
-import { isOwed } from './exposure.ts'
+import { exposeAgain, isOwed } from './exposure.ts'
 import { setIdentityHosts } from './identity-host.ts'
 import { readIdentity } from './identity.ts'
 import { fieldsOf, merged } from './merged.ts'
 import { expectVersion, refuseDuplicates, refuseFaults } from './refusals.ts'
 import { refuseInUse } from './refuse-in-use.ts'
+import { beginOwed } from './rotate-onward.ts'
 import { refuseUnfitName, refuseUnkeepable } from './rotatable.ts'
 
 export interface IdentityChange {
@@ -51,7 +52,7 @@ export async function changeIdentity(trx: Transaction, { id, change, seal, actor
   if (change.hostIds !== undefined) await setIdentityHosts(trx, after, change.hostIds)
   if (moves || change.credentialType !== undefined) await refuseUnfitName(trx, id)
   if (promises.some((field) => change[field] !== undefined)) await refuseUnkeepable(trx, id, after)
-  const version = seal === undefined ? undefined : await replaceCredential(trx, id, seal)
+  const version = seal === undefined ? undefined : await replaceCredential(trx, id, seal, actor)
   await appendAudit(trx, {
     actor,
     action: 'identity.changed',
@@ -92,14 +93,19 @@ async function writeSettings(trx: Transaction, id: IdentityId, after: Identity, 
 }
 
 /** A person says that this is the value from now on, on every host; a login has yet to prove it. */
-async function replaceCredential(trx: Transaction, id: IdentityId, seal: (version: number) => StoredValue): Promise<number> {
+async function replaceCredential(trx: Transaction, id: IdentityId, seal: (version: number) => StoredValue, actor: Actor): Promise<number> {
   const { rows } = await sql<{ version: number }>`
     select coalesce(max(version), 0) + 1 as version from credential_version where identity_id = ${id}::uuid`.execute(trx)
   const version = rows[0]?.version ?? 1
-  await storeVersion(trx, id, { version, ...seal(version) }, null)
+  const value = seal(version)
+  await storeVersion(trx, id, { version, ...value }, null)
   await sql`update identity set current_version = ${version}::int, draining_since = null,
     next_rotation_at = app_clock() + make_interval(days => rotation_interval_days) where id = ${id}::uuid`.execute(trx)
   await sql`update identity_host set known_version = ${version}::int, sync = 'unknown' where identity_id = ${id}::uuid`.execute(trx)
   await shredUnused(trx, id)
+  if (value.sameAs !== undefined) {
+    await exposeAgain(trx, id, version, value.sameAs)
+    await beginOwed(trx, [id], actor)
+  }
   return version
 }

@@ -15,6 +15,8 @@ export interface StoredValue {
   readonly hashKeyId?: string
   /** Public half of an SSH key, as OpenSSH writes it. */
   readonly publicKey?: string
+  /** Versions of the identity that had the very same value; absent: none. */
+  readonly sameAs?: readonly number[]
 }
 
 /**

@@ -1,5 +1,6 @@
 import { sql, type RawBuilder } from 'kysely'
 import type { HostId, IdentityId, LeaseId, UserId } from '#schemas/ids.ts'
+import type { Transaction } from './connection.ts'
 
 export interface Exposure {
   readonly identityId: IdentityId
@@ -19,6 +20,15 @@ export interface Exposure {
 export function exposureInsert({ identityId, hostId, version, userId, leaseId }: Exposure, shown = true): RawBuilder<unknown> {
   return sql`insert into exposure (identity_id, host_id, version, user_id, lease_id)
     select ${identityId}::uuid, ${hostId}::uuid, ${version}::int, ${userId}::uuid, ${leaseId}::uuid where ${shown}::boolean`
+}
+
+/** A value has come back as another version: whoever has seen it knows that one too, and what had to die has to die again. */
+export async function exposeAgain(trx: Transaction, identityId: IdentityId, version: number, sameAs: readonly number[]): Promise<void> {
+  await sql`insert into exposure (identity_id, host_id, version, user_id, lease_id, exposed_at, must_die_at, lost_access)
+    select distinct on (user_id, lease_id, host_id) identity_id, host_id, ${version}::int, user_id, lease_id, exposed_at, must_die_at, lost_access
+    from exposure where identity_id = ${identityId}::uuid and version = any(${sameAs}::int[]) order by user_id, lease_id, host_id, must_die_at nulls last`.execute(
+    trx,
+  )
 }
 
 /** Whether exposure `e` is of a value of identity `i` that some host still takes, or that is the present one where there are no hosts. */

@@ -6,6 +6,7 @@ import type { JobFacts, RotationFacts } from '#schemas/rotation-facts.ts'
 import type { RotationPhase, RotationState, RotationTrigger } from '#schemas/states.ts'
 import type { VaultKeyRef } from '#schemas/vault-key-ref.ts'
 import type { Transaction } from './connection.ts'
+import { readPasswordHistory, type OldHash } from './password-history.ts'
 
 interface RotationRow {
   id: RotationId
@@ -82,8 +83,8 @@ export interface RotationMaterial {
   readonly nextVersion: number
   /** The value that this rotation has staged already; null: none yet. */
   readonly stagedVersion: number | null
-  /** Keyed hashes of values that must not come back, each with the key it was made with: an identity may have been in other vaults. */
-  readonly history: readonly { readonly key: VaultKeyRef; readonly hash: Uint8Array }[]
+  /** Values that must not come back. */
+  readonly history: readonly OldHash[]
 }
 
 /** @throws LeaseholdError `not-found`, `organization-secret-not-found` */
@@ -100,13 +101,10 @@ export async function rotationMaterial(trx: Transaction, rotationId: RotationId)
     adapters: string[]
     next_version: number
     staged_version: number | null
-    history: { vaultId: VaultId; organizationId: OrganizationId; salt: string; keyId: string; hash: string }[]
   }>`
     select r.account_id, i.id as identity_id, i.organization_id, i.vault_id, v.salt, o.secret_version, i.credential_type, i.password_policy,
       array(select distinct h.adapter from identity_host ih join host h on h.id = ih.host_id where ih.identity_id = i.id order by 1) as adapters,
-      (select coalesce(max(c.version), 0) + 1 from credential_version c where c.identity_id = i.id) as next_version, r.staged_version,
-      coalesce((select jsonb_agg(jsonb_build_object('vaultId', pv.id, 'organizationId', pv.organization_id, 'salt', encode(pv.salt, 'hex'), 'keyId', p.key_id,
-        'hash', encode(p.hash, 'hex'))) from password_history p join vault pv on pv.id = p.vault_id where p.identity_id = i.id), '[]') as history
+      (select coalesce(max(c.version), 0) + 1 from credential_version c where c.identity_id = i.id) as next_version, r.staged_version
     from rotation r join identity i on i.id = r.identity_id join vault v on v.id = i.vault_id join organization o on o.id = i.organization_id
     where r.id = ${rotationId}::uuid`.execute(trx)
   const row = rows[0]
@@ -120,9 +118,6 @@ export async function rotationMaterial(trx: Transaction, rotationId: RotationId)
     adapters: row.adapters,
     nextVersion: row.next_version,
     stagedVersion: row.staged_version,
-    history: row.history.map(({ vaultId, organizationId, salt, keyId, hash }) => ({
-      key: { accountId: row.account_id, organizationId, vaultId, vaultSalt: Buffer.from(salt, 'hex'), keyVersion: Number(keyId.slice(1)) },
-      hash: Buffer.from(hash, 'hex'),
-    })),
+    history: await readPasswordHistory(trx, row.identity_id),
   }
 }

@@ -1,0 +1,44 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createApiWorld, type ApiWorld } from './world.ts'
+
+let world: ApiWorld
+const passphrase = 'seven quiet herons of sam'
+beforeAll(async () => {
+  world = await createApiWorld()
+  expect((await world.call('sam', 'PUT', '/v1/me/break-glass-credential', { body: { passphrase } })).status).toBe(200)
+})
+afterAll(() => world?.end())
+
+/** Shows the value to somebody in an emergency that is over. */
+async function seenInEmergency(name: string): Promise<string> {
+  const id = await world.addIdentity(name, { hostIds: [world.hostId] })
+  await world.database.superuser(`update lease set started_at = started_at - interval '2 minutes' where mode = 'break_glass'`)
+  const asked = { reason: 'INC-2042', justification: 'The on-call approver does not answer.', breakGlassCredential: passphrase }
+  const { body, status } = await world.post('sam', `/v1/identities/${id}/break-glass`, asked)
+  expect([status, body.credential.value]).toEqual([201, `password of ${name}`])
+  expect((await world.post('sam', `/v1/leases/${body.lease.id}/checkin`)).status).toBe(200)
+  return id
+}
+const store = (id: string, credential: string) => world.call('mia', 'PATCH', `/v1/identities/${id}`, { body: { credential } })
+const pending = async (id: string) =>
+  (await world.call('mia', 'GET', `/v1/rotations?identityId=${id}&state=pending`)).body.items.map(({ trigger }: { trigger: string }) => trigger)
+
+test('a value that was seen in an emergency has to die when a person stores it again, also under another key', async () => {
+  const id = await seenInEmergency('paid-for')
+  expect(await pending(id)).toEqual(['break_glass'])
+  expect((await store(id, 'password of paid-for')).status).toBe(200)
+  expect(await pending(id)).toEqual(['break_glass'])
+  expect((await world.post('ola', `/v1/organizations/${world.organizationId}/secret/rotate`, {})).status).toBe(202)
+  expect((await store(id, 'one that nobody has seen')).status).toBe(200)
+  expect(await pending(id)).toEqual([])
+  expect((await store(id, 'password of paid-for')).status).toBe(200)
+  expect(await pending(id)).toEqual(['break_glass'])
+  const { rows } = await world.database.superuser(`select version from exposure where identity_id = $1 order by version`, [id])
+  expect(rows).toEqual([{ version: 1 }, { version: 2 }, { version: 4 }])
+})
+
+test('a value that nobody has seen begins nothing when it is stored again', async () => {
+  const id = await world.addIdentity('unseen')
+  expect((await store(id, 'password of unseen')).body.credentialVersion).toBe(2)
+  expect(await pending(id)).toEqual([])
+})
