@@ -29,7 +29,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   if (superuserUrl === undefined) throw new Error('LEASEHOLD_TEST_POSTGRES_URL is not set; the test command sets it')
   const name = `t_${randomUUID().replaceAll('-', '')}`
   const template = await ensureTemplate(superuserUrl)
-  await once(superuserUrl, `create database ${name} template ${template} owner leasehold_owner`)
+  await once(superuserUrl, `create database ${name} template ${template} strategy file_copy owner leasehold_owner`)
   await once(superuserUrl, `grant connect on database ${name} to ${databaseRoles.join(', ')}`)
   const superuser = new pg.Pool({ connectionString: at(superuserUrl, name), max: 2 })
   // Dropping the database may reach a connection that is just being closed.
