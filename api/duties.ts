@@ -39,7 +39,7 @@ export function dutyRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       answers: { 202: ReconcileAnswer },
     },
     async ({ actor, inAccount }) => {
-      const reopened = await inAccount((trx) => reconcileDuties(trx, actor))
+      const reopened = await reconcileDuties(inAccount, actor)
       wakeLoops()
       return reply(202, { reopened })
     },

@@ -29,7 +29,7 @@ export async function reconcile({
 }): Promise<void> {
   await ensureSearchAttributes(temporal.client, config.temporalNamespace)
   await ensureSweep(temporal, config.taskQueueSuffix)
-  const reopened = await reopenDuties(db, workflowDuties)
+  const reopened = await reopenDuties(workflowDuties, (reopen) => reopen(db))
   meter?.reconciled(reopened)
   log.info({ reopened }, 'reconciled with Temporal')
 }

@@ -134,18 +134,23 @@ interface Place {
 const start: Place = { account_id: '00000000-0000-0000-0000-000000000000', kind: '', subject_id: '00000000-0000-0000-0000-000000000000' }
 
 /**
- * Owes every subject that is not final once more, in batches. On a pool each batch is a transaction of its own: it stays reopened
- * when a later one fails.
+ * Owes every subject that is not final once more, in batches: one stays reopened when a later one fails.
  *
+ * @param inBatch runs one of them, with whatever belongs to it; once it has returned, what it ran is committed
  * @returns how many
  * @throws LeaseholdError `busy`, `dependency-unavailable`
  */
-export async function reopenDuties(db: Db | Transaction, kinds: readonly ObligationKind[]): Promise<number> {
+export async function reopenDuties(
+  kinds: readonly ObligationKind[],
+  inBatch: (reopen: (db: Db | Transaction) => Promise<number>) => Promise<number>,
+): Promise<number> {
   let reopened = 0
   // From place to place: a relay that delivers meanwhile must not keep it going.
-  for (let after: Place | undefined = start; after !== undefined;) {
-    const batch: readonly Place[] = await reopenAfter(db, kinds, after)
-    reopened += batch.length
+  let after: Place | undefined = start
+  while (after !== undefined) {
+    const from: Place = after
+    let batch: readonly Place[] = []
+    reopened += await inBatch(async (db) => (batch = await reopenAfter(db, kinds, from)).length)
     after = batch.length === reopenBatch ? batch.at(-1) : undefined
   }
   return reopened

@@ -5,7 +5,7 @@ import { LeaseholdError } from '#schemas/errors.ts'
 import type { AccountId } from '#schemas/ids.ts'
 import { toPage, type Page, type PageRequest } from '#schemas/page.ts'
 import { appendAudit } from './audit.ts'
-import type { Transaction } from './connection.ts'
+import type { RunInAccount, Transaction } from './connection.ts'
 import type { ObligationKind } from './tables/duty.ts'
 import { reopenDuties, workflowDuties } from './duties.ts'
 
@@ -77,9 +77,16 @@ async function retry(trx: Transaction, kind: ObligationKind, subjectId: string):
   return { rowCount: Number(numAffectedRows ?? 0) }
 }
 
-/** Owes every subject of the account that is not final once more, for after a loss that nobody noticed. @returns how many */
-export async function reconcileDuties(trx: Transaction, actor: Actor): Promise<number> {
-  const reopened = await reopenDuties(trx, workflowDuties)
-  await appendAudit(trx, { actor, action: 'duty.reconciled', effect: 'permit', outcome: 'success', detail: { reopened } })
-  return reopened
-}
+/**
+ * Owes every subject of the account that is not final once more, for after a loss that nobody noticed. Each batch is on record.
+ *
+ * @returns how many
+ */
+export const reconcileDuties = (inAccount: RunInAccount, actor: Actor): Promise<number> =>
+  reopenDuties(workflowDuties, (reopen) =>
+    inAccount(async (trx) => {
+      const reopened = await reopen(trx)
+      await appendAudit(trx, { actor, action: 'duty.reconciled', effect: 'permit', outcome: 'success', detail: { reopened } })
+      return reopened
+    }),
+  )

@@ -46,6 +46,17 @@ test('reconciliation owes what is not final once more, in this account only, and
   expect(await events('duty.reconciled')).toMatchObject([{ actor: { sub: 'ola' }, detail: { reopened: 1 } }])
 })
 
+test('reconciliation of a large account is done in parts, each on record', async () => {
+  const before = (await events('duty.reconciled')).length
+  await world.database.superuser(
+    `insert into obligation (account_id, kind, subject_id) select account_id, 'lease', gen_random_uuid() from obligation, generate_series(1, 4500)`,
+  )
+  await world.database.superuser('update obligation set delivered = version')
+  expect((await world.post('ola', '/v1/duties/reconcile')).body).toEqual({ reopened: 4_501 })
+  const parts = (await events('duty.reconciled')).slice(0, -before || undefined)
+  expect(parts.map((part: { detail: { reopened: number } }) => part.detail.reopened)).toEqual([501, 2_000, 2_000])
+})
+
 test('who may not manage organizations is refused, on record, and another account finds nothing', async () => {
   await quarantine()
   const refusals = [await world.call('sam', 'GET', '/v1/duties'), await retry('sam'), await world.post('axe', '/v1/duties/reconcile')]

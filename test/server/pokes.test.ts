@@ -123,7 +123,7 @@ test('a relay that loses, doubles and reorders pokes changes nothing about how l
   expect(rows.map((row) => row.ends)).toEqual(Array.from({ length: 16 }, () => 1))
 
   // What was lost is found again: a good relay and one reconciliation, and every open lease is watched.
-  await reopenDuties(relay, ['lease'])
+  await reopenDuties(['lease'], (reopen) => reopen(relay))
   const good = startRelay({ db: relay, temporal, taskQueueSuffix, log, onNewNamespace: () => {} })
   const states = async () => new Set(await Promise.all(open.map(stateOf)))
   await expect.poll(states, { timeout: 30_000, interval: 200 }).toEqual(new Set(['RUNNING']))

@@ -74,7 +74,7 @@ test('reconciliation tells every subject that is not final, and no other', async
   await oweLease(open)
   await oweLease(closed, { closed: true })
   for (const duty of await claim()) await recordDelivered(relay, duty)
-  expect(await reopenDuties(relay, ['lease'])).toBe(1)
+  expect(await reopenDuties(['lease'], (reopen) => reopen(relay))).toBe(1)
   expect(await claim()).toMatchObject([{ subjectId: open }])
 })
 
@@ -86,7 +86,7 @@ test('reconciliation opens at most 2,000 in one transaction, and each once altho
   )
   await database.superuser(`create function deliver() returns trigger language plpgsql as 'begin new.delivered := new.version; return new; end'`)
   await database.superuser('create trigger relay before update on obligation for each row execute function deliver()')
-  const reopened = await reopenDuties(relay, ['lease', 'rotation']).finally(() => database.superuser('drop trigger relay on obligation'))
+  const reopened = await reopenDuties(['lease', 'rotation'], (reopen) => reopen(relay)).finally(() => database.superuser('drop trigger relay on obligation'))
   expect(reopened).toBe(5_000)
   const { rows } = await database.superuser('select version, count(*)::int as opened from obligation group by version, xmin::text order by opened desc')
   expect(rows).toEqual([2_000, 2_000, 1_000].map((opened) => ({ version: 2, opened })))
