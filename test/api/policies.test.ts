@@ -174,14 +174,21 @@ describe('an obligation', () => {
       const answers = await Promise.all(Array.from({ length: count }, (_, index) => reveal(bound, replicas[index % replicas.length])))
       return Object.fromEntries([...Map.groupBy(answers.map(outcome), (name) => name)].map(([name, all]) => [name, all.length]))
     }
-    const crowd = await use(sam, 1_000)
     // On a busy machine some are turned away before the lock, or at one behind it: those give their use back, for whoever asks next.
+    const useAll = async (bound: Bound) => {
+      for (let all = 0; ;) {
+        const { 200: shown = 0, '403 uses-exhausted': exhausted = 0 } = await use(bound, 20)
+        all += shown
+        if (exhausted === 20) return all
+      }
+    }
+    const crowd = await use(sam, 1_000)
     const refused = Object.entries(crowd).filter(([name]) => name === '403 uses-exhausted' || name.startsWith('503 '))
     const answered = crowd['200'] ?? 0
     expect(answered + refused.reduce((sum, [, count]) => sum + count, 0)).toBe(1_000)
     // A fresh token of the same login is no login: only what was given back is left.
-    expect(answered + ((await use(await bind('sam', sam.key, { auth_time: loggedInAt }), 20))['200'] ?? 0), JSON.stringify(crowd)).toBe(5)
-    expect((await use(await bind('sam', sam.key, { auth_time: loggedInAt + 1 }), 20))['200']).toBe(5)
+    expect(answered + (await useAll(await bind('sam', sam.key, { auth_time: loggedInAt })))).toBe(5)
+    expect(await useAll(await bind('sam', sam.key, { auth_time: loggedInAt + 1 }))).toBe(5)
     const { rows } = await world.database.superuser(`select count(*)::int as shown from exposure where identity_id = $1`, [identity])
     expect(rows).toEqual([{ shown: 10 }])
     await Promise.all(replicas.slice(1).map((replica) => replica.stop()))
