@@ -46,6 +46,7 @@ import { principalRoutes } from './principals.ts'
 import { problemOf } from './problem.ts'
 import { revealRoutes } from './reveal.ts'
 import { roleRoutes } from './roles.ts'
+import { rotationCampaignRoutes } from './rotation-campaigns.ts'
 import { rotationRoutes } from './rotations.ts'
 import type { DefineRoute, Reply } from './route.ts'
 import { respond, runRoute } from './run-route.ts'
@@ -81,6 +82,7 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   accessRequestRoutes,
   approvalPolicyRoutes,
   rotationRoutes,
+  rotationCampaignRoutes,
   jobRoutes,
   dutyRoutes,
   auditEventRoutes,

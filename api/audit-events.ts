@@ -49,10 +49,12 @@ export const presentEvents = (parts: Pick<Parts, 'vaultKeys' | 'accountKeys'>, e
 async function reasonFor({ vaultKeys, accountKeys }: Pick<Parts, 'vaultKeys' | 'accountKeys'>, event: AuditEventView): Promise<string | null> {
   const { reason, accountReason, identity_id: identityId } = event
   if (reason !== null && identityId !== null) return openReason(vaultKeys, identityId as IdentityId, reason)
-  const windowId = event.detail?.['windowId']
-  if (accountReason === null || typeof windowId !== 'string') return null
+  const { windowId, campaignId } = event.detail ?? {}
+  const purpose = windowId === undefined ? 'rotation-campaign' : 'support-access'
+  const id = windowId ?? campaignId
+  if (accountReason === null || typeof id !== 'string') return null
   const key = await accountKeys.get(event.account_id as AccountId)
-  return openForAccount(key, { purpose: 'support-access', id: windowId }, accountReason).expose()
+  return openForAccount(key, { purpose, id }, accountReason).expose()
 }
 
 export function auditEventRoutes(route: DefineRoute, parts: Parts): void {

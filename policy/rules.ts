@@ -122,6 +122,15 @@ export const rules = {
   'rotation.read': view,
   'rotation.resolve': { anyOf: ['pam_vaults.manage'], visible: 'rotation.read' },
   'rotation.read-credentials': { anyOf: ['pam_vaults.manage'], andGrant: 'view_credentials', stepUp: 'reveal', visible: 'rotation.read' },
+  // Besides what rotating one of its identities needs, on each of them.
+  'rotation-campaign.create': { anyOf: ['pam_vaults.manage'], collection: true },
+  // Of identities in many vaults: a grant on one of them shows none of it.
+  'rotation-campaign.list': { anyOf: ['pam_vaults.view', 'pam_vaults.manage'], collection: true },
+  'rotation-campaign.read': { anyOf: ['pam_vaults.view', 'pam_vaults.manage'] },
+  'rotation-campaign.read-reason': { anyOf: ['pam_vaults.manage', 'pam_audit.view'], holder: 'instead' },
+  'rotation-campaign.pause': { anyOf: ['pam_vaults.manage'], visible: 'rotation-campaign.read' },
+  'rotation-campaign.resume': { anyOf: ['pam_vaults.manage'], visible: 'rotation-campaign.read' },
+  'rotation-campaign.abort': { anyOf: ['pam_vaults.manage'], visible: 'rotation-campaign.read' },
   'job.list': { ...view, collection: true },
   'job.read': view,
 

@@ -14,6 +14,7 @@ export const DutyKind = z.enum([
   'break_glass_review',
   'access_request',
   'support_access',
+  'rotation_campaign',
 ])
 export type DutyKind = z.infer<typeof DutyKind>
 export const DutyState = z.enum(['owed', 'quarantined'])
@@ -23,7 +24,7 @@ const moment = z.iso.datetime()
 /** What must still be told to a workflow or a connector because of a committed fact. */
 export const Duty = z.strictObject({
   kind: DutyKind,
-  subjectId: Uuid.meta({ description: 'Id of the lease, rotation, job, connector or access request' }),
+  subjectId: Uuid.meta({ description: 'Id of the lease, rotation, job, connector, access request or campaign' }),
   account: AccountId,
   state: DutyState.meta({ description: '`quarantined` after 20 failures: nothing happens until somebody retries it' }),
   dueSince: moment,

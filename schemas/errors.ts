@@ -70,6 +70,11 @@ export const errors = {
   'identity-currently-checked-out': row(409, 'Cannot rotate while checked out', 'Wait for the checkin or force a checkin first.', true),
   'identity-disabled': row(409, 'This identity is disabled', 'Ask an administrator to enable it.'),
   'rotation-open': row(409, 'A rotation of this identity is already running', 'Follow the rotation named in rotationId.', true),
+  'rotation-campaign-over': row(
+    409,
+    'This rotation campaign is over',
+    'GET /v1/rotation-campaigns/{id}/items shows what became of its identities; start another one for those that are left.',
+  ),
   'vault-not-empty': row(409, 'Cannot delete group with N identities', 'Remove all identities from the vault first.'),
   'last-owner': row(409, 'The account must keep an owner', 'Make another person an owner first.'),
   'members-follow-claims': row(

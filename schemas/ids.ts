@@ -22,6 +22,7 @@ export const JobId = id<'JobId'>()
 export const ChannelId = id<'ChannelId'>()
 export const AccessRequestId = id<'AccessRequestId'>()
 export const ApprovalPolicyId = id<'ApprovalPolicyId'>()
+export const RotationCampaignId = id<'RotationCampaignId'>()
 
 export type AccountId = z.infer<typeof AccountId>
 export type OrganizationId = z.infer<typeof OrganizationId>
@@ -36,3 +37,4 @@ export type JobId = z.infer<typeof JobId>
 export type ChannelId = z.infer<typeof ChannelId>
 export type AccessRequestId = z.infer<typeof AccessRequestId>
 export type ApprovalPolicyId = z.infer<typeof ApprovalPolicyId>
+export type RotationCampaignId = z.infer<typeof RotationCampaignId>

@@ -81,6 +81,10 @@ const templates: Readonly<Record<NoticeKind, Template>> = {
     title: 'A rotation needs a person',
     lines: ['Nobody knows which password the host has, or there is no host that could be changed. Look there, and resolve the rotation.'],
   },
+  'rotation_campaign.ended': {
+    title: 'A rotation campaign is over',
+    lines: ['What is not confirmed may still have a value from before it: see the items of the campaign.'],
+  },
   'channel.dead': { title: 'A notification channel does not work', lines: ['Nothing got through it for a while. What it should carry is tried for 24 hours.'] },
   'channel.test': { title: 'Test of a notification channel', lines: ['Somebody asked for this message. There is nothing to do.'] },
 }

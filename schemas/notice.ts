@@ -29,13 +29,14 @@ export const NoticeKind = z.enum([
   'host.drifted',
   'rotation.stuck',
   'rotation.needs_attention',
+  'rotation_campaign.ended',
   'channel.dead',
   'channel.test',
 ])
 export type NoticeKind = z.infer<typeof NoticeKind>
 
 export const NoticeSubject = z.strictObject({
-  type: z.enum(['lease', 'access_request', 'approval_policy', 'support_access', 'rotation', 'identity', 'user', 'channel']),
+  type: z.enum(['lease', 'access_request', 'approval_policy', 'support_access', 'rotation', 'rotation_campaign', 'identity', 'user', 'channel']),
   id: Uuid,
 })
 export type NoticeSubject = z.infer<typeof NoticeSubject>

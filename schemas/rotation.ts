@@ -10,7 +10,7 @@ export const RotateBody = z.strictObject({
   vaultOnly: z.boolean().optional().meta({ description: 'For an identity without hosts: a person sets the new value on the target' }),
 })
 
-const Wait = z.strictObject({
+export const Wait = z.strictObject({
   hostId: HostId.nullable(),
   cause: z.enum(['person', 'connector-revoked', 'connector-offline', 'lease', 'connector', 'probe', 'worker', 'target', 'offer']).meta({
     description:
@@ -27,7 +27,7 @@ export const Rotation = z.strictObject({
   organizationId: OrganizationId,
   identityGroupId: VaultId,
   identityId: IdentityId,
-  trigger: z.enum(['manual', 'scheduled', 'after_use', 'break_glass', 'access_loss', 'enroll']),
+  trigger: z.enum(['manual', 'scheduled', 'after_use', 'break_glass', 'access_loss', 'campaign', 'enroll']),
   state: RotationState,
   phase: z.enum(['queued', 'staged', 'waiting', 'applying', 'in_doubt', 'done']),
   needsAttention: z.boolean(),

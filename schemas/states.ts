@@ -5,7 +5,10 @@ export type LeaseEndCause = 'checked_in' | 'expired' | 'forced' | 'revoked' | 'g
 export type AccessRequestState = 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'used'
 export type RotationState = 'pending' | 'confirmed' | 'failed' | 'cancelled'
 export type RotationPhase = 'queued' | 'staged' | 'waiting' | 'applying' | 'in_doubt' | 'done'
-export type RotationTrigger = 'manual' | 'scheduled' | 'after_use' | 'break_glass' | 'access_loss' | 'enroll'
+export type RotationTrigger = 'manual' | 'scheduled' | 'after_use' | 'break_glass' | 'access_loss' | 'campaign' | 'enroll'
+/** aborting: nothing more is begun, and what is rotating goes on to its end. */
+export type RotationCampaignState = 'running' | 'paused' | 'aborting' | 'completed' | 'aborted'
+export type CampaignItemState = 'waiting' | 'rotating' | 'confirmed' | 'failed' | 'skipped'
 export type JobKind = 'reset' | 'probe'
 export type JobState = 'waiting' | 'claimed' | 'doubt' | 'confirmed' | 'failed' | 'cancelled'
 /** What a rotation that is pending waits for. */

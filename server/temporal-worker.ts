@@ -7,6 +7,7 @@ import type { BreakGlassReviewActivities } from '#activities/break-glass-review.
 import type { LeaseActivities } from '#activities/lease.ts'
 import type { NotificationActivities } from '#activities/notification.ts'
 import type { ReencryptionActivities } from '#activities/reencryption.ts'
+import type { RotationCampaignActivities } from '#activities/rotation-campaign.ts'
 import type { RotationActivities } from '#activities/rotation.ts'
 import type { SupportAccessActivities } from '#activities/support-access.ts'
 import type { SweepActivities } from '#activities/sweep.ts'
@@ -14,6 +15,7 @@ import { sendQueueOf } from '#workflows/messages.ts'
 
 export type Activities = LeaseActivities &
   RotationActivities &
+  RotationCampaignActivities &
   NotificationActivities &
   ReencryptionActivities &
   SweepActivities &

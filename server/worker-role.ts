@@ -4,6 +4,7 @@ import { createAccessRequestActivities } from '#activities/access-request.ts'
 import { createLeaseActivities } from '#activities/lease.ts'
 import { createNotificationActivities } from '#activities/notification.ts'
 import { createReencryptionActivities } from '#activities/reencryption.ts'
+import { createRotationCampaignActivities } from '#activities/rotation-campaign.ts'
 import { createRotationActivities } from '#activities/rotation.ts'
 import { createSupportAccessActivities } from '#activities/support-access.ts'
 import { createSweepActivities } from '#activities/sweep.ts'
@@ -62,6 +63,7 @@ export async function startWorkerRole({
   const activities = {
     ...createLeaseActivities(worker),
     ...createRotationActivities({ db: worker, vaultKeys }),
+    ...createRotationCampaignActivities(worker),
     ...createSupportAccessActivities(worker),
     ...createSweepActivities({ expirer, worker }),
     ...createBreakGlassReviewActivities(worker),

@@ -5,6 +5,7 @@ import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
 import { owe } from './duties.ts'
 import { believeLateResults } from './late-result.ts'
+import { settleCampaignItems } from './rotation-campaign.ts'
 import { readRotation } from './rotation.ts'
 
 /**
@@ -31,6 +32,7 @@ export async function cancelRotation(trx: Transaction, rotationId: RotationId, a
   })
   for (const { id } of jobs) await owe(trx, 'offer', id, { closed: true })
   await owe(trx, 'rotation', rotationId, { closed: true })
+  await settleCampaignItems(trx, { identityId: rotation.identityId, rotationId, state: 'cancelled', reasonClass: null })
   const { rows: leases } = await sql<{ id: LeaseId }>`select id from lease where rotation_id = ${rotationId}::uuid`.execute(trx)
   for (const { id } of leases) await owe(trx, 'lease', id, { closed: true })
 }

@@ -32,6 +32,7 @@ export const workflowDuties = [
   'break_glass_review',
   'access_request',
   'support_access',
+  'rotation_campaign',
 ] as const satisfies readonly ObligationKind[]
 
 const quarantineAfter = 20

@@ -65,13 +65,17 @@ const columns = sql`t.id, t.organization_id as "organizationId", t.vault_id as "
 /** As PostgreSQL writes it in JSON. */
 const iso = (moment: string | null): string | null => (moment === null ? null : new Date(moment).toISOString())
 
+/** What a rotation waits for, read as JSON. */
+export const isoWaits = <W extends { readonly since: string | null; readonly until: string | null }>(waits: readonly W[]): W[] =>
+  waits.map((wait) => ({ ...wait, since: iso(wait.since), until: iso(wait.until) }))
+
 const fromRow = (row: Row): RotationView => ({
   ...row,
   dueAt: row.dueAt?.toISOString() ?? null,
   startedAt: row.startedAt.toISOString(),
   finishedAt: row.finishedAt?.toISOString() ?? null,
   stuckSince: row.stuckSince?.toISOString() ?? null,
-  waitsFor: row.waitsFor.map((wait) => ({ ...wait, since: iso(wait.since), until: iso(wait.until) })),
+  waitsFor: isoWaits(row.waitsFor),
 })
 
 async function select(trx: Transaction, where: RawBuilder<unknown>): Promise<RotationView[]> {

@@ -13,6 +13,7 @@ import { owe } from './duties.ts'
 import { believeLateResults } from './late-result.ts'
 import { rotateOnward } from './rotate-onward.ts'
 import { callForPerson } from './rotation-attention.ts'
+import { settleCampaignItems } from './rotation-campaign.ts'
 import { readRotation } from './rotation.ts'
 
 /**
@@ -58,6 +59,7 @@ export async function settleRotation(trx: Transaction, rotationId: RotationId, a
     detail: { version: rotation.stagedVersion, hosts: rotation.jobs.length },
   })
   await owe(trx, 'rotation', rotationId, { closed: true })
+  await settleCampaignItems(trx, { identityId, rotationId, state: verdict, reasonClass })
   if (verdict === 'confirmed') await rotateOnward(trx, identityId, rotationId, actor)
   await tellLeases(trx, rotationId)
   return readRotation(trx, rotationId)

@@ -26,6 +26,7 @@ export const workflowTypes = {
   break_glass_review: 'breakGlassReview',
   access_request: 'accessRequest',
   support_access: 'supportAccess',
+  rotation_campaign: 'rotationCampaign',
 } as const
 export type WorkflowKind = keyof typeof workflowTypes
 export const workflowIdOf = (kind: WorkflowKind, { accountId, subjectId }: Subject): string => `${kind.replaceAll('_', '-')}:${accountId}:${subjectId}`

@@ -1,5 +1,5 @@
 import type { DeliveryState } from '../notice.ts'
-import type { AccessRequestState, JobState, LeaseState, RotationState } from '../states.ts'
+import type { AccessRequestState, CampaignItemState, JobState, LeaseState, RotationCampaignState, RotationState } from '../states.ts'
 
 /** from -> the states it may become. The rows of `state_transition` in the database are the same table. */
 export type Transitions<State extends string> = Readonly<Record<State, readonly State[]>>
@@ -11,6 +11,24 @@ export const rotationTransitions: Transitions<RotationState> = {
   confirmed: [],
   failed: [],
   cancelled: [],
+}
+
+/** A campaign that is paused may end too: its last rotations may be over by then. */
+export const rotationCampaignTransitions: Transitions<RotationCampaignState> = {
+  running: ['paused', 'aborting', 'completed'],
+  paused: ['running', 'aborting', 'completed'],
+  aborting: ['aborted'],
+  completed: [],
+  aborted: [],
+}
+
+/** rotating -> waiting: its rotation was cancelled, because somebody stored another value meanwhile. */
+export const campaignItemTransitions: Transitions<CampaignItemState> = {
+  waiting: ['rotating', 'confirmed', 'skipped'],
+  rotating: ['confirmed', 'failed', 'waiting'],
+  confirmed: [],
+  failed: [],
+  skipped: [],
 }
 
 /** waiting: may be offered; claimed: one instance holds it; doubt: nobody knows which version the host has. */

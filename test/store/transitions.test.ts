@@ -7,6 +7,8 @@ import {
   deliveryTransitions,
   leaseTransitions,
   reencryptionTransitions,
+  campaignItemTransitions,
+  rotationCampaignTransitions,
   rotationTransitions,
   supportAccessTransitions,
   type Transitions,
@@ -22,6 +24,8 @@ afterAll(() => database?.end())
 const tables: Readonly<Record<string, Transitions<never>>> = {
   lease: leaseTransitions,
   rotation: rotationTransitions,
+  rotation_campaign: rotationCampaignTransitions,
+  campaign_item: campaignItemTransitions,
   job: jobTransitions,
   connector: connectorTransitions,
   access_request: accessRequestTransitions,

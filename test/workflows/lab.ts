@@ -117,6 +117,9 @@ const allOf = (proxy: Activities): Activities =>
       'lookAtSupportAccess',
       'remindOfSupportAccess',
       'expireSupportAccess',
+      'lookAtRotationCampaign',
+      'beginCampaignRotations',
+      'endRotationCampaign',
     ].map((name) => [name, proxy[name as keyof Activities]]),
   ) as unknown as Activities
 
