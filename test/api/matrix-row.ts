@@ -15,6 +15,7 @@ export interface Things {
   /** Of a break-glass use that is not over. */
   readonly review: string
   readonly rotation: string
+  readonly campaign: string
   readonly job: string
   readonly user: string
   readonly idpUser: string
@@ -72,6 +73,10 @@ export const vault =
   (rest = '') =>
   (things: Things) =>
     `/v1/identity-groups/${things.vault}${rest}`
+export const campaign =
+  (rest = '') =>
+  (things: Things) =>
+    `/v1/rotation-campaigns/${things.campaign}${rest}`
 export const group =
   (rest = '') =>
   (things: Things) =>

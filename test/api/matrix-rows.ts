@@ -3,7 +3,7 @@ import { createSoftKey } from '../support/soft-key.ts'
 import { administrationRows } from './matrix-administration.ts'
 import { approvalRows } from './matrix-approvals.ts'
 import { administers, anyRole, holder, manages, people, seesConnectors, seesHosts, seesLeases, seesVault } from './matrix-people.ts'
-import { fresh, collection, item, create, stale, organization, vault, lease, type Row } from './matrix-row.ts'
+import { fresh, collection, item, create, stale, organization, vault, campaign, lease, type Row } from './matrix-row.ts'
 
 /** Who may do what, by hand: beside the rules of the code, so that a mistake there is seen here. */
 
@@ -195,6 +195,18 @@ export const rows: Readonly<Record<string, Row>> = {
     answer: 409,
     body: () => ({}),
   },
+  'GET /v1/rotation-campaigns': collection('/v1/rotation-campaigns', seesLeases),
+  'POST /v1/rotation-campaigns': create('/v1/rotation-campaigns', manages, ({ organization: organizationId, identity }) => ({
+    organizationId,
+    identityIds: [identity],
+    reason: 'x',
+  })),
+  'GET /v1/rotation-campaigns/{id}': item(campaign(), seesLeases),
+  'GET /v1/rotation-campaigns/{id}/items': item(campaign('/items'), seesLeases),
+  'POST /v1/rotation-campaigns/{id}/pause': { path: campaign('/pause'), may: manages, sees: seesLeases, answer: 200, body: () => ({}) },
+  'POST /v1/rotation-campaigns/{id}/resume': { path: campaign('/resume'), may: manages, sees: seesLeases, answer: 200, body: () => ({}) },
+  'POST /v1/rotation-campaigns/{id}/abort': { path: campaign('/abort'), may: manages, sees: seesLeases, answer: 200, body: () => ({}) },
+
   'GET /v1/jobs': collection('/v1/jobs', seesVault),
   'GET /v1/jobs/{id}': item(({ job }) => `/v1/jobs/${job}`, seesVault),
 

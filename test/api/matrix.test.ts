@@ -91,6 +91,7 @@ beforeAll(async () => {
     lease: checkout.body.lease.id,
     review: emergency.body.lease.id,
     rotation,
+    campaign: await make('/v1/rotation-campaigns', { organizationId: world.organizationId, identityIds: [await world.addIdentity('many')], reason: 'x' }),
     job,
     user: (await world.call('mia', 'GET', `/v1/idp-users/${idpUser}`)).body.userId,
     idpUser,

@@ -179,7 +179,7 @@ describe('a value from before the campaign is dead at its end', () => {
     const id = await campaigns.start([identityId])
     await campaigns.advance(id)
     const cancelled = await rotationOf(id, identityId)
-    await world.account.run((trx) => changeIdentity(trx, { id: identityId, change: {}, value: storedValue(), actor }))
+    await world.account.run((trx) => changeIdentity(trx, { id: identityId, change: {}, seal: () => storedValue(), actor }))
     expect((await acts.read(cancelled)).state).toBe('cancelled')
     expect(await itemOf(id, identityId)).toMatchObject({ state: 'waiting', rotationId: null })
     await campaigns.advance(id)
@@ -235,7 +235,7 @@ describe('pause, resume and abort', () => {
     await campaigns.end(id)
     expect(await campaigns.read(id)).toMatchObject({ state: 'aborting', counts: { rotating: 1, skipped: 1 } })
     // Its rotation is cancelled: the item has no other turn.
-    await world.account.run((trx) => changeIdentity(trx, { id: first, change: {}, value: storedValue(), actor }))
+    await world.account.run((trx) => changeIdentity(trx, { id: first, change: {}, seal: () => storedValue(), actor }))
     expect(await campaigns.turn(id)).toBe(false)
     await campaigns.end(id)
     expect(await campaigns.read(id)).toMatchObject({ state: 'aborted', counts: { skipped: 2 } })
