@@ -35,7 +35,6 @@ export function createRotationCampaignActivities(db: Db): RotationCampaignActivi
     async beginCampaignRotations(subject) {
       for (let turn = 0; turn < turns; turn += 1) {
         if (!(await inTransaction(subject, (trx, id) => takeCampaignTurn(trx, id, actorOf(subject))))) break
-        // crash point: campaign turn taken
       }
       await wakeRelay()
     },

@@ -39,5 +39,6 @@ function linesOf({ hosts, waitsFor }: Rotation): [key: string, line: string][] {
 const lineOfHost = ({ hostId, state, attempts, reason }: Host, wait: Wait | undefined): string =>
   `host ${hostId}  ${state}${attempts === 0 ? '' : `  ${attempts} attempts`}${reason === null ? '' : `  ${reason}`}${wait === undefined ? '' : `  ${waitOf(wait)}`}`
 
-const waitOf = ({ cause, since, until, userId }: Wait): string =>
+/** What it waits for, since when and until when. */
+export const waitOf = ({ cause, since, until, userId }: Wait): string =>
   `waits for ${cause}${userId === null ? '' : ` of ${userId}`}${since === null ? '' : ` since ${since}`}${until === null ? '' : ` until ${until}`}`

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Option, type Command } from 'commander'
 import type { Rotation } from '#schemas/rotation.ts'
 import { callApi, followEvents, readAll, withApi, type ApiOptions } from '../api.ts'
+import { addRotationCampaign } from './rotation-campaign.ts'
 import { describeChange, describeRotation, lineOfRotation } from '../rotation-lines.ts'
 
 interface OutputOptions extends ApiOptions {
@@ -81,6 +82,8 @@ export function addRotation(program: Command): void {
       const { rotation: resolved } = await callApi<{ rotation: Rotation }>(options, 'POST', pathOf(id, '/resolve'), { body })
       say(output, resolved, describeRotation(resolved))
     })
+
+  addRotationCampaign(rotation)
 }
 
 /** A stream that ends too early is opened again: the first event says what is true by then. */

@@ -21,7 +21,8 @@ export function afterVerb(state: RotationCampaignState, verb: CampaignVerb): 'pa
   return rotationCampaignTransitions[state].includes(target) ? target : 'over'
 }
 
-export type SkipReason = 'deleted' | 'enrolling' | 'disabled' | 'no-hosts' | 'not-rotatable' | 'aborted'
+/** Codes of the error table, where rotating such an identity alone would answer one. */
+export type SkipReason = 'deleted' | 'enrolling' | 'identity-disabled' | 'identity-has-no-hosts' | 'credential-not-rotatable' | 'aborted'
 
 /** An identity whose turn it is, behind its lock. */
 export interface TurnFacts {
@@ -52,9 +53,10 @@ export type Turn =
  */
 export function turnOf({ deleted, state, hosts, unchangeable, versionBefore, rotation }: TurnFacts): Turn {
   if (deleted) return { do: 'skip', reason: 'deleted' }
-  if (state !== 'active') return { do: 'skip', reason: state }
-  if (hosts === 0) return { do: 'skip', reason: 'no-hosts' }
-  if (unchangeable) return { do: 'skip', reason: 'not-rotatable' }
+  if (state === 'enrolling') return { do: 'skip', reason: 'enrolling' }
+  if (state === 'disabled') return { do: 'skip', reason: 'identity-disabled' }
+  if (hosts === 0) return { do: 'skip', reason: 'identity-has-no-hosts' }
+  if (unchangeable) return { do: 'skip', reason: 'credential-not-rotatable' }
   if (rotation === null) return { do: 'begin' }
   const counts = rotation.stagedVersion === null || rotation.stagedVersion > versionBefore
   if (rotation.open) return counts ? { do: 'join', rotationId: rotation.id } : { do: 'wait' }

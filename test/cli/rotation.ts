@@ -73,4 +73,25 @@ export function rotationCommands(running: () => Stack): void {
     expect(resolved).toMatchObject({ code: 0, out: expect.stringMatching(new RegExp(`^${id} +failed `)) })
     expect([await watching.ended, watching.output()]).toEqual([1, expect.stringMatching(/\nfailed {2}done.*\n$/)])
   }, 120_000)
+
+  test('campaign rotates a whole vault until every identity is confirmed, says why one is not, and is over for whoever comes later', async () => {
+    const { organizationId } = expectStatus(await ola.get<{ organizationId: string }>(`/v1/identities/${idOf('orders-db')}`), 200)
+    const { id: vaultId } = expectStatus(await ola.post<{ id: string }>('/v1/identity-groups', { organizationId, name: 'after the incident' }), 201)
+    const homeless = { identityGroupId: vaultId, name: 'homeless', username: 'homeless', credentialType: 'password', credential: 'of no host 1' }
+    const { id: skipped } = expectStatus(await ola.post<{ id: string }>('/v1/identities', homeless), 201)
+    const begun = await rotation('campaign', 'start', '--identity', idOf('orders-db'), skipped, '--reason', 'INC-2042', '--at-once', '1', '-o', 'json')
+    expect(begun).toMatchObject({ code: 0, err: '' })
+    const { id } = JSON.parse(begun.out) as { id: string }
+    await expect.poll(async () => (await rotation('campaign', 'show', id)).out, { timeout: 60_000, interval: 1_000 }).toMatch(/ completed {2}.* 1 confirmed /)
+    const shown = await rotation('campaign', 'show', id)
+    expect(shown.out).toMatch(new RegExp(`\\n {2}identity ${skipped} {2}skipped {2}identity-has-no-hosts\\n$`))
+    expect((await rotation('campaign', 'list')).out).toContain(id)
+    expect(await rotation('campaign', 'abort', id)).toMatchObject({ code: 1, out: '', err: expect.stringMatching(/^409 This rotation campaign is over/) })
+    const whole = await rotation('campaign', 'start', '--vault', 'after the incident', '--reason', 'INC-2042')
+    expect(whole).toMatchObject({ code: 0, out: expect.stringMatching(/^\S+ {2}running .* 1 waiting /) })
+    const nowhere = await rotation('campaign', 'start', '--vault', 'nowhere', '--reason', 'INC-2042')
+    expect(nowhere).toMatchObject({ code: 1, out: '', err: expect.stringContaining('there is no vault nowhere') })
+    expect(await rotation('campaign', 'start', '--vault', 'after the incident')).toMatchObject({ code: 1, err: expect.stringContaining('--reason') })
+    expect(await rotation('campaign', 'start', '--reason', 'x')).toMatchObject({ code: 1, err: expect.stringContaining('--vault') })
+  }, 120_000)
 }

@@ -25,10 +25,10 @@ describe('the turn of an identity', () => {
     ['a later value is the present one', made(5), { do: 'confirm', rotationId: id }],
     ['the present value is from before', made(4), { do: 'begin' }],
     ['deleted', { deleted: true, state: 'disabled', ...open(null) }, { do: 'skip', reason: 'deleted' }],
-    ['disabled', { state: 'disabled', ...open(null) }, { do: 'skip', reason: 'disabled' }],
+    ['disabled', { state: 'disabled', ...open(null) }, { do: 'skip', reason: 'identity-disabled' }],
     ['enrolling', { state: 'enrolling', ...open(null) }, { do: 'skip', reason: 'enrolling' }],
-    ['without hosts', { hosts: 0, ...open(4) }, { do: 'skip', reason: 'no-hosts' }],
-    ['of a type that a host cannot change', { unchangeable: true }, { do: 'skip', reason: 'not-rotatable' }],
+    ['without hosts', { hosts: 0, ...open(4) }, { do: 'skip', reason: 'identity-has-no-hosts' }],
+    ['of a type that a host cannot change', { unchangeable: true }, { do: 'skip', reason: 'credential-not-rotatable' }],
   ])('%s', (_, fields, turn) => {
     expect(turnOf(facts(fields))).toEqual(turn)
   })

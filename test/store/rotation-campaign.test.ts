@@ -112,14 +112,14 @@ describe('a campaign', () => {
     const items = await campaigns.items(id)
     expect([deleted, disabled, homeless, key, enrolling, good].map((identityId) => items.get(identityId)?.reason ?? items.get(identityId)?.state)).toEqual([
       'deleted',
-      'disabled',
-      'no-hosts',
-      'not-rotatable',
+      'identity-disabled',
+      'identity-has-no-hosts',
+      'credential-not-rotatable',
       'enrolling',
       'rotating',
     ])
     const { rows } = await database.superuser(`select outcome from audit_event where action = 'rotation.skipped' and identity_id = $1`, [disabled])
-    expect(rows).toEqual([{ outcome: 'disabled' }])
+    expect(rows).toEqual([{ outcome: 'identity-disabled' }])
   })
 })
 
