@@ -8,6 +8,7 @@ let world: ApiWorld
 let other: { readonly organizationId: string; readonly vaultId: string; readonly identityId: string }
 let vaultId: string
 let ids: string[]
+let nia: string
 
 const campaigns = '/v1/rotation-campaigns'
 const made = async (path: string, body: object): Promise<string> => {
@@ -33,7 +34,7 @@ beforeAll(async () => {
   other = { organizationId, vaultId: theirs, identityId: await world.addIdentity('theirs', { identityGroupId: theirs }) }
   // Both manage vaults in the one organization alone; vic sees all besides.
   const role = await made('/v1/roles', { name: 'manager', permissions: ['pam_vaults.manage'] })
-  const nia = await made('/v1/idp-users', { email: 'nia@acme.example' })
+  nia = await made('/v1/idp-users', { email: 'nia@acme.example' })
   const authorization = `Bearer ${await world.issuer.token('nia', { email: 'nia@acme.example', email_verified: true })}`
   await world.call(null, 'GET', '/v1/me', { headers: { authorization } })
   for (const id of [nia, acme.users.find(({ sub }) => sub === 'vic')?.idpId])
@@ -140,6 +141,15 @@ describe('who may', () => {
       expect(await outcome('vic', { ...named, organizationId })).toBe('403 forbidden')
       expect(await outcome('nia', { ...named, organizationId })).toBe('404 not-found')
     }
+    // A vault that they may see, beside one that they may not.
+    await made(`/v1/identity-groups/${other.vaultId}/grants`, { principal: { type: 'user', id: nia }, level: 'view_vault' })
+    const hidden = await newVault(organizationId)
+    expect(await outcome('nia', { vaultIds: [other.vaultId], organizationId })).toBe('403 forbidden')
+    for (const vaultIds of [
+      [other.vaultId, hidden],
+      [hidden, other.vaultId],
+    ])
+      expect(await outcome('nia', { vaultIds, organizationId })).toBe('404 not-found')
     // Of another organization than the one that is named, of another account, or nothing at all.
     for (const sub of ['vic', 'nia', 'mia'])
       for (const named of [{ vaultIds: [vaultId, other.vaultId] }, { identityIds: [...ids, other.identityId] }, { vaultIds: [vaultId, randomUUID()] }])
@@ -148,7 +158,7 @@ describe('who may', () => {
     for (const place of [world.organizationId, gus]) expect(await outcome('gus', { vaultIds: [vaultId], organizationId: place })).toBe('404 not-found')
     expect(await begun()).toBe(before)
     const denied = await world.database.superuser(`select outcome from audit_event where vault_id = $1 and action = 'identity.rotate'`, [other.vaultId])
-    expect(denied.rows.map((row) => row.outcome).sort()).toEqual(['forbidden', 'forbidden', 'not-found', 'not-found'])
+    expect(denied.rows.map((row) => row.outcome).sort()).toEqual(['forbidden', 'forbidden', 'forbidden', 'not-found', 'not-found'])
     for (const sub of ['vic', 'nia']) expect((await start(sub, { vaultIds: [vaultId] })).status).toBe(201)
   })
 

@@ -5,6 +5,7 @@ import { placeLimit } from '#schemas/rules/rotation-campaign.ts'
 import { changeIdentity } from '#store/change-identity.ts'
 import { deleteIdentity } from '#store/delete-identity.ts'
 import { releaseLease } from '#store/release-lease.ts'
+import { takeCampaignTurn } from '#store/take-campaign-turn.ts'
 import { campaignActs, type CampaignActs } from '../support/campaigns.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { checkOut } from '../support/leases.ts'
@@ -34,7 +35,7 @@ const several = async (count: number): Promise<IdentityId[]> => {
   for (let made = 0; made < count; made += 1) ids.push(await add())
   return ids
 }
-const { actor } = { actor: { kind: 'system', id: 'a test' } } as const
+const actor = { kind: 'system', id: 'a test' } as const
 const itemOf = async (id: RotationCampaignId, identityId: IdentityId) => (await campaigns.items(id)).get(identityId)
 const rotationOf = async (id: RotationCampaignId, identityId: IdentityId) => (await itemOf(id, identityId))?.rotationId as RotationId
 const rotationsOf = async (identityId: IdentityId) =>
@@ -75,6 +76,16 @@ describe('a campaign', () => {
     for (const attempt of tries) if (attempt.status === 'rejected') expect(attempt.reason).toMatchObject({ code: 'busy' })
     await campaigns.advance(id)
     expect((await campaigns.read(id)).counts).toMatchObject({ waiting: 3, rotating: 3 })
+  })
+
+  test('is not paused over a turn that is being taken: whoever pauses knows what has begun', async () => {
+    const id = await campaigns.start(await several(1))
+    await acts.asWorker(async (trx) => {
+      await takeCampaignTurn(trx, id, actor)
+      await expect(campaigns.say(id, 'pause')).rejects.toMatchObject({ code: 'busy' })
+    })
+    await campaigns.say(id, 'pause')
+    expect(await campaigns.read(id)).toMatchObject({ state: 'paused', counts: { rotating: 1 } })
   })
 
   test('counts a failure with its class, goes on, and warns at the end', async () => {
