@@ -20,7 +20,11 @@ export interface CampaignTargets {
   readonly identities: readonly { readonly identityId: IdentityId; readonly vaultId: VaultId }[]
 }
 
-/** @throws LeaseholdError `not-found` (a vault or an identity that is not there, or not in this organization), `validation-failed` (none, or too many) */
+/**
+ * Whether there are too many or none is said by `startRotationCampaign`, to those who may know.
+ *
+ * @throws LeaseholdError `not-found` (a vault or an identity that is not there, or not in this organization)
+ */
 export async function readCampaignTargets(trx: Transaction, { organizationId, vaultIds = [], identityIds = [] }: Named): Promise<CampaignTargets> {
   const { rows: vaults } = await sql<{ id: VaultId }>`
     select id from vault where id = any(${vaultIds}::uuid[]) and organization_id = ${organizationId}::uuid and deleted_at is null`.execute(trx)
@@ -29,11 +33,6 @@ export async function readCampaignTargets(trx: Transaction, { organizationId, va
     where organization_id = ${organizationId}::uuid and deleted_at is null and (vault_id = any(${vaultIds}::uuid[]) or id = any(${identityIds}::uuid[]))
     order by vault_id, id limit ${mostIdentities + 1}::int`.execute(trx)
   if (vaults.length !== vaultIds.length || (identityIds.length > 0 && identities.length !== identityIds.length)) throw new LeaseholdError('not-found')
-  refuseFaults(
-    identities.length === 0 || identities.length > mostIdentities
-      ? [{ path: 'vaultIds', message: `must hold 1 to ${mostIdentities} identities together; name others with identityIds` }]
-      : [],
-  )
   return { organizationId, vaultIds: [...new Set([...vaultIds, ...identities.map(({ vaultId }) => vaultId)])], identities }
 }
 
@@ -51,12 +50,17 @@ export interface StartedCampaign {
 /**
  * Fixes which identities a campaign rotates, and the newest value of each that must die.
  *
- * @throws LeaseholdError as `readCampaignTargets`, `busy` (another identity belongs to it by now than the caller was asked about)
+ * @throws LeaseholdError as `readCampaignTargets`, `validation-failed` (no identity, or too many), `busy` (another identity belongs to it by now than the caller was asked about)
  */
 export async function startRotationCampaign(trx: Transaction, { id, startedBy, actor, atOnce, reason, targets }: StartedCampaign, named: Named): Promise<void> {
   const now = await readCampaignTargets(trx, named)
   if (JSON.stringify(now) !== JSON.stringify(targets)) throw new LeaseholdError('busy', { retryAfterSeconds: 1 })
   const { organizationId, identities, vaultIds } = targets
+  refuseFaults(
+    identities.length === 0 || identities.length > mostIdentities
+      ? [{ path: 'vaultIds', message: `must hold 1 to ${mostIdentities} identities together; name others with identityIds` }]
+      : [],
+  )
   await sql`insert into rotation_campaign (id, organization_id, at_once, reason_ciphertext, reason_key_id, started_by)
     values (${id}::uuid, ${organizationId}::uuid, ${atOnce}::int, ${reason.ciphertext}::bytea, ${reason.keyId}::text, ${startedBy}::uuid)`.execute(trx)
   await sql`insert into campaign_item (campaign_id, identity_id, vault_id, version_before)

@@ -148,6 +148,8 @@ describe('who may', () => {
     for (const vaultIds of [
       [other.vaultId, hidden],
       [hidden, other.vaultId],
+      // It holds nothing, which is not said either.
+      [hidden],
     ])
       expect(await outcome('nia', { vaultIds, organizationId })).toBe('404 not-found')
     // Of another organization than the one that is named, of another account, or nothing at all.
