@@ -28,7 +28,7 @@ export async function changeRotationCampaign(trx: Transaction, id: RotationCampa
   if (next === 'aborting') await skipWaiting(trx, id)
   await appendAudit(trx, {
     actor,
-    action: `rotation-campaign.${done[verb]}`,
+    action: `rotation_campaign.${done[verb]}`,
     effect: 'permit',
     outcome: 'success',
     organizationId: campaign.organizationId,

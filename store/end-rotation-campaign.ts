@@ -23,7 +23,7 @@ export async function endRotationCampaign(trx: Transaction, id: RotationCampaign
   await sql`update rotation_campaign set state = ${state}::text, finished_at = app_clock() where id = ${id}::uuid`.execute(trx)
   await appendAudit(trx, {
     actor,
-    action: 'rotation-campaign.ended',
+    action: 'rotation_campaign.ended',
     effect: 'permit',
     outcome: state,
     organizationId,

@@ -68,7 +68,7 @@ export async function startRotationCampaign(trx: Transaction, { id, startedBy, a
     from identity i where i.id = any(${identities.map(({ identityId }) => identityId)}::uuid[]) order by i.vault_id, i.id`.execute(trx)
   await appendAudit(trx, {
     actor,
-    action: 'rotation-campaign.started',
+    action: 'rotation_campaign.started',
     effect: 'permit',
     outcome: 'success',
     organizationId,

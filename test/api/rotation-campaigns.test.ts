@@ -97,10 +97,10 @@ describe('a campaign', () => {
     const { items } = (await world.call('axe', 'GET', '/v1/audit/events?limit=200')).body
     const log = items.filter(({ detail }: { detail: { campaignId?: string } | null }) => detail?.campaignId === id).toReversed()
     expect(log.map(({ action, actor, reason }: any) => [action, actor.sub, reason])).toEqual([
-      ['rotation-campaign.started', 'ola', 'INC-2042'],
-      ['rotation-campaign.paused', 'mia', null],
-      ['rotation-campaign.resumed', 'mia', null],
-      ['rotation-campaign.aborted', 'vic', null],
+      ['rotation_campaign.started', 'ola', 'INC-2042'],
+      ['rotation_campaign.paused', 'mia', null],
+      ['rotation_campaign.resumed', 'mia', null],
+      ['rotation_campaign.aborted', 'vic', null],
     ])
   })
 

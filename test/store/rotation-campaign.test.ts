@@ -65,8 +65,8 @@ describe('a campaign', () => {
     expect((await owed(id)).closed).toBe(true)
     const { rows: log } = await database.superuser(`select action, outcome from audit_event where detail ->> 'campaignId' = $1 order by id`, [id])
     expect(log).toEqual([
-      { action: 'rotation-campaign.started', outcome: 'success' },
-      { action: 'rotation-campaign.ended', outcome: 'completed' },
+      { action: 'rotation_campaign.started', outcome: 'success' },
+      { action: 'rotation_campaign.ended', outcome: 'completed' },
     ])
   })
 
@@ -252,7 +252,7 @@ describe('pause, resume and abort', () => {
     expect(await campaigns.read(id)).toMatchObject({ state: 'aborted', counts: { skipped: 2 } })
     expect((await itemOf(id, first))?.reason).toBe('aborted')
     const { rows } = await database.superuser(`select action from audit_event where detail ->> 'campaignId' = $1 order by id`, [id])
-    expect(rows.map(({ action }) => action)).toEqual(['rotation-campaign.started', 'rotation-campaign.aborted', 'rotation-campaign.ended'])
+    expect(rows.map(({ action }) => action)).toEqual(['rotation_campaign.started', 'rotation-campaign.aborted', 'rotation-campaign.ended'])
     await expect(campaigns.say(id, 'abort')).rejects.toMatchObject({ code: 'rotation-campaign-over' })
   })
 
