@@ -252,7 +252,7 @@ describe('pause, resume and abort', () => {
     expect(await campaigns.read(id)).toMatchObject({ state: 'aborted', counts: { skipped: 2 } })
     expect((await itemOf(id, first))?.reason).toBe('aborted')
     const { rows } = await database.superuser(`select action from audit_event where detail ->> 'campaignId' = $1 order by id`, [id])
-    expect(rows.map(({ action }) => action)).toEqual(['rotation_campaign.started', 'rotation-campaign.aborted', 'rotation-campaign.ended'])
+    expect(rows.map(({ action }) => action)).toEqual(['rotation_campaign.started', 'rotation_campaign.aborted', 'rotation_campaign.ended'])
     await expect(campaigns.say(id, 'abort')).rejects.toMatchObject({ code: 'rotation-campaign-over' })
   })
 
