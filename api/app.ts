@@ -13,6 +13,7 @@ import { breakGlassCredentialRoutes } from './break-glass-credential.ts'
 import { breakGlassLoginRoutes, breakGlassTotpRoutes } from './break-glass-login.ts'
 import { breakGlassReviewRoutes } from './break-glass-reviews.ts'
 import { breakGlassRoutes } from './break-glass.ts'
+import { checkRoutes } from './checks.ts'
 import { checkoutRoutes } from './checkout.ts'
 import { connectorRoutes } from './connectors.ts'
 import { addCorsHeaders } from './cors.ts'
@@ -83,6 +84,7 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   approvalPolicyRoutes,
   rotationRoutes,
   rotationCampaignRoutes,
+  checkRoutes,
   jobRoutes,
   dutyRoutes,
   auditEventRoutes,

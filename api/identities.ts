@@ -2,6 +2,7 @@ import { v7 as uuidv7 } from 'uuid'
 import { z } from 'zod'
 import { scopeOf } from '#policy/scope.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
+import { Health } from '#schemas/check.ts'
 import { ChangeIdentity, CreateIdentity, Identity } from '#schemas/identity.ts'
 import { HostId, IdentityId, OrganizationId, VaultId } from '#schemas/ids.ts'
 import { PageQuery, pageOf } from '#schemas/page.ts'
@@ -30,6 +31,7 @@ const query = PageQuery.extend({
   identityGroupId: VaultId.optional(),
   hostId: HostId.optional(),
   name: text(0, 200).optional(),
+  health: Health.optional().meta({ description: 'Of one of its hosts at least' }),
 })
 
 async function find(trx: Transaction, { params: { id } }: { readonly params: z.infer<typeof params> }) {

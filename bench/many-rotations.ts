@@ -5,7 +5,7 @@ import pg from 'pg'
 import { apiClient, expectStatus, type ApiClient } from '#stack/api-client.ts'
 import { accessToken } from '#stack/login.ts'
 import type { Stack } from '#stack/test-stack.ts'
-import { sweepSchedule } from '#workflows/messages.ts'
+import type { Sweep } from '#workflows/messages.ts'
 import { runLanes } from './figures.ts'
 
 /** What became of identities that were all due at once. */
@@ -39,7 +39,7 @@ export async function rotateMany(stack: Stack, temporal: Client, count: number, 
     const ids = await createIdentities(stack, mia, count)
     await control.query(`update identity set next_rotation_at = date_trunc('second', now()) - interval '1 hour' where id = any($1)`, [ids])
     const began = performance.now()
-    await temporal.schedule.getHandle(sweepSchedule).trigger()
+    await temporal.schedule.getHandle('rotation-sweep' satisfies Sweep).trigger()
     const mostClaimed = await untilThrough(control, ids, limitMs)
     const elapsed = performance.now() - began
     const { rows } = await control.query(

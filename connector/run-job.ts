@@ -27,15 +27,17 @@ const unchanged = (reasonClass: ReasonClass, logins: Partial<JobOutcome> = {}): 
 
 /**
  * Does one job. A reset changes the account once and proves it by a fresh login; a probe only finds out. Either way at most
- * two logins with the account's own values beside the change, so that no target locks it.
+ * two logins with the account's own values beside the change, so that no target locks it; a check is one login and nothing else.
  */
 export async function runJob(job: Job, tools: JobTools): Promise<JobOutcome> {
   const adapter = Object.hasOwn(tools.adapters, job.target.adapter) ? tools.adapters[job.target.adapter] : undefined
-  // A probe that could not ask knows nothing; a reset that was never tried changed nothing.
+  // Who only asks and could not knows nothing; a reset that was never tried changed nothing.
   const untried = (reasonClass: ReasonClass): JobOutcome =>
-    job.kind === 'probe' ? { outcome: 'unknown', reasonClass, stagedLogsIn: null, knownLogsIn: null } : unchanged(reasonClass)
+    job.kind === 'reset' ? unchanged(reasonClass) : { outcome: 'unknown', reasonClass, stagedLogsIn: null, knownLogsIn: null }
   if (adapter === undefined) return untried('unsupported')
   if (!tools.allowList.allows(job.target.address, job.target.port)) return untried('not-allowed')
+  // With one value there is one login, and nothing to clear up.
+  if (job.kind === 'check') return tools.remaining() > 0 ? prove({ ...job, known: null }, adapter, 'denied') : untried('late')
   if (job.kind === 'probe') return clearUp(job, adapter, tools, await prove(job, adapter, 'unverified'))
   const as = job.admin ?? (job.known === null ? null : { username: job.account.username, password: job.known })
   if (as === null) return unchanged('unsupported')

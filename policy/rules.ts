@@ -101,6 +101,7 @@ export const rules = {
   // Neither a grant nor a record in the directory: nobody can be asked for one in time.
   'identity.break-glass': { anyOf: ['pam_vaults.break_glass'], stepUp: 'break_glass', visible: 'vault.read' },
   'identity.rotate': manage,
+  'identity.check': manage,
 
   'lease.list': { ...view, collection: true },
   'lease.read': { anyOf: ['pam_vaults.view', 'pam_vaults.manage'], holder: 'instead' },

@@ -9,6 +9,8 @@ import { ConnectorId, JobId, OrganizationId, Uuid } from './ids.ts'
 const v = z.literal(1)
 const instance = Uuid
 const epoch = z.number().int().min(1).max(2_147_483_647)
+/** reset: set the staged value and prove it; probe: find out which of the two values logs in; check: log in once with the staged one. */
+const kind = z.enum(['reset', 'probe', 'check'])
 const port = z.number().int().min(1).max(65_535)
 const shortText = z.string().min(1).max(200)
 
@@ -55,7 +57,7 @@ export const Offer = z.strictObject({
   jobId: JobId,
   /** The epoch that the claim of this offer will have. */
   epoch,
-  kind: z.enum(['reset', 'probe']),
+  kind,
   /** s since 1970, by the control plane's clock. */
   iat: z.number().int(),
   exp: z.number().int(),
@@ -111,13 +113,14 @@ export const SealedJob = z.strictObject({
   jobId: JobId,
   epoch,
   connectorId: ConnectorId,
-  kind: z.enum(['reset', 'probe']),
+  kind,
   /** ms, counted from the moment the claim was sent: after it the change must not be sent any more. */
   deadlineMs: z.number().int().min(0),
   target: z.strictObject({ address: z.string().min(1).max(253), port, adapter: shortText, parameters: z.record(z.string(), z.unknown()) }),
   account: z.strictObject({ username: z.string().min(1).max(255) }),
+  /** What the account shall have; in a check what it is known to have. */
   staged: value,
-  /** What the target is known to have had before; null: nobody knows. */
+  /** What the target is known to have had before; null: nobody knows, or it is a check. */
   known: value.nullable(),
   /** Who changes the account; null: the account itself. */
   admin: login.nullable(),

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { credentialTypes, type CredentialType } from './credential-form.ts'
+import { Health } from './check.ts'
 import { HostId, IdentityId, OrganizationId, RotationId, VaultId } from './ids.ts'
 import { PasswordPolicy } from './password-policy.ts'
 import { moment, name, text } from './text.ts'
@@ -19,6 +20,8 @@ const fields = {
   rotationIntervalDays: z.number().int().min(1).max(3650).nullable().meta({ description: 'Days between automatic rotations; null: none' }),
   rotateAfterUse: z.boolean().meta({ description: 'Rotate after every checkin; needs a host' }),
   rotateAfterAccessLoss: z.boolean().meta({ description: 'Rotate when somebody who has seen the present value may see it no more; needs hosts' }),
+  checkIntervalHours: z.number().int().min(1).max(8760).nullable().meta({ description: 'Hours between checks whether the value still logs in; null: none' }),
+  reconcileDrift: z.boolean().meta({ description: 'Rotate when a check is refused; needs hosts with an admin identity' }),
   hostIds: z
     .array(HostId)
     .max(100)
@@ -93,12 +96,16 @@ export const Identity = z.object({
       hostId: HostId,
       credentialVersion: z.number().int().meta({ description: 'The version that logs in at this host' }),
       sync: z.enum(['in_sync', 'unknown', 'drifted']).meta({ description: 'in_sync: proven by a login' }),
+      health: Health.meta({ description: 'sync, or unreachable: nothing contradicts it, and the last login that was tried got no answer' }),
+      checkedAt: moment.nullable().meta({ description: 'When a login last proved or disproved that version' }),
+      unreachableSince: moment.nullable(),
     }),
   ),
   activeLeases: z.number().int(),
   rotationId: RotationId.nullable().meta({ description: 'The rotation that is running' }),
   draining: z.boolean(),
   nextRotationAt: moment.nullable(),
+  nextCheckAt: moment.nullable().meta({ description: 'null: no interval, or a host has drifted' }),
   lastRotatedAt: moment.nullable(),
   version: z.number().int().meta({ description: 'The ETag' }),
   createdAt: moment,
@@ -111,6 +118,7 @@ export interface IdentitySettings {
   readonly maxConcurrentSessions: number | null
   readonly rotateAfterUse: boolean
   readonly rotateAfterAccessLoss?: boolean | undefined
+  readonly reconcileDrift?: boolean | undefined
   readonly hostIds: readonly string[]
   readonly credentialType: CredentialType
   readonly passwordPolicy?: PasswordPolicy | null | undefined
@@ -125,7 +133,7 @@ export function settingFaults(settings: IdentitySettings): { path: string; messa
   if (!settings.allowConcurrentCheckout && settings.maxConcurrentSessions !== null) {
     faults.push({ path: 'maxConcurrentSessions', message: 'must be absent when allowConcurrentCheckout is off' })
   }
-  for (const path of ['rotateAfterUse', 'rotateAfterAccessLoss'] as const) {
+  for (const path of ['rotateAfterUse', 'rotateAfterAccessLoss', 'reconcileDrift'] as const) {
     if (settings[path] === true && settings.hostIds.length === 0) faults.push({ path, message: 'needs at least one host in hostIds' })
   }
   if (settings.credentialType === 'ssh_key' && settings.passwordPolicy != null) {

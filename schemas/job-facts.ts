@@ -1,17 +1,14 @@
-import type { ConnectorId, HostId, IdentityId, JobId, OrganizationId, RotationId } from './ids.ts'
+import type { ConnectorId, HostId, IdentityId, JobId, OrganizationId } from './ids.ts'
 import type { Sealed } from './sealed.ts'
-import type { JobKind } from './states.ts'
+import type { WorkKind } from './states.ts'
 import type { VaultKeyRef } from './vault-key-ref.ts'
 
 /** What may be offered to a connector now. */
 export interface OfferFacts {
   readonly jobId: JobId
-  readonly rotationId: RotationId
   readonly organizationId: OrganizationId
   readonly connectorId: ConnectorId
-  readonly hostId: HostId
-  readonly identityId: IdentityId
-  readonly kind: JobKind
+  readonly kind: WorkKind
   /** The epoch that a claim of this offer will have. */
   readonly epoch: number
 }
@@ -30,10 +27,9 @@ export interface SealedCredential {
 /** Answer to a claim that was granted: sealed values only, the bridge opens them after the commit. */
 export interface ClaimFacts {
   readonly jobId: JobId
-  readonly rotationId: RotationId
   readonly organizationId: OrganizationId
   readonly connectorId: ConnectorId
-  readonly kind: JobKind
+  readonly kind: WorkKind
   readonly epoch: number
   /** ms until the claim lapses. */
   readonly holdMs: number
@@ -46,9 +42,9 @@ export interface ClaimFacts {
     readonly parameters: Readonly<Record<string, unknown>>
   }
   readonly username: string
-  /** What the account shall have, or may have after a doubt. */
+  /** What the account shall have, or may have after a doubt; of a check what it is known to have. */
   readonly staged: SealedCredential
-  /** What the host is known to have had before. */
+  /** What the host is known to have had before; null: nobody knows, or it is a check. */
   readonly known: SealedCredential | null
   readonly admin: (SealedCredential & { readonly username: string }) | null
 }
@@ -60,7 +56,7 @@ export interface ClaimRefusal {
 
 /**
  * What a connector says of a job. confirmed: the new value logs in; unchanged: the old value still holds and the target
- * refused or was never asked; unknown: nobody can tell.
+ * refused or was never asked; unknown: nobody can tell. Of a check: confirmed, the value logs in, or unknown.
  */
 export interface JobReport {
   readonly jobId: JobId

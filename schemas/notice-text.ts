@@ -76,6 +76,13 @@ const templates: Readonly<Record<NoticeKind, Template>> = {
     title: 'A host may have another password than the vault',
     lines: ['A connector told late of a change that was given up meanwhile.', 'Rotate the identity, so that both agree again.'],
   },
+  'credential.drifted': {
+    title: 'A stored credential does not log in any more',
+    lines: [
+      'A check was refused: somebody changed the value on the host, or locked the account. It is not tried again by itself.',
+      'Rotate the identity, or store the value that works.',
+    ],
+  },
   'rotation.stuck': { title: 'A rotation does not come to its end', lines: ['See what it waits for.'] },
   'rotation.needs_attention': {
     title: 'A rotation needs a person',

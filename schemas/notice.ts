@@ -27,6 +27,7 @@ export const NoticeKind = z.enum([
   'support_access.reminder',
   'support_access.emergency_disabled',
   'host.drifted',
+  'credential.drifted',
   'rotation.stuck',
   'rotation.needs_attention',
   'rotation_campaign.ended',

@@ -27,7 +27,7 @@ export const Rotation = z.strictObject({
   organizationId: OrganizationId,
   identityGroupId: VaultId,
   identityId: IdentityId,
-  trigger: z.enum(['manual', 'scheduled', 'after_use', 'break_glass', 'access_loss', 'campaign', 'enroll']),
+  trigger: z.enum(['manual', 'scheduled', 'after_use', 'break_glass', 'access_loss', 'campaign', 'drift', 'enroll']),
   state: RotationState,
   phase: z.enum(['queued', 'staged', 'waiting', 'applying', 'in_doubt', 'done']),
   needsAttention: z.boolean(),

@@ -4,14 +4,12 @@ import type { Logger } from 'pino'
 import type { ReconcileMeter } from '#schemas/meters.ts'
 import type { Db } from '#store/connection.ts'
 import { reopenDuties, workflowDuties } from '#store/duties.ts'
-import { searchAttributes, sweepSchedule, sweepWorkflow, taskQueueOf } from '#workflows/messages.ts'
+import { searchAttributes, sweeps, taskQueueOf, type Sweep } from '#workflows/messages.ts'
 import type { Config } from './config.ts'
 import type { Temporal } from './temporal.ts'
 
-const sweepEvery = '30 minutes'
-
 /**
- * Makes Temporal whole again after it was new, replaced or restored: search attributes, the sweep's schedule, and one poke for
+ * Makes Temporal whole again after it was new, replaced or restored: search attributes, the schedules of the sweeps, and one poke for
  * every subject that is not final. Safe to run at any time and from several workers.
  */
 export async function reconcile({
@@ -28,7 +26,7 @@ export async function reconcile({
   readonly meter?: ReconcileMeter
 }): Promise<void> {
   await ensureSearchAttributes(temporal.client, config.temporalNamespace)
-  await ensureSweep(temporal, config.taskQueueSuffix)
+  for (const sweep of Object.keys(sweeps) as Sweep[]) await ensureSweep(temporal, sweep, config.taskQueueSuffix)
   const reopened = await reopenDuties(workflowDuties, (reopen) => reopen(db))
   meter?.reconciled(reopened)
   log.info({ reopened }, 'reconciled with Temporal')
@@ -44,15 +42,16 @@ export async function ensureSearchAttributes(client: Client, namespace: string):
   await operatorService.addSearchAttributes({ namespace, searchAttributes: types })
 }
 
-async function ensureSweep({ client }: Temporal, taskQueueSuffix: string): Promise<void> {
+async function ensureSweep({ client }: Temporal, scheduleId: Sweep, taskQueueSuffix: string): Promise<void> {
+  const { workflowType, every } = sweeps[scheduleId]
   const schedule: Omit<ScheduleOptions, 'scheduleId'> = {
-    spec: { intervals: [{ every: sweepEvery }], jitter: '1 minute' },
+    spec: { intervals: [{ every }], jitter: '1 minute' },
     policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: '1 hour' },
-    action: { type: 'startWorkflow', workflowType: sweepWorkflow, workflowId: sweepSchedule, taskQueue: taskQueueOf(taskQueueSuffix), args: [] },
+    action: { type: 'startWorkflow', workflowType, workflowId: scheduleId, taskQueue: taskQueueOf(taskQueueSuffix), args: [] },
   }
-  await client.schedule.create({ scheduleId: sweepSchedule, ...schedule }).catch(async (error: unknown) => {
+  await client.schedule.create({ scheduleId, ...schedule }).catch(async (error: unknown) => {
     if (!(error instanceof ScheduleAlreadyRunning)) throw error
     // Made by an older version perhaps. Whether somebody paused it is theirs to say.
-    await client.schedule.getHandle(sweepSchedule).update(({ state }) => ({ ...schedule, state }))
+    await client.schedule.getHandle(scheduleId).update(({ state }) => ({ ...schedule, state }))
   })
 }

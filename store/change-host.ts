@@ -5,6 +5,7 @@ import { parameterFaults, type ChangeHost, type CreateHost, type Host } from '#s
 import type { ConnectorId, HostId, IdentityId, OrganizationId, RotationId } from '#schemas/ids.ts'
 import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
+import { checksCancelled } from './credential-check.ts'
 import { readHost } from './host.ts'
 import { oweOffers, pauseLeft, type OfferableJob } from './job.ts'
 import { fieldsOf, merged } from './merged.ts'
@@ -38,7 +39,7 @@ export async function createHost(trx: Transaction, id: HostId, body: CreateHost,
 
 /**
  * Changes a host; refused while a connector holds one of its accounts or nobody knows what it has. Waiting jobs go to its
- * new connector.
+ * new connector, and checks of how it was end.
  *
  * @throws LeaseholdError `not-found`, `precondition-failed`, `validation-failed`, `already-exists`, `identity-rotating`, `busy`
  */
@@ -47,7 +48,10 @@ export async function changeHost(trx: Transaction, id: HostId, change: ChangeHos
   expectVersion(before.version, expectedVersion)
   const after = merged(before, change)
   refuseFaults(parameterFaults(after.adapter, after.parameters))
-  if (fieldsOf(change).some((field) => field !== 'name')) await refuseHeld(trx, id)
+  if (fieldsOf(change).some((field) => field !== 'name')) {
+    await refuseHeld(trx, id)
+    await checksCancelled(sql`k.host_id = ${id}::uuid`).execute(trx)
+  }
   await checkReferences(trx, id, after)
   await refuseDuplicates(
     sql`

@@ -5,6 +5,7 @@ import { hasForm, type CredentialType } from '#schemas/credential-form.ts'
 import type { IdentityId, VaultId } from '#schemas/ids.ts'
 import { settingFaults, type ChangeIdentity, type Identity } from '#schemas/identity.ts'
 import { appendAudit } from './audit.ts'
+import { scheduleCheck } from './check-schedule.ts'
 import { lockIdentity } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
 import { shredUnused, storeVersion, type StoredValue } from './credential.ts'
@@ -53,6 +54,8 @@ export async function changeIdentity(trx: Transaction, { id, change, seal, actor
   if (moves || change.credentialType !== undefined) await refuseUnfitName(trx, id)
   if (promises.some((field) => change[field] !== undefined)) await refuseUnkeepable(trx, id, after)
   const version = seal === undefined ? undefined : await replaceCredential(trx, id, seal, actor)
+  const newChecks = change.checkIntervalHours !== undefined && change.checkIntervalHours !== before.checkIntervalHours
+  if (moves || seal !== undefined || newChecks) await scheduleCheck(trx, id, 0)
   await appendAudit(trx, {
     actor,
     action: 'identity.changed',
@@ -67,7 +70,7 @@ export async function changeIdentity(trx: Transaction, { id, change, seal, actor
 }
 
 /** What decides whether a promise to rotate can be kept; other changes leave an old one as it is. */
-const promises = ['credentialType', 'hostIds', 'rotateAfterUse', 'rotateAfterAccessLoss', 'rotationIntervalDays'] as const
+const promises = ['credentialType', 'hostIds', 'rotateAfterUse', 'rotateAfterAccessLoss', 'rotationIntervalDays', 'reconcileDrift'] as const
 
 /** The stored value was never held against the form of another type. */
 const formFaults = (before: Identity, after: Identity) =>
@@ -82,6 +85,7 @@ async function writeSettings(trx: Transaction, id: IdentityId, after: Identity, 
     update identity i set name = ${after.name}::text, username = ${after.username}::text, credential_type = ${after.credentialType}::text,
       rotation_interval_days = ${after.rotationIntervalDays ?? null}::int, rotate_after_use = ${after.rotateAfterUse}::boolean,
       rotate_after_access_loss = ${after.rotateAfterAccessLoss}::boolean,
+      check_interval_hours = ${after.checkIntervalHours ?? null}::int, reconcile_drift = ${after.reconcileDrift}::boolean,
       allow_concurrent_checkout = ${after.allowConcurrentCheckout}::boolean, max_concurrent_sessions = ${after.maxConcurrentSessions ?? null}::int,
       exposure = ${after.exposure}::text, after_use_grace_minutes = ${after.afterUseGraceMinutes ?? null}::int,
       password_policy = ${after.passwordPolicy == null ? null : JSON.stringify(after.passwordPolicy)}::jsonb, state = ${after.state}::text, version = version + 1,
@@ -101,7 +105,9 @@ async function replaceCredential(trx: Transaction, id: IdentityId, seal: (versio
   await storeVersion(trx, id, { version, ...value }, null)
   await sql`update identity set current_version = ${version}::int, draining_since = null,
     next_rotation_at = app_clock() + make_interval(days => rotation_interval_days) where id = ${id}::uuid`.execute(trx)
-  await sql`update identity_host set known_version = ${version}::int, sync = 'unknown' where identity_id = ${id}::uuid`.execute(trx)
+  await sql`update identity_host set known_version = ${version}::int, sync = 'unknown', checked_at = null, unreachable_since = null where identity_id = ${id}::uuid`.execute(
+    trx,
+  )
   await shredUnused(trx, id)
   if (value.sameAs !== undefined) {
     await exposeAgain(trx, id, version, value.sameAs)

@@ -1,15 +1,14 @@
 import { sql } from 'kysely'
 import type { AccountId, ConnectorId, HostId, IdentityId, JobId, OrganizationId, RotationId, VaultId } from '#schemas/ids.ts'
-import type { ClaimFacts, ClaimRefusal, SealedCredential } from '#schemas/job-facts.ts'
+import type { ClaimFacts, ClaimRefusal } from '#schemas/job-facts.ts'
 import { claimHold } from '#schemas/rules/rotation.ts'
 import type { JobKind, JobState } from '#schemas/states.ts'
 import type { Transaction } from './connection.ts'
-import { readCredential } from './credential.ts'
 import { owe } from './duties.ts'
 import { auditJob, isAcceptable } from './job.ts'
 import { endOverdueLeases } from './release-lease.ts'
 import { jobAdapter } from './rotatable.ts'
-import { isLegacyOpen, readVaultKeyRef } from './vault.ts'
+import { readSealed } from './sealed-credential.ts'
 
 export interface Claim {
   readonly jobId: JobId
@@ -133,7 +132,6 @@ async function answer(trx: Transaction, job: JobRow): Promise<ClaimFacts> {
   if (staged === undefined) throw new Error('a staged version has no ciphertext')
   return {
     jobId: job.id,
-    rotationId: job.rotation_id,
     organizationId: job.organization_id,
     connectorId: job.connector_id,
     kind: job.kind,
@@ -146,14 +144,6 @@ async function answer(trx: Transaction, job: JobRow): Promise<ClaimFacts> {
     known: (await readSealed(trx, job.identity_id, job.vault_id, job.known_version)) ?? null,
     admin: job.admin_identity_id === null ? null : await readAdmin(trx, job.admin_identity_id, job.host_id),
   }
-}
-
-async function readSealed(trx: Transaction, identityId: IdentityId, vaultId: VaultId, version: number): Promise<SealedCredential | undefined> {
-  const sealed = await readCredential(trx, identityId, version)
-  if (sealed === undefined) return undefined
-  const keyVersion = sealed.encryptionVersion === 2 ? Number(sealed.keyId.slice(1)) : undefined
-  const [vaultKey, legacyOpen] = [await readVaultKeyRef(trx, vaultId, keyVersion), await isLegacyOpen(trx, vaultId)]
-  return { identityId, version, sealed, vaultKey, legacyOpen }
 }
 
 /** The admin identity's value for this very host, where it has one of its own. */

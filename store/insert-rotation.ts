@@ -5,6 +5,7 @@ import { RotationId, type IdentityId, type UserId } from '#schemas/ids.ts'
 import type { RotationTrigger } from '#schemas/states.ts'
 import { auditInsert } from './audit.ts'
 import type { Transaction } from './connection.ts'
+import { checksCancelled } from './credential-check.ts'
 import { dutyUpsert } from './duties.ts'
 import { refuseReusedKey } from './refusals.ts'
 
@@ -20,7 +21,7 @@ export interface NewRotation {
   readonly dueAt?: Date
 }
 
-/** Writes the rotation, its audit event and its duty. The caller holds the lock of the identity and knows that none is open. */
+/** Writes the rotation, its audit event and its duty, and ends checks of the value that it replaces. The caller holds the lock of the identity and knows that none is open. */
 export async function insertRotation(
   trx: Transaction,
   identityId: IdentityId,
@@ -34,6 +35,7 @@ export async function insertRotation(
       values (${id}::uuid, ${identity.organization_id}::uuid, ${identity.vault_id}::uuid, ${identityId}::uuid, ${trigger}::text, ${requestedBy ?? null}::uuid,
         ${dueAt ?? null}::timestamptz, app_clock(), ${requestHash ?? null}::bytea)
     ),
+    cancelled as (${checksCancelled(sql`k.identity_id = ${identityId}::uuid`)}),
     audited as (${auditInsert({
       actor,
       action: 'rotation.requested',

@@ -70,8 +70,7 @@ export async function wakeJobs(trx: Transaction, rotationId: RotationId): Promis
 /** What may be offered for this job now; undefined: nothing (final, claimed, not yet, connector not active). */
 export async function readOffer(trx: Transaction, jobId: JobId): Promise<OfferFacts | undefined> {
   const { rows } = await sql<OfferFacts>`
-    select j.id as "jobId", j.rotation_id as "rotationId", j.organization_id as "organizationId", j.connector_id as "connectorId", j.host_id as "hostId",
-      j.identity_id as "identityId", j.kind, j.epoch + 1 as epoch
+    select j.id as "jobId", j.organization_id as "organizationId", j.connector_id as "connectorId", j.kind, j.epoch + 1 as epoch
     from job j join connector c on c.id = j.connector_id join rotation r on r.id = j.rotation_id
     where j.id = ${jobId}::uuid and j.state in ('waiting', 'doubt') and j.next_at <= app_clock() and c.state = 'active'
       and r.staged_version is not null and (j.kind = 'probe' or ${isAcceptable})`.execute(trx)

@@ -6,6 +6,7 @@ import { owedTrigger } from '#schemas/rules/rotation.ts'
 import type { RotationTrigger } from '#schemas/states.ts'
 import { appendAudits } from './audit.ts'
 import type { Transaction } from './connection.ts'
+import { checksCancelled } from './credential-check.ts'
 import { oweEach } from './duties.ts'
 import { isAlive } from './exposure.ts'
 
@@ -46,6 +47,8 @@ export async function insertRotations(trx: Transaction, owed: readonly OwedRotat
   await sql`insert into rotation (id, organization_id, vault_id, identity_id, trigger, due_at, started_at)
     select id, organization_id, vault_id, identity_id, trigger, due_at, app_clock()
     from jsonb_populate_recordset(null::rotation, ${JSON.stringify(rows)}::jsonb)`.execute(trx)
+  const identityIds = rotations.map(({ identityId }) => identityId)
+  await checksCancelled(sql`k.identity_id = any(${identityIds}::uuid[])`).execute(trx)
   await appendAudits(
     trx,
     rotations.map(({ rotationId, organizationId, vaultId, identityId, trigger }) => ({

@@ -70,7 +70,10 @@ async function writeVerdict(trx: Transaction, job: JobRow, verdict: JobVerdict):
       finished_at = case when ${verdict.state}::text in ('confirmed', 'failed') then app_clock() end, reported_epochs = reported_epochs || ${job.epoch}::int
     where id = ${job.id}::uuid`.execute(trx)
   if (verdict.host === null) return
-  await sql`update identity_host set sync = ${verdict.host}::text,
+  // Both are proofs by a login.
+  const judged = verdict.host !== 'unknown'
+  await sql`update identity_host set sync = ${verdict.host}::text, checked_at = case when ${judged}::boolean then app_clock() else checked_at end,
+      unreachable_since = case when not ${judged}::boolean then unreachable_since end,
       known_version = case when ${verdict.state}::text = 'confirmed' then ${job.staged_version}::int else known_version end
     where identity_id = ${job.identity_id}::uuid and host_id = ${job.host_id}::uuid`.execute(trx)
 }

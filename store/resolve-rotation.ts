@@ -45,7 +45,7 @@ export async function resolveRotation(trx: Transaction, { rotationId, hostId, ou
         and (${hostId}::uuid is null or job.host_id = ${hostId}::uuid)
       returning job.host_id, before.reason_class = 'lapsed' as silent
     )
-    update identity_host h set sync = case when settled.silent then 'drifted' else 'unknown' end,
+    update identity_host h set sync = case when settled.silent then 'drifted' else 'unknown' end, checked_at = null, unreachable_since = null,
       known_version = case when ${applied}::boolean then ${rotation.stagedVersion}::int else h.known_version end
     from settled where h.identity_id = ${identityId}::uuid and h.host_id = settled.host_id`.execute(trx)
   await sql`update rotation set needs_attention = exists (select from job j where j.rotation_id = rotation.id and j.state = 'doubt'), version = version + 1

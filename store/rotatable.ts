@@ -22,6 +22,15 @@ export async function canRotate(trx: Transaction, identityId: IdentityId): Promi
   return rows[0]?.unchangeable === false
 }
 
+/** Whether every host of an identity has somebody else who can set its value: an account that is refused cannot change itself. */
+export async function canReconcile(trx: Transaction, identityId: IdentityId): Promise<boolean> {
+  const { rows } = await sql<{ helpless: boolean }>`
+    select exists (select from identity_host ih join host h on h.id = ih.host_id where ih.identity_id = ${identityId}::uuid and h.admin_identity_id is null) as helpless`.execute(
+    trx,
+  )
+  return rows[0]?.helpless === false && canRotate(trx, identityId)
+}
+
 /**
  * A promise to rotate that nobody could keep is refused when it is made.
  *
@@ -30,14 +39,18 @@ export async function canRotate(trx: Transaction, identityId: IdentityId): Promi
 export async function refuseUnkeepable(
   trx: Transaction,
   id: IdentityId,
-  settings: Partial<Pick<CreateIdentity, 'rotateAfterUse' | 'rotateAfterAccessLoss' | 'rotationIntervalDays'>>,
+  settings: Partial<Pick<CreateIdentity, 'rotateAfterUse' | 'rotateAfterAccessLoss' | 'rotationIntervalDays' | 'reconcileDrift'>>,
 ): Promise<void> {
   const promised = [
     ...(['rotateAfterUse', 'rotateAfterAccessLoss'] as const).filter((name) => settings[name] === true),
     ...(settings.rotationIntervalDays == null ? [] : ['rotationIntervalDays']),
   ]
-  if (promised.length === 0 || (await canRotate(trx, id))) return
-  refuseFaults(promised.map((path) => ({ path, message: 'needs hosts that can change this credentialType' })))
+  const kept = promised.length === 0 || (await canRotate(trx, id))
+  const healed = settings.reconcileDrift !== true || (await canReconcile(trx, id))
+  refuseFaults([
+    ...(kept ? [] : promised.map((path) => ({ path, message: 'needs hosts that can change this credentialType' }))),
+    ...(healed ? [] : [{ path: 'reconcileDrift', message: 'needs hosts whose admin identity can change this credentialType' }]),
+  ])
 }
 
 /**

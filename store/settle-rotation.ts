@@ -5,6 +5,7 @@ import type { RotationFacts } from '#schemas/rotation-facts.ts'
 import type { RotationPhase } from '#schemas/states.ts'
 import { nextRotationAt, retryAfterFailure, verdictOf } from '#schemas/rules/rotation.ts'
 import { appendAudit } from './audit.ts'
+import { scheduleCheck } from './check-schedule.ts'
 import { lockIdentity } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
 import { shredUnused } from './credential.ts'
@@ -47,6 +48,7 @@ export async function settleRotation(trx: Transaction, rotationId: RotationId, a
   else if (rotation.trigger === 'enroll') await shredIdentity(trx, identityId)
   else await postpone(trx, identityId, rotationId)
   await believeLateResults(trx, rotationId)
+  await scheduleCheck(trx, identityId)
   await appendAudit(trx, {
     actor,
     action: `rotation.${verdict}`,

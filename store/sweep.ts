@@ -49,17 +49,23 @@ export interface DueIdentity {
 }
 
 /**
- * Identities of all accounts whose rotation is due, the longest due first.
+ * Identities of all accounts whose rotation, or check, is due, the longest due first.
  *
  * @param db pool of leasehold_expirer
  * @param after the last one of the page before; those that stay due (a rotation is open) do not hide the others
  */
-export async function listDueIdentities(db: Db, limit: number, after?: Pick<DueIdentity, 'dueAt' | 'identityId'>): Promise<DueIdentity[]> {
+export async function listDueIdentities(
+  db: Db,
+  limit: number,
+  after?: Pick<DueIdentity, 'dueAt' | 'identityId'>,
+  what: 'next_rotation_at' | 'next_check_at' = 'next_rotation_at',
+): Promise<DueIdentity[]> {
+  const date = sql.ref(what)
   const { rows } = await sql<DueIdentity>`
-    select account_id as "accountId", id as "identityId", next_rotation_at::text as "dueAt" from identity
-    where next_rotation_at <= ${bound} and next_rotation_at <= app_clock(account_id)
-      and (next_rotation_at, id) > (${after?.dueAt ?? '-infinity'}::timestamptz, ${after?.identityId ?? nothing}::uuid)
-    order by next_rotation_at, id limit ${limit}::int`
+    select account_id as "accountId", id as "identityId", ${date}::text as "dueAt" from identity
+    where ${date} <= ${bound} and ${date} <= app_clock(account_id)
+      and (${date}, id) > (${after?.dueAt ?? '-infinity'}::timestamptz, ${after?.identityId ?? nothing}::uuid)
+    order by ${date}, id limit ${limit}::int`
     .execute(db)
     .catch(rethrow)
   return rows

@@ -31,8 +31,12 @@ export const workflowTypes = {
 export type WorkflowKind = keyof typeof workflowTypes
 export const workflowIdOf = (kind: WorkflowKind, { accountId, subjectId }: Subject): string => `${kind.replaceAll('_', '-')}:${accountId}:${subjectId}`
 
-export const sweepWorkflow = 'rotationSweep'
-export const sweepSchedule = 'rotation-sweep'
+/** Schedule -> type of the workflow that it starts, and how often. */
+export const sweeps = {
+  'rotation-sweep': { workflowType: 'rotationSweep', every: '30 minutes' },
+  'check-sweep': { workflowType: 'checkSweep', every: '5 minutes' },
+} as const
+export type Sweep = keyof typeof sweeps
 
 /** Search attributes of the namespace and their types. They are not encrypted: ids, states and times only. */
 export const searchAttributes = {

@@ -10,8 +10,8 @@ import { readableBySsh } from '#secrets/ssh-key-form.ts'
 import { openStored } from '#secrets/stored-value.ts'
 import type { Transit } from '#secrets/transit.ts'
 import type { VaultKeys } from '#secrets/vault-keys.ts'
-import { claimJob } from '#store/claim-job.ts'
 import { inAccount, type Db } from '#store/connection.ts'
+import { jobActs } from '#store/job-acts.ts'
 import { recordTampering } from '#store/tampering.ts'
 import { upgradeValue, type Upgrade } from '#store/upgrade-value.ts'
 
@@ -33,7 +33,7 @@ export interface ClaimParts {
  */
 export async function answerClaim(parts: ClaimParts, { accountId, connectorId }: Speaker, request: ClaimRequest): Promise<ClaimAnswer> {
   const { jobId, epoch, instance } = request
-  const facts = await inAccount(parts.db, accountId, (trx) => claimJob(trx, { jobId, epoch, instance, connectorId }))
+  const facts = await inAccount(parts.db, accountId, async (trx) => (await jobActs(trx, jobId)).claim(trx, { jobId, epoch, instance, connectorId }))
   if ('refused' in facts) return { v: 1, refused: facts.refused }
   // crash point: claim committed
   const actor = { kind: 'connector', id: connectorId } as const

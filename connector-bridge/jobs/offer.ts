@@ -4,7 +4,7 @@ import type { AccountId, JobId } from '#schemas/ids.ts'
 import type { OfferFacts } from '#schemas/job-facts.ts'
 import type { Transit } from '#secrets/transit.ts'
 import { inAccount, type Db } from '#store/connection.ts'
-import { readOffer, recordOffer, repeatOffer } from '#store/job.ts'
+import { jobActs } from '#store/job-acts.ts'
 
 export interface OfferParts {
   readonly db: Db
@@ -24,11 +24,7 @@ const patience = 2_000
  * @returns what became of it; undefined: there was nothing to offer
  */
 export async function offerJob({ db, transit, line }: OfferParts, accountId: AccountId, jobId: JobId): Promise<OfferAnswer | 'silence' | undefined> {
-  const facts = await inAccount(db, accountId, async (trx) => {
-    const found = await readOffer(trx, jobId)
-    if (found !== undefined) await recordOffer(trx, jobId)
-    return found
-  })
+  const facts = await inAccount(db, accountId, async (trx) => (await jobActs(trx, jobId)).offer(trx, jobId))
   if (facts === undefined) return undefined
   const connection = await line(accountId, facts.organizationId)
   const jws = await signOffer(transit, facts)
@@ -36,7 +32,7 @@ export async function offerJob({ db, transit, line }: OfferParts, accountId: Acc
   // crash point: job offered
   if (reply === undefined) return 'silence'
   const answer = OfferAnswer.safeParse(reply.json()).data
-  if (answer?.why === 'busy') await inAccount(db, accountId, (trx) => repeatOffer(trx, jobId))
+  if (answer?.why === 'busy') await inAccount(db, accountId, async (trx) => (await jobActs(trx, jobId)).repeatOffer(trx, jobId))
   return answer ?? 'silence'
 }
 

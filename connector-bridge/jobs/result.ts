@@ -5,8 +5,8 @@ import { jobMacKey } from '#secrets/envelope.ts'
 import { keyVersionOf, type VaultKeys } from '#secrets/vault-keys.ts'
 import { appendAudit } from '#store/audit.ts'
 import { inAccount, type Db } from '#store/connection.ts'
+import { jobActs } from '#store/job-acts.ts'
 import { readJobKey } from '#store/job-key.ts'
-import { reportJob } from '#store/report-job.ts'
 import type { Speaker } from './claim.ts'
 
 /**
@@ -30,7 +30,7 @@ export async function takeResult(parts: { readonly db: Db; readonly vaultKeys: V
   const { jobId, epoch, instance, outcome, reasonClass, stagedLogsIn, knownLogsIn } = result
   const report: JobReport = { jobId, epoch, instance, connectorId, outcome, reasonClass, stagedLogsIn, knownLogsIn }
   // crash point: result checked
-  const taken = await inAccount(parts.db, accountId, (trx) => reportJob(trx, report))
+  const taken = await inAccount(parts.db, accountId, async (trx) => (await jobActs(trx, jobId)).report(trx, report))
   // crash point: result committed
   if (taken === 'stale') await refuse(parts.db, speaker, result, 'stale-result')
   return { v: 1, ack: true, stale: taken !== 'recorded' }

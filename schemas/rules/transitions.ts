@@ -1,5 +1,5 @@
 import type { DeliveryState } from '../notice.ts'
-import type { AccessRequestState, CampaignItemState, JobState, LeaseState, RotationCampaignState, RotationState } from '../states.ts'
+import type { AccessRequestState, CampaignItemState, CheckState, JobState, LeaseState, RotationCampaignState, RotationState } from '../states.ts'
 
 /** from -> the states it may become. The rows of `state_transition` in the database are the same table. */
 export type Transitions<State extends string> = Readonly<Record<State, readonly State[]>>
@@ -39,6 +39,14 @@ export const jobTransitions: Transitions<JobState> = {
   confirmed: [],
   failed: [],
   cancelled: [],
+}
+
+/** What is over may be asked for again. */
+export const checkTransitions: Transitions<CheckState> = {
+  waiting: ['claimed', 'done', 'cancelled'],
+  claimed: ['waiting', 'done', 'cancelled'],
+  done: ['waiting'],
+  cancelled: ['waiting'],
 }
 
 /** approved: a single-use right to check out; an edit asks anew. */

@@ -20,9 +20,17 @@ export function expirerGauges(registry: Registry): (figures: ExpirerFigures | un
     overdue: gauge(registry, { name: 'leasehold_expirer_overdue_leases', help: 'Active leases past their end' }),
     oldestSeconds: gauge(registry, { name: 'leasehold_expirer_oldest_overdue_seconds', help: 'How long the most overdue lease is past its end' }),
     stuckRotations: gauge(registry, { name: 'leasehold_rotations_stuck', help: 'Rotations that have been pending for longer than their organization allows' }),
+    driftedCredentials: gauge(registry, {
+      name: 'leasehold_credentials_drifted',
+      help: 'Stored credentials that their host is known to refuse, each per host',
+    }),
+    unreachableCredentials: gauge(registry, {
+      name: 'leasehold_credentials_unreachable',
+      help: 'Stored credentials whose host gave no answer to the last check',
+    }),
   }
   return (figures) => {
-    for (const name of ['overdue', 'oldestSeconds', 'stuckRotations'] as const) {
+    for (const name of ['overdue', 'oldestSeconds', 'stuckRotations', 'driftedCredentials', 'unreachableCredentials'] as const) {
       if (figures === undefined) gauges[name].remove()
       else gauges[name].set(figures[name])
     }

@@ -16,6 +16,8 @@ export interface IdentityTable {
   rotation_interval_days: number | null
   rotate_after_use: Generated<boolean>
   rotate_after_access_loss: Generated<boolean>
+  check_interval_hours: number | null
+  reconcile_drift: Generated<boolean>
   allow_concurrent_checkout: Generated<boolean>
   max_concurrent_sessions: number | null
   exposure: Generated<'revealable' | 'inject_only'>
@@ -26,6 +28,7 @@ export interface IdentityTable {
   epoch: ColumnType<string, number | string | undefined, number | string>
   draining_since: Moment
   next_rotation_at: Moment
+  next_check_at: Moment
   last_rotated_at: Moment
   version: Generated<number>
   created_at: Generated<Date>
@@ -52,6 +55,8 @@ export interface IdentityHostTable {
   host_id: HostId
   known_version: number
   sync: Generated<HostState>
+  checked_at: Moment
+  unreachable_since: Moment
 }
 export interface CredentialVersionTable {
   account_id: Account

@@ -9,7 +9,7 @@ import { readHome, type Home } from '#stack/home.ts'
 import { addUser } from '#stack/oidc-users.ts'
 import { acme } from '#stack/people.ts'
 import { startStack, type Stack } from '#stack/test-stack.ts'
-import { searchAttributes, sweepSchedule, workflowIdOf } from '#workflows/messages.ts'
+import { searchAttributes, workflowIdOf, type Sweep } from '#workflows/messages.ts'
 
 interface Lease {
   readonly id: string
@@ -131,7 +131,7 @@ test('after a loss of its database Temporal is made whole: every open lease is w
 
   await expect.poll(() => statusOf(plain, rotating), look).toEqual(['RUNNING', 'RUNNING'])
   await withTemporal(async ({ schedule, connection }) => {
-    expect((await schedule.getHandle(sweepSchedule).describe()).action.workflowType).toBe('rotationSweep')
+    expect((await schedule.getHandle('rotation-sweep' satisfies Sweep).describe()).action.workflowType).toBe('rotationSweep')
     const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace: 'leasehold' })
     expect(Object.keys(customAttributes)).toEqual(expect.arrayContaining(Object.keys(searchAttributes)))
   })

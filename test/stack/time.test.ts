@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { expectStatus } from '#stack/api-client.ts'
 import { acme } from '#stack/people.ts'
 import { startStack, type Stack } from '#stack/test-stack.ts'
-import { sweepSchedule } from '#workflows/messages.ts'
+import type { Sweep } from '#workflows/messages.ts'
 import { skipTime } from '../support/temporal.ts'
 import { openTemporal } from './open-temporal.ts'
 import { useProduct, type Checkout, type Product } from './product.ts'
@@ -50,7 +50,7 @@ describe('time', () => {
     const set = expectStatus(await ola.patch<{ nextRotationAt: string }>(`/v1/identities/${identity}`, { rotationIntervalDays: 1 }), 200)
     const due = Date.parse(set.nextRotationAt)
     const before = await product.reveal('reports-db')
-    const sweep = temporal.schedule.getHandle(sweepSchedule)
+    const sweep = temporal.schedule.getHandle('rotation-sweep' satisfies Sweep)
     const { spec } = await sweep.describe()
     expect(spec.intervals).toMatchObject([{ every: 30 * minute }])
 

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
   breakGlassReviewTransitions,
   accessRequestTransitions,
+  checkTransitions,
   connectorTransitions,
   jobTransitions,
   deliveryTransitions,
@@ -27,6 +28,7 @@ const tables: Readonly<Record<string, Transitions<never>>> = {
   rotation_campaign: rotationCampaignTransitions,
   campaign_item: campaignItemTransitions,
   job: jobTransitions,
+  credential_check: checkTransitions,
   connector: connectorTransitions,
   access_request: accessRequestTransitions,
   reencryption: reencryptionTransitions,

@@ -104,6 +104,7 @@ const allOf = (proxy: Activities): Activities =>
       'tellRotationStuck',
       'settleRotation',
       'sweepDueRotations',
+      'sweepDueChecks',
       'lookAtReencryption',
       'resealPage',
       'finishReencryption',

@@ -43,6 +43,12 @@ const activities: Partial<Activities> = {
     failed: 0,
     next: after === null ? { dueAt: '2026-01-01 00:00:00+00', identityId: randomUUID() } : null,
   }),
+  sweepDueChecks: async (after) => ({
+    begun: 3,
+    busy: 0,
+    failed: 0,
+    next: after === null ? { dueAt: '2026-01-01 00:00:00+00', identityId: randomUUID() } : null,
+  }),
   lookAtReencryption: async () => ({ organizationId: randomUUID() as never, toVersion: 2, state: 'running' }),
   resealPage: async (_, after) => {
     pages += 1
@@ -172,11 +178,14 @@ describe('the workflow of a rotation', () => {
   })
 })
 
-test('the sweep goes from page to page and says how many rotations it began', async () => {
+test.each([
+  ['rotationSweep', 'sweep', 4],
+  ['checkSweep', 'check-sweep', 6],
+])('%s goes from page to page and says how much it began', async (type, name, begun) => {
   const { workflow } = lab.temporal.client
-  const handle = await workflow.start('rotationSweep', { taskQueue: lab.taskQueue, workflowId: 'sweep', args: [] })
-  expect(await handle.result()).toBe(4)
-  await lab.record('sweep', 'sweep')
+  const handle = await workflow.start(type, { taskQueue: lab.taskQueue, workflowId: name, args: [] })
+  expect(await handle.result()).toBe(begun)
+  await lab.record(name, name)
 })
 
 test('a re-encryption passes over everything until a pass finds nothing', async () => {
