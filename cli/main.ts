@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { addBreakGlass } from './commands/break-glass.ts'
 import { addDevToken } from './commands/dev-token.ts'
 import { addDuties } from './commands/duties.ts'
+import { addIdentity } from './commands/identity.ts'
 import { addImport } from './commands/import.ts'
 import { addLogin } from './commands/login.ts'
 import { addRequests } from './commands/requests.ts'
@@ -14,6 +15,7 @@ addStatus(program)
 addLogin(program)
 addDuties(program)
 addBreakGlass(program)
+addIdentity(program)
 addImport(program)
 addRequests(program)
 addRotation(program)

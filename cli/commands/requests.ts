@@ -1,11 +1,9 @@
 import { text } from 'node:stream/consumers'
 import { Option, type Command } from 'commander'
 import { AccessRequestState, type AccessRequest } from '#schemas/access-request.ts'
-import { callApi, readAll, withApi, type ApiOptions } from '../api.ts'
+import { callApi, readAll, type ApiOptions } from '../api.ts'
+import { say, withOutput, type OutputOptions } from '../output.ts'
 
-interface OutputOptions extends ApiOptions {
-  readonly output: 'text' | 'json'
-}
 interface ListOptions extends OutputOptions {
   readonly state?: string
   readonly show?: string
@@ -15,11 +13,7 @@ interface DecideOptions extends OutputOptions {
   readonly comment?: string
 }
 
-const withOutput = (command: Command): Command =>
-  withApi(command).addOption(new Option('-o, --output <format>', 'form of the answer').choices(['text', 'json']).default('text'))
 const pathOf = (id: string, verb = ''): string => `/v1/access-requests/${encodeURIComponent(id)}${verb}`
-const say = (output: OutputOptions['output'], value: object, text: string): void =>
-  void process.stdout.write(output === 'json' ? `${JSON.stringify(value)}\n` : text)
 
 /** `leasehold requests`, `approve` and `deny`: what people ask others to agree to. */
 export function addRequests(program: Command): void {

@@ -3,12 +3,10 @@ import { Option, type Command } from 'commander'
 import type { Identity } from '#schemas/identity.ts'
 import type { RotationCampaign, RotationCampaignItem } from '#schemas/rotation-campaign.ts'
 import type { Vault } from '#schemas/vault.ts'
-import { callApi, readAll, withApi, type ApiOptions } from '../api.ts'
+import { callApi, readAll, type ApiOptions } from '../api.ts'
+import { say, withOutput, type OutputOptions } from '../output.ts'
 import { waitOf } from '../rotation-lines.ts'
 
-interface OutputOptions extends ApiOptions {
-  readonly output: 'text' | 'json'
-}
 interface StartOptions extends OutputOptions {
   readonly vault?: readonly string[]
   readonly identity?: readonly string[]
@@ -18,10 +16,6 @@ interface StartOptions extends OutputOptions {
 
 const path = '/v1/rotation-campaigns'
 const pathOf = (id: string, rest = ''): string => `${path}/${encodeURIComponent(id)}${rest}`
-const withOutput = (command: Command): Command =>
-  withApi(command).addOption(new Option('-o, --output <format>', 'form of the answer').choices(['text', 'json']).default('text'))
-const say = (output: OutputOptions['output'], value: object, text: string): void =>
-  void process.stdout.write(output === 'json' ? `${JSON.stringify(value)}\n` : text)
 
 const verbs = {
   pause: 'begin no more rotations until it is resumed',

@@ -2,13 +2,11 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Option, type Command } from 'commander'
 import type { Rotation } from '#schemas/rotation.ts'
-import { callApi, followEvents, readAll, withApi, type ApiOptions } from '../api.ts'
+import { callApi, followEvents, readAll, type ApiOptions } from '../api.ts'
+import { say, withOutput, type OutputOptions } from '../output.ts'
 import { addRotationCampaign } from './rotation-campaign.ts'
 import { describeChange, describeRotation, lineOfRotation } from '../rotation-lines.ts'
 
-interface OutputOptions extends ApiOptions {
-  readonly output: 'text' | 'json'
-}
 interface StartOptions extends OutputOptions {
   readonly vaultOnly?: true
   readonly wait?: true
@@ -28,11 +26,7 @@ interface ResolveOptions extends OutputOptions {
 /** Between the end of a stream that was cut and the next one, ms. */
 const again = 1_000
 
-const withOutput = (command: Command): Command =>
-  withApi(command).addOption(new Option('-o, --output <format>', 'form of the answer').choices(['text', 'json']).default('text'))
 const pathOf = (id: string, verb = ''): string => `/v1/rotations/${encodeURIComponent(id)}${verb}`
-const say = (output: OutputOptions['output'], value: object, text: string): void =>
-  void process.stdout.write(output === 'json' ? `${JSON.stringify(value)}\n` : text)
 
 /** `leasehold rotation`: new values for identities, and what they wait for. Who waits for one that fails exits with 1. */
 export function addRotation(program: Command): void {

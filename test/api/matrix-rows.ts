@@ -147,6 +147,14 @@ export const rows: Readonly<Record<string, Row>> = {
     answer: 409,
     body: () => ({}),
   },
+  'GET /v1/identities/{id}/check': item(({ identity }) => `/v1/identities/${identity}/check`, seesVault),
+  'POST /v1/identities/{id}/check': {
+    path: ({ rotatingIdentity }) => `/v1/identities/${rotatingIdentity}/check`,
+    may: manages,
+    sees: seesVault,
+    answer: 409,
+    body: () => ({}),
+  },
 
   'GET /v1/leases': collection('/v1/leases', seesVault),
   'GET /v1/leases/{id}': item(lease(), seesLeases),

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe } from 'vitest'
 import { startStack, type Stack } from '#stack/test-stack.ts'
 import { dutyCommands } from './duties.ts'
+import { identityCommands } from './identity.ts'
 import { importCommands } from './import.ts'
 import { requestCommands } from './requests.ts'
 import { rotationCommands } from './rotation.ts'
@@ -13,6 +14,7 @@ beforeAll(async () => {
 afterAll(() => stack?.stop())
 
 describe('leasehold duties:', () => dutyCommands(() => stack))
+describe('leasehold identity:', () => identityCommands(() => stack))
 describe('leasehold import:', () => importCommands(() => stack))
 // From then on shared-ro is used with approvals.
 describe('leasehold requests:', () => requestCommands(() => stack))

@@ -70,3 +70,36 @@ describe('an account that is refused as itself', () => {
     expect(await run(refusing)).toEqual({ outcome: 'unchanged', reasonClass: 'denied', stagedLogsIn: false, knownLogsIn: true })
   })
 })
+
+describe('a check', () => {
+  const counted = (value: string) => {
+    const asked: string[] = []
+    const adapter: Adapter = {
+      change: () => expect.unreachable('a check changes nothing'),
+      remove: () => expect.unreachable('a check takes nothing away'),
+      logIn: async (_, { password }) => {
+        asked.push(password)
+        return { login: password === value ? 'accepted' : 'rejected' }
+      },
+    }
+    return { adapter, asked }
+  }
+
+  // Whatever else it is sent.
+  const check = { kind: 'check', staged: 'the stored value', known: 'another value', admin } as const
+
+  test.each([
+    ['the stored value', { outcome: 'confirmed', stagedLogsIn: true, reasonClass: null }],
+    ['of somebody else', { outcome: 'unknown', stagedLogsIn: false, reasonClass: 'denied' }],
+  ])('is one login, and changes nothing: the account has %s', async (value, outcome) => {
+    const { adapter, asked } = counted(value)
+    expect(await run(adapter, check)).toMatchObject({ ...outcome, knownLogsIn: null })
+    expect(asked).toEqual(['the stored value'])
+  })
+
+  test('that was never asked says nothing of the value', async () => {
+    const { adapter } = counted('the stored value')
+    const unclear: Adapter = { ...adapter, logIn: async () => ({ login: 'unclear', reasonClass: 'unreachable' }) }
+    expect(await run(unclear, check)).toEqual({ outcome: 'unknown', reasonClass: 'unreachable', stagedLogsIn: null, knownLogsIn: null })
+  })
+})

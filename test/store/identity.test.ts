@@ -76,7 +76,9 @@ describe('a new identity', () => {
       version: 1,
     })
     expect(Object.keys(identity)).not.toContain('credential')
-    expect(identity.hosts).toEqual([{ hostId: world.hostId, credentialVersion: 1, sync: 'unknown' }])
+    expect(identity.hosts).toEqual([
+      { hostId: world.hostId, credentialVersion: 1, sync: 'unknown', health: 'unknown', checkedAt: null, unreachableSince: null },
+    ])
     const days = (Date.parse(identity.nextRotationAt ?? '') - Date.parse(identity.createdAt)) / 86_400_000
     expect(days).toBeCloseTo(30, 3)
   })
