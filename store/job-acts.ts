@@ -6,7 +6,7 @@ import { claimJob, type Claim } from './claim-job.ts'
 import type { Transaction } from './connection.ts'
 import { readOffer, recordOffer, repeatOffer } from './job.ts'
 import type { Taken } from './late-result.ts'
-import { offerCheck, repeatCheckOffer } from './offer-check.ts'
+import { offerCheck } from './offer-check.ts'
 import { reportCheck } from './report-check.ts'
 import { reportJob } from './report-job.ts'
 
@@ -30,7 +30,8 @@ const ofRotation: JobActs = {
   claim: claimJob,
   report: reportJob,
 }
-const ofCheck: JobActs = { offer: offerCheck, repeatOffer: repeatCheckOffer, claim: claimCheck, report: reportCheck }
+/** A check waits for its next turn instead: it leaves free hands to rotations. */
+const ofCheck: JobActs = { offer: offerCheck, repeatOffer: async () => {}, claim: claimCheck, report: reportCheck }
 
 /** A connector knows a job by its id alone: whether it is one of a rotation or a check is for us to find. */
 export async function jobActs(trx: Transaction, id: JobId): Promise<JobActs> {

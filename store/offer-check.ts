@@ -7,7 +7,6 @@ import type { Transaction } from './connection.ts'
 import { readCheck } from './credential-check.ts'
 import { owe } from './duties.ts'
 import { finishCheck } from './finish-check.ts'
-import { repeatOffer } from './job.ts'
 
 /**
  * The turn of a check: what may be offered for it now, and written down as offered; undefined: nothing. A claim that was lost is given up
@@ -27,10 +26,4 @@ export async function offerCheck(trx: Transaction, id: JobId): Promise<OfferFact
   await owe(trx, 'offer', id, { delayMs: offerAgain })
   const { organizationId, connectorId, epoch } = check
   return step.sent ? { jobId: id, organizationId, connectorId, kind: 'check', epoch: epoch + 1 } : undefined
-}
-
-/** The connector is there and has its hands full: those offers do not count as silence. */
-export async function repeatCheckOffer(trx: Transaction, id: JobId): Promise<void> {
-  await sql`update credential_check set offers = 0 where id = ${id}::uuid and state = 'waiting'`.execute(trx)
-  await repeatOffer(trx, id)
 }
