@@ -6,7 +6,7 @@ import { claimJob, type Claim } from './claim-job.ts'
 import type { Transaction } from './connection.ts'
 import { readOffer, recordOffer, repeatOffer } from './job.ts'
 import type { Taken } from './late-result.ts'
-import { offerCheck } from './offer-check.ts'
+import { offerCheck } from './check-turn.ts'
 import { reportCheck } from './report-check.ts'
 import { reportJob } from './report-job.ts'
 

@@ -96,6 +96,7 @@ test('overdue leases are shown until they are ended, and what ended them is coun
   ])
   const before = await own.render()
   expect(figure(before, 'leasehold_expirer_overdue_leases')).toBe(1)
+  expect([figure(before, 'leasehold_credentials_drifted'), figure(before, 'leasehold_credentials_unreachable')]).toEqual([0, 0])
   expect(figure(before, 'leasehold_expirer_oldest_overdue_seconds')).toBeGreaterThanOrEqual(3_600)
   const worker = world.database.as('leasehold_worker')
   const loop = startExpirer({ expirer, worker, log: pino({ level: 'silent' }), meter: expirerMeter(own.registry), onEnded: () => {} })

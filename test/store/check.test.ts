@@ -83,6 +83,15 @@ describe('a claim of a check', () => {
   })
 })
 
+test('at most half of the places of a connector go to checks', async () => {
+  const others = await Promise.all(Array.from({ length: 8 }, (_, n) => world.addIdentity({ hostIds: [world.hostId], username: `app${n}` })))
+  for (const other of others) {
+    const [check] = [...(await acts.ask(other.id)).values()]
+    expect(await acts.claim(check as JobId, 1)).toMatchObject({ epoch: 1 })
+  }
+  expect(await acts.claim(id, 1)).toEqual({ refused: 'later' })
+})
+
 describe('a result of a check', () => {
   beforeEach(() => acts.claim(id, 1))
 

@@ -3,7 +3,7 @@ import type { ClaimFacts, ClaimRefusal, JobReport, OfferFacts } from '#schemas/j
 import { beginCheck } from '#store/begin-check.ts'
 import { claimCheck } from '#store/claim-check.ts'
 import type { Taken } from '#store/late-result.ts'
-import { offerCheck } from '#store/offer-check.ts'
+import { offerCheck } from '#store/check-turn.ts'
 import { reportCheck } from '#store/report-check.ts'
 import type { TestDatabase } from './database.ts'
 import { instance, type RotationActs } from './rotation-acts.ts'
