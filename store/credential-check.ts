@@ -2,6 +2,7 @@ import { sql, type RawBuilder } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
 import type { ConnectorId, HostId, IdentityId, JobId, OrganizationId, VaultId } from '#schemas/ids.ts'
 import type { CheckTurn } from '#schemas/rules/check.ts'
+import type { CheckOutcome } from '#schemas/states.ts'
 import { appendAudit } from './audit.ts'
 import { isOnline } from './connector.ts'
 import type { Transaction } from './connection.ts'
@@ -16,6 +17,8 @@ export interface CheckRow extends CheckTurn {
   readonly connectorId: ConnectorId
   readonly epoch: number
   readonly instance: string | null
+  /** What it came to; null: nothing yet. */
+  readonly outcome: CheckOutcome | null
   /** The schedule asked, and not a person. */
   readonly scheduled: boolean
   /** The version that is tried is still the one that the host is known to have, and no rotation is about to change it. */
@@ -26,7 +29,7 @@ export interface CheckRow extends CheckTurn {
 export async function readCheck(trx: Transaction, id: JobId): Promise<CheckRow | undefined> {
   const { rows } = await sql<CheckRow>`
     select k.id, k.organization_id as "organizationId", k.vault_id as "vaultId", k.identity_id as "identityId", k.host_id as "hostId",
-      k.connector_id as "connectorId", k.state, k.epoch, k.claims, k.offers, k.instance, k.requested_by is null as scheduled, ${isOnline} as online,
+      k.connector_id as "connectorId", k.state, k.epoch, k.claims, k.offers, k.instance, k.outcome, k.requested_by is null as scheduled, ${isOnline} as online,
       coalesce(extract(epoch from k.lease_until - app_clock()) * 1000, 0)::float8 as "holdMs",
       exists (select from credential_check s where s.identity_id = k.identity_id and s.id <> k.id and s.state = 'claimed') as taken,
       exists (select from identity_host h where h.identity_id = k.identity_id and h.host_id = k.host_id and h.known_version = k.version)

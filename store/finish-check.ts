@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
 import type { JobId } from '#schemas/ids.ts'
-import type { CheckVerdict } from '#schemas/rules/check.ts'
+import { isJudged, type CheckVerdict } from '#schemas/rules/check.ts'
 import { scheduleCheck } from './check-schedule.ts'
 import type { Transaction } from './connection.ts'
 import { auditCheck, checksCancelled, type CheckRow } from './credential-check.ts'
@@ -18,11 +18,12 @@ export async function finishCheck(trx: Transaction, check: CheckRow, { outcome, 
   const { id, organizationId, vaultId, identityId, hostId } = check
   await sql`update credential_check set state = 'done', outcome = ${outcome}::text, reason_class = ${reasonClass}::text, finished_at = app_clock()
     where id = ${id}::uuid`.execute(trx)
+  const judged = isJudged(outcome)
   const { rows } = await sql<{ was: string; reconcile: boolean }>`
     with before as (select sync from identity_host where identity_id = ${identityId}::uuid and host_id = ${hostId}::uuid)
     update identity_host h set
-      sync = case when ${outcome}::text in ('in_sync', 'drifted') then ${outcome}::text else h.sync end,
-      checked_at = case when ${outcome}::text in ('in_sync', 'drifted') then app_clock() else h.checked_at end,
+      sync = case when ${judged}::boolean then ${outcome}::text else h.sync end,
+      checked_at = case when ${judged}::boolean then app_clock() else h.checked_at end,
       unreachable_since = case ${outcome}::text when 'unreachable' then coalesce(h.unreachable_since, app_clock()) when 'unknown' then h.unreachable_since end
     from before, identity i where h.identity_id = ${identityId}::uuid and h.host_id = ${hostId}::uuid and i.id = h.identity_id
     returning before.sync as was, i.reconcile_drift as reconcile`.execute(trx)

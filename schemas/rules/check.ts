@@ -26,6 +26,9 @@ export function verdictOfCheck({ outcome, stagedLogsIn, reasonClass }: Pick<JobR
   return { outcome: stagedLogsIn === false ? 'drifted' : 'unreachable', reasonClass }
 }
 
+/** Whether a login was let in or refused, so that the value is known to work or not. */
+export const isJudged = (outcome: CheckOutcome | null): boolean => outcome === 'in_sync' || outcome === 'drifted'
+
 export interface CheckTurn {
   readonly state: CheckState
   readonly claims: number

@@ -168,6 +168,30 @@ describe('a claim that is lost', () => {
   })
 })
 
+describe('a check that was given up', () => {
+  const giveUp = async () => {
+    await acts.claim(id, 1)
+    await acts.lose(id)
+    await acts.hear(false)
+    for (let turn = 0; turn < 4; turn += 1) await acts.offer(id)
+    expect(await acts.read(id)).toMatchObject({ state: 'done', outcome: 'unreachable', reason_class: 'connector-offline' })
+  }
+
+  test('takes the result of a login that was made: nobody has to be refused once more', async () => {
+    await giveUp()
+    expect(await acts.report(id, 1, null)).toBe('repeated')
+    expect([await acts.report(id, 1, false), await acts.report(id, 1, true)]).toEqual(['recorded', 'repeated'])
+    expect([await health(), (await read()).nextCheckAt]).toEqual([['drifted'], null])
+  })
+
+  test('takes none after a rotation, nor for another version', async () => {
+    await giveUp()
+    await rotations.begin(identity.id)
+    expect(await acts.report(id, 1, false)).toBe('repeated')
+    expect(await health()).toEqual(['unreachable'])
+  })
+})
+
 describe('a check and a rotation', () => {
   test('never meet: it is refused while one is pending, and cancelled by one that begins between its offer and its claim', async () => {
     expect(await acts.offer(id)).toMatchObject({ epoch: 1 })
