@@ -80,6 +80,16 @@ export function everyAdapter(name: string, open: () => ConformanceWorld, missing
       for (let run = 0; run < 2; run++) expect(await job(open(), account, { staged: 'the same value' })).toEqual(confirmed)
     })
 
+    test('a check is one login: it tells the value that works from another one, and changes nothing', async () => {
+      const account = await create()
+      const { proxy, target } = await proxied()
+      const check = (staged: string): Promise<JobOutcome> => job({ ...open(), at: target }, account, { kind: 'check', staged })
+      expect(await check(account.password)).toMatchObject({ outcome: 'confirmed', stagedLogsIn: true })
+      expect(await check('of somebody else')).toMatchObject({ outcome: 'unknown', reasonClass: 'denied', stagedLogsIn: false })
+      expect(proxy.connections()).toBe(2)
+      await holds(account, account.password)
+    })
+
     test('a wrong admin password changes nothing, and nobody is asked whether there is time', async () => {
       const account = await create()
       const beforeSend = (): number => (open().judgesWithChange === true ? inTime : expect.fail('nothing was to be sent'))
