@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { Adapter } from '#connector/adapters/adapter.ts'
+import { postgresAdapter } from '#connector/adapters/postgres.ts'
 import type { RunningConnector } from '#connector/connector.ts'
 import type { ConnectorId, IdentityId, RotationId } from '#schemas/ids.ts'
 import { beginDueCheck } from '#store/check-sweep.ts'
@@ -71,13 +73,17 @@ async function check() {
 async function checkDue(): Promise<boolean> {
   await world.database.superuser('update identity set next_check_at = now() where id = $1 and next_check_at is not null', [identityId])
   const begun = await world.run((trx) => beginDueCheck(trx, identityId))
-  await world.database.superuser(
-    `update obligation o set next_at = now() from credential_check k where o.subject_id = k.id and o.kind = 'offer' and k.identity_id = $1 and k.state = 'waiting'`,
-    [identityId],
-  )
+  await hurry()
   await expect.poll(async () => (await lastCheck()).state, { timeout: 15_000 }).toBe('done')
   return begun
 }
+
+/** The next turn of the check is now. */
+const hurry = () =>
+  world.database.superuser(
+    `update obligation o set next_at = now() from credential_check k where o.subject_id = k.id and o.kind = 'offer' and k.identity_id = $1`,
+    [identityId],
+  )
 
 const changeBehindOurBack = () => world.target.run(`alter role ${role.username} password 'of somebody else'`)
 const notices = async () => (await world.call('GET', `/v1/notices?kind=credential.drifted&subjectId=${identityId}`)).body.items
@@ -154,13 +160,38 @@ test('a connector that is away makes it unreachable after three offers, without 
   await world.call('PATCH', `/v1/hosts/${hostId}`, { connectorId: away.id })
   const before = proxy.connections()
   expect((await world.call('POST', `/v1/identities/${identityId}/check`, {})).status).toBe(202)
-  const hurry = () => world.database.superuser(`update obligation set next_at = now() where kind = 'offer' and subject_id = $1`, [jobId])
-  const { jobId } = (await lastCheck()).hosts[0]
   await expect.poll(async () => (await hurry()) && (await lastCheck()).state, { timeout: 15_000 }).toBe('done')
   expect((await lastCheck()).hosts[0]).toMatchObject({ outcome: 'unreachable', reason: 'connector-offline' })
   expect(proxy.connections()).toBe(before)
   await world.call('PATCH', `/v1/hosts/${hostId}`, { connectorId: connector.id })
 }, 30_000)
+
+test('a connector that dies between login and result, again and again, has it asked twice and no more', async () => {
+  const mortal = await world.joinConnector([`127.0.0.1:${proxy.port}`])
+  let loggedIn = () => {}
+  const logIn: Adapter['logIn'] = async (...login) => {
+    await postgresAdapter.logIn(...login)
+    loggedIn()
+    return new Promise(() => {})
+  }
+  await world.call('PATCH', `/v1/hosts/${hostId}`, { connectorId: mortal.id })
+  const before = proxy.connections()
+  for (let life = 0; life < 3; life += 1) {
+    const died = new Promise<void>((resolve) => void (loggedIn = resolve))
+    const living = runConnector(mortal.home, { postgres: { ...postgresAdapter, logIn } })
+    const heard = `select last_seen_at is not null and instance = $2::uuid as heard from connector where id = $1`
+    await expect.poll(async () => (await world.database.superuser(heard, [mortal.id, living.instance])).rows[0].heard, { timeout: 10_000 }).toBe(true)
+    if (life === 0) await world.call('POST', `/v1/identities/${identityId}/check`, {})
+    else await world.database.superuser(`update credential_check set lease_until = now() where identity_id = $1 and state = 'claimed'`, [identityId])
+    await hurry()
+    if (life < 2) await died
+    else await expect.poll(async () => (await lastCheck()).state, { timeout: 10_000 }).toBe('done')
+    await living.stop(0)
+  }
+  expect((await lastCheck()).hosts[0]).toMatchObject({ outcome: 'unknown', reason: 'lapsed' })
+  expect([proxy.connections() - before, (await health()).health]).toEqual([2, 'unknown'])
+  await world.call('PATCH', `/v1/hosts/${hostId}`, { connectorId: connector.id })
+}, 60_000)
 
 test('a rotation need not wait for a check, and the result that comes after it counts nothing', async () => {
   await proxy.set('stall')
