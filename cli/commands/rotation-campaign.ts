@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { Option, type Command } from 'commander'
+import type { Command } from 'commander'
 import type { Identity } from '#schemas/identity.ts'
 import type { RotationCampaign, RotationCampaignItem } from '#schemas/rotation-campaign.ts'
 import type { Vault } from '#schemas/vault.ts'
