@@ -39,7 +39,7 @@ const activities: Partial<Activities> = {
     change(subject, { state: of(subject).jobs.every(({ state }) => state === 'confirmed') ? 'confirmed' : 'failed', phase: 'done' }),
   sweepDueRotations: async (after) => ({
     begun: 2,
-    busy: 0,
+    busy: busy.pop() ?? 0,
     failed: 0,
     next: after === null ? { dueAt: '2026-01-01 00:00:00+00', identityId: randomUUID() } : null,
   }),
@@ -57,6 +57,8 @@ const activities: Partial<Activities> = {
   finishReencryption: async ({ subjectId }) => void done.push(subjectId),
 }
 
+/** What the next pages of the sweep pass over, the last one first. */
+const busy: number[] = []
 let lab: Lab
 beforeAll(async () => {
   lab = await createLab(activities)
@@ -186,6 +188,18 @@ test.each([
   const handle = await workflow.start(type, { taskQueue: lab.taskQueue, workflowId: name, args: [] })
   expect(await handle.result()).toBe(begun)
   await lab.record(name, name)
+})
+
+test('a sweep comes back to what was busy, twice and no more', async () => {
+  busy.push(1, 0, 1, 0, 0, 1)
+  const { workflow } = lab.temporal.client
+  const handle = await workflow.start('rotationSweep', { taskQueue: lab.taskQueue, workflowId: 'sweep-again', args: [] })
+  for (const left of [4, 2]) {
+    await until(() => busy.length === left)
+    await lab.pass('sweep-again', createClock(), 30_000)
+  }
+  expect([await handle.result(), busy]).toEqual([12, []])
+  await lab.record('sweep-again', 'sweep-again')
 })
 
 test('a re-encryption passes over everything until a pass finds nothing', async () => {
