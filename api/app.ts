@@ -45,6 +45,7 @@ import { peerCertificate, refuseOddHeaders } from './incoming.ts'
 import { policyRoutes } from './policies.ts'
 import { principalRoutes } from './principals.ts'
 import { problemOf } from './problem.ts'
+import { recertificationRoutes } from './recertifications.ts'
 import { revealRoutes } from './reveal.ts'
 import { roleRoutes } from './roles.ts'
 import { rotationCampaignRoutes } from './rotation-campaigns.ts'
@@ -82,6 +83,7 @@ const resources: readonly ((route: DefineRoute, parts: Parts) => void)[] = [
   leaseRoutes,
   accessRequestRoutes,
   approvalPolicyRoutes,
+  recertificationRoutes,
   rotationRoutes,
   rotationCampaignRoutes,
   checkRoutes,

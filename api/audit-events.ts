@@ -2,7 +2,7 @@ import { scopeOf } from '#policy/scope.ts'
 import { AuditEvent, AuditQuery } from '#schemas/audit.ts'
 import type { AccountId, IdentityId } from '#schemas/ids.ts'
 import { pageOf } from '#schemas/page.ts'
-import { openForAccount } from '#secrets/account-key.ts'
+import { openForAccount, type BelongsTo } from '#secrets/account-key.ts'
 import { readAuditLog, type AuditEventView } from '#store/audit-view.ts'
 import { openReason } from './key-ring.ts'
 import { pageFrom } from './collection.ts'
@@ -49,12 +49,19 @@ export const presentEvents = (parts: Pick<Parts, 'vaultKeys' | 'accountKeys'>, e
 async function reasonFor({ vaultKeys, accountKeys }: Pick<Parts, 'vaultKeys' | 'accountKeys'>, event: AuditEventView): Promise<string | null> {
   const { reason, accountReason, identity_id: identityId } = event
   if (reason !== null && identityId !== null) return openReason(vaultKeys, identityId as IdentityId, reason)
-  const { windowId, campaignId } = event.detail ?? {}
-  const purpose = windowId === undefined ? 'rotation-campaign' : 'support-access'
-  const id = windowId ?? campaignId
-  if (accountReason === null || typeof id !== 'string') return null
+  const belongsTo = subjectOf(event.detail)
+  if (accountReason === null || belongsTo === undefined) return null
   const key = await accountKeys.get(event.account_id as AccountId)
-  return openForAccount(key, { purpose, id }, accountReason).expose()
+  return openForAccount(key, belongsTo, accountReason).expose()
+}
+
+/** What a reason was sealed for that belongs to no vault. */
+function subjectOf(detail: AuditEventView['detail']): BelongsTo | undefined {
+  const { windowId, campaignId, itemId, recertificationId } = detail ?? {}
+  if (typeof windowId === 'string') return { purpose: 'support-access', id: windowId }
+  if (typeof campaignId === 'string') return { purpose: 'rotation-campaign', id: campaignId }
+  const id = itemId ?? recertificationId
+  return typeof id === 'string' ? { purpose: 'recertification', id } : undefined
 }
 
 export function auditEventRoutes(route: DefineRoute, parts: Parts): void {

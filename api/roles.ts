@@ -158,7 +158,8 @@ function assignmentRoutes(route: DefineRoute, { wakeLoops }: Parts): void {
       find: findAssignment,
     },
     async ({ params: { id: roleId, assignmentId: id }, principal: caller, actor, inAccount }) => {
-      await reviewAccess(inAccount, await inAccount((trx) => endAssignment(trx, { id, roleId, caller, actor })), actor)
+      const reviews = await inAccount((trx) => endAssignment(trx, { id, roleId, caller, actor }))
+      await reviewAccess(inAccount, reviews ?? [], actor)
       wakeLoops()
       return reply(204, null)
     },

@@ -47,7 +47,7 @@ function refuse(principal: Principal, rule: Rule, action: Action, resource: Reso
   if (rule.emergency !== undefined && resource.emergency === true)
     return hasPermission(principal, rule.emergency, resource.organizationId ?? null) ? permitted : { permit: false, code: 'forbidden', missing: rule.emergency }
   const approves = resource.approvers?.has(principal.userId) === true
-  if (rule.approver === 'only' && !approves) return { permit: false, code: 'forbidden', missing: 'to be an approver of this request, and not who made it' }
+  if (rule.approver === 'only' && !approves) return { permit: false, code: 'forbidden', missing: roleOf(action) }
   if (rule.approver === 'instead' && approves) return permitted
   if (!hasAny(principal, rule, resource)) return denied(rule)
   if (rule.mapping && principal.idpUserId === null && !principal.owner) return { permit: false, code: 'no-idp-user-mapping' }
@@ -56,6 +56,10 @@ function refuse(principal: Principal, rule: Rule, action: Action, resource: Reso
   }
   return permitted
 }
+
+/** Who decides about it. */
+const roleOf = (action: string): string =>
+  action.startsWith('recertification.') ? 'to be a reviewer of this recertification' : 'to be an approver of this request, and not who made it'
 
 function hasAny(principal: Principal, rule: Rule, resource: Resource): boolean {
   if (rule.anyOf === undefined) return true

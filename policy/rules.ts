@@ -181,6 +181,15 @@ export const rules = {
   // Who lets others have a value is held to the login that having it asks for.
   'access-request.decide': { approver: 'only', stepUp: 'checkout', visible: 'access-request.read' },
 
+  // Everybody sees those that they review; the query filters.
+  'recertification.list': {},
+  'recertification.read': { anyOf: ['organizations.manage', 'pam_audit.view'], approver: 'instead' },
+  'recertification.create': organizations,
+  'recertification.cancel': { anyOf: ['organizations.manage'], stepUp: 'admin', visible: 'recertification.read' },
+  // Who takes roles away is held to the login that it asks for elsewhere.
+  'recertification.decide': { approver: 'only', stepUp: 'admin', visible: 'recertification.read' },
+  'recertification.read-evidence': { anyOf: ['pam_audit.view'], visible: 'recertification.read' },
+
   'support-access.list': { anyOf: ['support_access.manage', 'pam_audit.view'] },
   'support-access.change': { anyOf: ['support_access.manage'], stepUp: 'admin', visible: 'support-access.list' },
   // One click: closing a door asks for no stronger login than the one in hand.

@@ -15,6 +15,7 @@ export const DutyKind = z.enum([
   'access_request',
   'support_access',
   'rotation_campaign',
+  'recertification',
 ])
 export type DutyKind = z.infer<typeof DutyKind>
 export const DutyState = z.enum(['owed', 'quarantined'])

@@ -121,6 +121,8 @@ export const errors = {
   'access-request-closed': row(409, 'This access request is over', 'Check out again without requestId to make a new one.'),
   'access-request-open': row(409, 'You have an open access request for this', 'Wait for it, edit it, or cancel it: /v1/access-requests/{requestId}.'),
   'access-request-limit': row(409, 'Too many access requests', 'Wait for the approvers, or cancel what you no longer need.'),
+  'recertification-closed': row(409, 'This recertification is over', 'Read what has become of it: GET /v1/recertifications/{id}.'),
+  'recertification-item-decided': row(409, 'This has been decided', 'Read the item: a removal is final, and what is kept can only be removed until the end.'),
   'link-spent': row(409, 'This link has been used', 'Decide in the list of access requests instead.'),
   'outside-time-window': row(409, 'Approvals are used at other times', 'Wait until the time in until.', true),
   'connector-revoked': row(409, 'This connector is revoked', 'Register a new one.'),

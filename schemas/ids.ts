@@ -23,6 +23,7 @@ export const ChannelId = id<'ChannelId'>()
 export const AccessRequestId = id<'AccessRequestId'>()
 export const ApprovalPolicyId = id<'ApprovalPolicyId'>()
 export const RotationCampaignId = id<'RotationCampaignId'>()
+export const RecertificationId = id<'RecertificationId'>()
 
 export type AccountId = z.infer<typeof AccountId>
 export type OrganizationId = z.infer<typeof OrganizationId>
@@ -38,3 +39,4 @@ export type ChannelId = z.infer<typeof ChannelId>
 export type AccessRequestId = z.infer<typeof AccessRequestId>
 export type ApprovalPolicyId = z.infer<typeof ApprovalPolicyId>
 export type RotationCampaignId = z.infer<typeof RotationCampaignId>
+export type RecertificationId = z.infer<typeof RecertificationId>

@@ -72,6 +72,16 @@ const templates: Readonly<Record<NoticeKind, Template>> = {
     title: 'Support access was disabled in an emergency',
     lines: ['Nobody of the support staff can enter any more; what they held is taken back.'],
   },
+  'recertification.opened': {
+    title: 'A recertification waits for you',
+    lines: ['Look at who has which access, and decide for each what stays and what goes, before it is due.'],
+  },
+  'recertification.reminder': { title: 'A recertification is due soon', lines: ['What nobody has decided about by then is kept or removed without asking.'] },
+  'recertification.ended': { title: 'A recertification has ended', lines: ['Its evidence tells who decided what, and what has become of it.'] },
+  'recertification.cancelled': {
+    title: 'A recertification was cancelled',
+    lines: ['What was removed in it stays removed; nobody is asked about the rest any more. See to it that this was meant.'],
+  },
   'host.drifted': {
     title: 'A host may have another password than the vault',
     lines: ['A connector told late of a change that was given up meanwhile.', 'Rotate the identity, so that both agree again.'],

@@ -26,6 +26,10 @@ export const NoticeKind = z.enum([
   'support_access.ended',
   'support_access.reminder',
   'support_access.emergency_disabled',
+  'recertification.opened',
+  'recertification.reminder',
+  'recertification.ended',
+  'recertification.cancelled',
   'host.drifted',
   'credential.drifted',
   'rotation.stuck',
@@ -37,7 +41,18 @@ export const NoticeKind = z.enum([
 export type NoticeKind = z.infer<typeof NoticeKind>
 
 export const NoticeSubject = z.strictObject({
-  type: z.enum(['lease', 'access_request', 'approval_policy', 'support_access', 'rotation', 'rotation_campaign', 'identity', 'user', 'channel']),
+  type: z.enum([
+    'lease',
+    'access_request',
+    'approval_policy',
+    'support_access',
+    'recertification',
+    'rotation',
+    'rotation_campaign',
+    'identity',
+    'user',
+    'channel',
+  ]),
   id: Uuid,
 })
 export type NoticeSubject = z.infer<typeof NoticeSubject>

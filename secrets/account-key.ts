@@ -27,7 +27,7 @@ export interface AccountKeys {
 
 /** What a ciphertext belongs to; one that is moved elsewhere does not open there. */
 export interface BelongsTo {
-  readonly purpose: 'channel' | 'support-access' | 'break-glass-totp' | 'rotation-campaign'
+  readonly purpose: 'channel' | 'support-access' | 'break-glass-totp' | 'rotation-campaign' | 'recertification'
   readonly id: string
 }
 

@@ -6,6 +6,7 @@ import { toFailure } from '#activities/failure.ts'
 import type { BreakGlassReviewActivities } from '#activities/break-glass-review.ts'
 import type { LeaseActivities } from '#activities/lease.ts'
 import type { NotificationActivities } from '#activities/notification.ts'
+import type { RecertificationActivities } from '#activities/recertification.ts'
 import type { ReencryptionActivities } from '#activities/reencryption.ts'
 import type { RotationCampaignActivities } from '#activities/rotation-campaign.ts'
 import type { RotationActivities } from '#activities/rotation.ts'
@@ -21,6 +22,7 @@ export type Activities = LeaseActivities &
   SweepActivities &
   BreakGlassReviewActivities &
   AccessRequestActivities &
+  RecertificationActivities &
   SupportAccessActivities
 
 export interface TemporalWorkerOptions {

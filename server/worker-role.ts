@@ -3,6 +3,7 @@ import { createBreakGlassReviewActivities } from '#activities/break-glass-review
 import { createAccessRequestActivities } from '#activities/access-request.ts'
 import { createLeaseActivities } from '#activities/lease.ts'
 import { createNotificationActivities } from '#activities/notification.ts'
+import { createRecertificationActivities } from '#activities/recertification.ts'
 import { createReencryptionActivities } from '#activities/reencryption.ts'
 import { createRotationCampaignActivities } from '#activities/rotation-campaign.ts'
 import { createRotationActivities } from '#activities/rotation.ts'
@@ -70,6 +71,7 @@ export async function startWorkerRole({
     ...createReencryptionActivities({ db: worker, vaultKeys }),
     ...createNotificationActivities({ db: worker, send }),
     ...createAccessRequestActivities(worker),
+    ...createRecertificationActivities(worker),
   }
   const temporalSide = startTemporalSide({
     config,

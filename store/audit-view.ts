@@ -72,7 +72,7 @@ async function listAuditEvents(trx: Transaction, scope: Scope, filter: AuditFilt
     rows.map(({ salt, reason_ciphertext: ciphertext, reason_key_id: keyId, ...event }) => ({
       ...event,
       reason: reasonOf(event, ciphertext, keyId, salt),
-      accountReason: event.vault_id !== null || ciphertext === null || keyId === null ? null : { encryptionVersion: 2, keyId, ciphertext },
+      accountReason: ciphertext === null || keyId === null || !isOfAccount(keyId) ? null : { encryptionVersion: 2, keyId, ciphertext },
     })),
     page.limit,
   )
@@ -81,13 +81,16 @@ async function listAuditEvents(trx: Transaction, scope: Scope, filter: AuditFilt
 /** PostgreSQL takes offsets up to 16 hours, ISO 8601 up to 24. */
 const instant = (moment: string | undefined): string | null => (moment === undefined ? null : new Date(moment).toISOString())
 
+/** Keys of accounts are called `a<version>`, those of organizations `o<version>`. */
+const isOfAccount = (keyId: string): boolean => keyId.startsWith('a')
+
 function reasonOf(
   { account_id, organization_id, vault_id }: Pick<Stored, 'account_id' | 'organization_id' | 'vault_id'>,
   ciphertext: Buffer | null,
   keyId: string | null,
   vaultSalt: Buffer | null,
 ): AuditEventView['reason'] {
-  if (ciphertext === null || keyId === null || vaultSalt === null || organization_id === null || vault_id === null) return null
+  if (ciphertext === null || keyId === null || isOfAccount(keyId) || vaultSalt === null || organization_id === null || vault_id === null) return null
   const key = {
     accountId: account_id as AccountId,
     organizationId: organization_id as OrganizationId,

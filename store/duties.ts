@@ -33,6 +33,7 @@ export const workflowDuties = [
   'access_request',
   'support_access',
   'rotation_campaign',
+  'recertification',
 ] as const satisfies readonly ObligationKind[]
 
 const quarantineAfter = 20

@@ -89,12 +89,13 @@ export async function createGrant(trx: Transaction, { id, vaultId, principal, ac
  * Closes a grant: from the commit on nobody checks out by it. The lock comes first, so that a checkout which rests on the
  * grant is either visible to the review of leases afterwards or sees that the grant is gone. Closing a closed one changes nothing.
  *
+ * @returns whether it was this call
  * @throws LeaseholdError `not-found`
  */
-export async function revokeGrant(trx: Transaction, vaultId: VaultId, id: string, actor: Actor): Promise<void> {
+export async function revokeGrant(trx: Transaction, vaultId: VaultId, id: string, actor: Actor): Promise<boolean> {
   await sql`select from vault_grant where id = ${id}::uuid and vault_id = ${vaultId}::uuid for update`.execute(trx)
   const grant = await readGrant(trx, vaultId, id)
-  if (grant.state === 'revoked') return
+  if (grant.state === 'revoked') return false
   await sql`update vault_grant set valid_to = app_clock() where id = ${id}::uuid`.execute(trx)
   const { rows } = await sql<{ organization_id: never }>`select organization_id from vault where id = ${vaultId}::uuid`.execute(trx)
   await appendAudit(trx, {
@@ -107,4 +108,5 @@ export async function revokeGrant(trx: Transaction, vaultId: VaultId, id: string
     detail: { grantId: id, principal: { type: grant.principal.type, id: grant.principal.id }, level: grant.level },
   })
   await oweAccessReview(trx, { vaultId })
+  return true
 }

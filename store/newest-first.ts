@@ -9,7 +9,7 @@ import type { PageRequest } from '#schemas/page.ts'
  * @param time column that orders it; the id breaks ties
  */
 export function newestFirst(
-  table: 'lease' | 'rotation' | 'rotation_campaign' | 'job' | 'audit_event' | 'access_request' | 'notice' | 'break_glass_review',
+  table: 'lease' | 'rotation' | 'rotation_campaign' | 'job' | 'audit_event' | 'access_request' | 'notice' | 'break_glass_review' | 'recertification',
   time: string,
   { limit, after }: PageRequest,
 ): RawBuilder<unknown> {

@@ -12,6 +12,7 @@ export async function nameFacts(trx: Transaction, values: readonly unknown[]): P
     union all select id, name from vault join wanted using (id)
     union all select id, name from identity join wanted using (id)
     union all select id, name from host join wanted using (id)
+    union all select id, name from recertification join wanted using (id)
     union all select id, name from connector join wanted using (id)
     union all select id, name from notification_channel join wanted using (id)`.execute(trx)
   return Object.fromEntries(rows.map(({ id, name }) => [id, name]))

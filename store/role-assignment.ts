@@ -70,16 +70,19 @@ export async function assignRole(trx: Transaction, { id, roleId, caller, actor }
 /**
  * Takes a role away: from the commit on nobody does anything by it. Taking it away twice changes nothing.
  *
- * @returns whose leases must be looked at
+ * @returns whose leases must be looked at; undefined: it had ended before
  * @throws LeaseholdError `not-found`, `forbidden` (an owner's, unless by an owner), `last-owner`
  */
-export async function endAssignment(trx: Transaction, { id, roleId, caller, actor }: Assigning): Promise<readonly AccessSubject[]> {
+export async function endAssignment(
+  trx: Transaction,
+  { id, roleId, caller, actor }: Omit<Assigning, 'caller'> & { readonly caller: Pick<Principal, 'owner'> },
+): Promise<readonly AccessSubject[] | undefined> {
   const { owner } = await readRole(trx, roleId)
   if (owner && !caller.owner) throw new LeaseholdError('forbidden', { missing: 'to be an owner of the account' })
   return keepingAnOwner(trx, async () => {
     await sql`select from role_assignment where id = ${id}::uuid for update`.execute(trx)
     const assignment = await readAssignment(trx, roleId, id)
-    if (assignment.state === 'ended') return []
+    if (assignment.state === 'ended') return undefined
     const { rows } = await sql<{ id: UserId }>`select distinct user_id as id from held_role where assignment_id = ${id}::uuid`.execute(trx)
     await sql`update role_assignment set valid_to = app_clock() where id = ${id}::uuid`.execute(trx)
     await record(trx, actor, 'role.unassigned', assignment)

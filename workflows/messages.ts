@@ -27,6 +27,7 @@ export const workflowTypes = {
   access_request: 'accessRequest',
   support_access: 'supportAccess',
   rotation_campaign: 'rotationCampaign',
+  recertification: 'recertification',
 } as const
 export type WorkflowKind = keyof typeof workflowTypes
 export const workflowIdOf = (kind: WorkflowKind, { accountId, subjectId }: Subject): string => `${kind.replaceAll('_', '-')}:${accountId}:${subjectId}`

@@ -1,5 +1,15 @@
 import type { DeliveryState } from '../notice.ts'
-import type { AccessRequestState, CampaignItemState, CheckState, JobState, LeaseState, RotationCampaignState, RotationState } from '../states.ts'
+import type {
+  AccessRequestState,
+  CampaignItemState,
+  CheckState,
+  ItemDecision,
+  JobState,
+  LeaseState,
+  RecertificationState,
+  RotationCampaignState,
+  RotationState,
+} from '../states.ts'
 
 /** from -> the states it may become. The rows of `state_transition` in the database are the same table. */
 export type Transitions<State extends string> = Readonly<Record<State, readonly State[]>>
@@ -64,6 +74,17 @@ export const breakGlassReviewTransitions: Transitions<'open' | 'signed'> = { ope
 export const reencryptionTransitions: Transitions<'running' | 'done'> = { running: ['done'], done: [] }
 
 export const supportAccessTransitions: Transitions<'open' | 'ended'> = { open: ['ended'], ended: [] }
+
+export const recertificationTransitions: Transitions<RecertificationState> = { open: ['ended', 'cancelled'], ended: [], cancelled: [] }
+
+/** A removal is final; refused: silence would have removed it, and the rules of the account did not let it. */
+export const recertificationItemTransitions: Transitions<ItemDecision> = {
+  open: ['keep', 'remove', 'refused', 'gone'],
+  keep: ['remove', 'gone'],
+  remove: [],
+  refused: [],
+  gone: [],
+}
 
 /** failed: given up; skipped: there was nothing to send it by. */
 export const deliveryTransitions: Transitions<DeliveryState> = { pending: ['delivered', 'failed', 'skipped'], delivered: [], failed: [], skipped: [] }

@@ -62,6 +62,7 @@ const finality: Readonly<Record<string, string>> = {
   notification: `select not exists (select from notice_delivery where notice_id = $1 and state = 'pending') as final`,
   'support-access': `select state = 'ended' as final from support_access where id = $1`,
   'rotation-campaign': `select state in ('completed', 'aborted') as final from rotation_campaign where id = $1`,
+  recertification: `select state <> 'open' as final from recertification where id = $1`,
   rotation: `select state <> 'pending' as final from rotation where id = $1`,
   'break-glass-review': `select state = 'signed' as final from break_glass_review where id = $1`,
   'access-request': `select state not in ('pending', 'approved') as final from access_request where id = $1`,

@@ -52,6 +52,7 @@ describe('default deny', () => {
       // Their queries filter: what one was told, and what one asked for or may decide on.
       'notice.list',
       'access-request.list',
+      'recertification.list',
     ])
   })
 
@@ -64,6 +65,7 @@ describe('default deny', () => {
       'access-request.update',
       'access-request.cancel',
       'access-request.decide',
+      'recertification.decide',
     ])
   })
 })

@@ -7,6 +7,8 @@ import {
   jobTransitions,
   deliveryTransitions,
   leaseTransitions,
+  recertificationItemTransitions,
+  recertificationTransitions,
   reencryptionTransitions,
   campaignItemTransitions,
   rotationCampaignTransitions,
@@ -35,6 +37,8 @@ const tables: Readonly<Record<string, Transitions<never>>> = {
   break_glass_review: breakGlassReviewTransitions,
   notice_delivery: deliveryTransitions,
   support_access: supportAccessTransitions,
+  recertification: recertificationTransitions,
+  recertification_item: recertificationItemTransitions,
 }
 
 test.each(Object.keys(tables))('the database knows the same transitions of a %s as the code', async (noun) => {

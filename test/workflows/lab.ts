@@ -121,6 +121,9 @@ const allOf = (proxy: Activities): Activities =>
       'lookAtRotationCampaign',
       'beginCampaignRotations',
       'endRotationCampaign',
+      'lookAtRecertification',
+      'remindOfRecertification',
+      'settleRecertification',
     ].map((name) => [name, proxy[name as keyof Activities]]),
   ) as unknown as Activities
 

@@ -1,0 +1,160 @@
+import { sql } from 'kysely'
+import type { Actor } from '#schemas/audit-event.ts'
+import { LeaseholdError } from '#schemas/errors.ts'
+import type { RecertificationId } from '#schemas/ids.ts'
+import type { Principal } from '#schemas/principal.ts'
+import type { CreateRecertification } from '#schemas/recertification.ts'
+import { hasPermission } from '#schemas/rules/access.ts'
+import { longestRecertification, reminderAt, shortestRecertification } from '#schemas/rules/recertification.ts'
+import type { Sealed } from '#schemas/sealed.ts'
+import { appendAudit } from './audit.ts'
+import type { Transaction } from './connection.ts'
+import { owe } from './duties.ts'
+import { findDirectoryRecord } from './idp.ts'
+import { raiseNotice } from './notice.ts'
+import { readRecertification, type RecertificationView } from './recertification.ts'
+import { refuseDuplicates, refuseFaults } from './refusals.ts'
+
+export interface NewRecertification {
+  readonly id: RecertificationId
+  /** Sealed for this id under the key of the account. */
+  readonly reason: Sealed
+  readonly caller: Principal
+  readonly actor: Actor
+}
+
+/**
+ * Asks reviewers who may keep which access. The items are what there is at this instant: grants on the vaults, and roles that hold in the
+ * organization. Roles for the whole account belong to it when whoever starts it could take them away, those of owners when an owner does.
+ *
+ * @throws LeaseholdError `not-found` (vault or reviewer), `validation-failed`, `quorum-unreachable`
+ */
+export async function openRecertification(
+  trx: Transaction,
+  { id, reason, caller, actor }: NewRecertification,
+  body: CreateRecertification,
+): Promise<RecertificationView> {
+  const { organizationId, onSilence } = body
+  const vaultIds = body.vaultIds ?? null
+  const { openedAt, dueAt } = await readTimes(trx, body.dueAt)
+  await refuseForeignVaults(trx, body)
+  await sql`
+    insert into recertification (id, organization_id, name, vault_ids, on_silence, reason_ciphertext, reason_key_id, started_by, opened_at, due_at, remind_at)
+    values (${id}::uuid, ${organizationId}::uuid, ${body.name}::text, ${vaultIds}::uuid[], ${onSilence}::text, ${reason.ciphertext}::bytea, ${reason.keyId}::text,
+      ${caller.userId}::uuid, ${openedAt}::timestamptz, ${dueAt}::timestamptz, ${reminderAt(openedAt, dueAt)}::timestamptz)`.execute(trx)
+  await writeReviewers(trx, id, body, caller)
+  const grants = await writeGrants(trx, id)
+  const roles = await writeRoles(trx, id, caller)
+  const recertification = await readRecertification(trx, id)
+  await refuseUndecidable(trx, recertification)
+  await appendAudit(trx, {
+    actor,
+    action: 'recertification.opened',
+    effect: 'permit',
+    outcome: 'success',
+    organizationId,
+    reason,
+    expiresAt: dueAt,
+    detail: { recertificationId: id, vaultIds, reviewers: body.reviewers, onSilence, grants, roles },
+  })
+  await tellReviewers(trx, recertification, 'opened')
+  await owe(trx, 'recertification', id)
+  return recertification
+}
+
+/** Tells those who may decide now. */
+export async function tellReviewers(trx: Transaction, recertification: RecertificationView, verb: 'opened' | 'reminder'): Promise<void> {
+  const { id, organizationId, dueAt, onSilence, counts, people } = recertification
+  await raiseNotice(trx, {
+    kind: `recertification.${verb}`,
+    severity: verb === 'opened' ? 'info' : 'warning',
+    subject: { type: 'recertification', id },
+    organizationId,
+    to: people,
+    facts: { organizationId, open: counts.open, dueAt: dueAt.toISOString(), onSilence },
+  })
+}
+
+/** @throws LeaseholdError `validation-failed` */
+async function readTimes(trx: Transaction, wanted: string): Promise<{ readonly openedAt: Date; readonly dueAt: Date }> {
+  const { rows } = await sql<{ openedAt: Date }>`select app_clock() as "openedAt"`.execute(trx)
+  const { openedAt } = rows[0] as { openedAt: Date }
+  const dueAt = new Date(wanted)
+  const lasts = dueAt.getTime() - openedAt.getTime()
+  const fits = lasts >= shortestRecertification && lasts <= longestRecertification
+  refuseFaults(fits ? [] : [{ path: 'dueAt', message: 'must be 1 hour to 90 days ahead' }])
+  return { openedAt, dueAt }
+}
+
+/** @throws LeaseholdError `not-found` */
+async function refuseForeignVaults(trx: Transaction, { organizationId, vaultIds }: CreateRecertification): Promise<void> {
+  const { rows } = await sql`select from unnest(${vaultIds ?? []}::uuid[]) w (id)
+    where not exists (select from vault v where v.id = w.id and v.organization_id = ${organizationId}::uuid and v.deleted_at is null) limit 1`.execute(trx)
+  if (rows.length > 0) throw new LeaseholdError('not-found')
+}
+
+async function writeReviewers(trx: Transaction, id: RecertificationId, { reviewers }: CreateRecertification, caller: Principal): Promise<void> {
+  for (const reviewer of reviewers) {
+    const record = await findDirectoryRecord(trx, reviewer, caller)
+    const [user, group] = record.type === 'user' ? [record.id, null] : [null, record.id]
+    await refuseDuplicates(
+      sql`insert into recertification_reviewer (recertification_id, idp_user_id, idp_group_id) values (${id}::uuid, ${user}::uuid, ${group}::uuid)`.execute(
+        trx,
+      ),
+    )
+  }
+}
+
+/** What shows that somebody used a grant: a value was given to them, or they kept one for longer. */
+const uses = ['lease.granted', 'lease.replayed', 'lease.credential_read', 'lease.extended', 'identity.revealed']
+
+async function writeGrants(trx: Transaction, id: RecertificationId): Promise<number> {
+  const { numAffectedRows } = await sql`
+    with clock as materialized (select app_clock() as now)
+    insert into recertification_item (recertification_id, grant_id, vault_id, level, what, idp_user_id, idp_group_id, holder, since, until, granted_by, last_used_at)
+    select t.id, g.id, g.vault_id, g.level, v.name, g.idp_user_id, g.idp_group_id, coalesce(d.name, d.email, p.name), g.valid_from, g.expires_at, g.created_by,
+      (select max(e.at) from people_of(null, g.idp_user_id, g.idp_group_id, clock.now) u join audit_event e on e.actor_id = u.user_id::text and e.vault_id = g.vault_id
+        where e.action = any(${uses}::text[]) and e.effect = 'permit' and not e.break_glass)
+    from recertification t join vault v on v.organization_id = t.organization_id and v.deleted_at is null and (t.vault_ids is null or v.id = any(t.vault_ids))
+      join vault_grant g on g.vault_id = v.id and g.valid_to is null
+      left join idp_user d on d.id = g.idp_user_id left join idp_group p on p.id = g.idp_group_id, clock
+    where t.id = ${id}::uuid and (g.expires_at is null or g.expires_at > clock.now) order by v.name, g.id`.execute(trx)
+  return Number(numAffectedRows)
+}
+
+async function writeRoles(trx: Transaction, id: RecertificationId, caller: Principal): Promise<number> {
+  const everywhere = hasPermission(caller, 'organizations.manage', null)
+  const { numAffectedRows } = await sql`
+    with clock as materialized (select app_clock() as now)
+    insert into recertification_item (recertification_id, assignment_id, role_id, organization_id, what, user_id, idp_user_id, idp_group_id, holder, since,
+      granted_by, last_used_at)
+    select t.id, a.id, r.id, a.organization_id, r.name, a.user_id, a.idp_user_id, a.idp_group_id, coalesce(u.name, u.email, u.sub, d.name, d.email, p.name),
+      a.valid_from, a.created_by,
+      (select max(e.at) from people_of(a.user_id, a.idp_user_id, a.idp_group_id, clock.now) x join audit_event e on e.actor_id = x.user_id::text
+        where e.effect = 'permit' and (a.organization_id is null or e.organization_id = a.organization_id))
+    from recertification t join role_assignment a on a.valid_to is null
+        and (a.organization_id = t.organization_id or (a.organization_id is null and ${everywhere}::boolean))
+      join role r on r.id = a.role_id and (not r.owner or ${caller.owner}::boolean)
+      left join account_user u on u.id = a.user_id left join idp_user d on d.id = a.idp_user_id left join idp_group p on p.id = a.idp_group_id, clock
+    where t.id = ${id}::uuid order by r.name, a.id`.execute(trx)
+  return Number(numAffectedRows)
+}
+
+/**
+ * Somebody must be able to decide, and about each item where silence removes it: nobody decides about themselves.
+ *
+ * @throws LeaseholdError `quorum-unreachable`
+ */
+async function refuseUndecidable(trx: Transaction, { id, people, onSilence }: RecertificationView): Promise<void> {
+  if (people.length === 0) throw new LeaseholdError('quorum-unreachable', { detail: 'None of the reviewers can decide' })
+  if (onSilence === 'keep') return
+  const { rows } = await sql<{ count: number }>`
+    select count(*)::int as count from recertification_item i join recertification t on t.id = i.recertification_id
+    where t.id = ${id}::uuid and not exists (select unnest(${people}::uuid[]) except select p.user_id from people_of(i.user_id, i.idp_user_id, i.idp_group_id, t.opened_at) p)`.execute(
+    trx,
+  )
+  const count = rows[0]?.count ?? 0
+  if (count > 0) {
+    throw new LeaseholdError('quorum-unreachable', { detail: `${count} of the items are about all of the reviewers themselves, and silence would remove them` })
+  }
+}
