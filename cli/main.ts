@@ -5,6 +5,7 @@ import { addDuties } from './commands/duties.ts'
 import { addIdentity } from './commands/identity.ts'
 import { addImport } from './commands/import.ts'
 import { addLogin } from './commands/login.ts'
+import { addRecertification } from './commands/recertification.ts'
 import { addRequests } from './commands/requests.ts'
 import { addRotation } from './commands/rotation.ts'
 import { addStatus } from './commands/status.ts'
@@ -17,6 +18,7 @@ addDuties(program)
 addBreakGlass(program)
 addIdentity(program)
 addImport(program)
+addRecertification(program)
 addRequests(program)
 addRotation(program)
 addDevToken(program.command('dev').description('help for development stacks'))

@@ -29,6 +29,8 @@ export interface Things {
   readonly approvalPolicy: string
   readonly accessRequest: string
   readonly decisionLink: string
+  readonly recertification: string
+  readonly recertificationItem: string
 }
 
 export interface Row {

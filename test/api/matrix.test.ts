@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AccountId } from '#schemas/ids.ts'
 import { inAccount } from '#store/connection.ts'
 import { raiseNotice } from '#store/notice.ts'
-import { approvalLink } from './matrix-approvals.ts'
+import { approvalLink, recertificationOf } from './matrix-approvals.ts'
 import { grantLevels, people, permissionOf, type Person } from './matrix-people.ts'
 import type { Row, Things } from './matrix-row.ts'
 import { rows } from './matrix-rows.ts'
@@ -79,10 +79,13 @@ beforeAll(async () => {
   await world.post('mia', `${organization}/secret/rotate`)
   await world.post('mia', `${organization}/legacy-import/open`)
   await world.post('mia', `${organization}/legacy-import/close`)
+  const grant = await make(`${vault}/grants`, { principal: { type: 'user', id: idpUser }, level: 'view_vault' })
+  const recertification = await make('/v1/recertifications', recertificationOf(world.organizationId, approver))
+  const { items } = (await world.call('mia', 'GET', `/v1/recertifications/${recertification}/items?limit=200`)).body
   things = {
     organization: world.organizationId,
     vault: world.vaultId,
-    grant: await make(`${vault}/grants`, { principal: { type: 'user', id: idpUser }, level: 'view_vault' }),
+    grant,
     identity: await world.addIdentity('plain'),
     disabledIdentity,
     rotatingIdentity,
@@ -102,6 +105,8 @@ beforeAll(async () => {
     approvalPolicy,
     accessRequest: asked.body.accessRequest.id,
     decisionLink: approvalLink(world.parts, accounts[0].account_id, asked.body.accessRequest.id, approver),
+    recertification,
+    recertificationItem: items.find(({ grantId }: { grantId: string | null }) => grantId === grant).id,
     policySet: await make('/v1/policy-sets', { policies: 'permit (principal, action, resource);' }),
     notice: await inAccount(world.parts.db, AccountId.parse(accounts[0].account_id), (trx) =>
       raiseNotice(trx, { kind: 'rotation.stuck', severity: 'warning', subject: { type: 'rotation', id: rotation }, to: [] }),
