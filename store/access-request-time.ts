@@ -16,7 +16,8 @@ export async function readAccessRequestFacts(trx: Transaction, id: AccessRequest
   const { rows } = await sql<Omit<AccessRequestFacts, 'openedAt' | 'expiresAt'> & { readonly openedAt: Date; readonly expiresAt: Date }>`
     select r.vault_id as "vaultId", r.identity_id as "identityId", r.state, r.version, r.opened_at as "openedAt", r.expires_at as "expiresAt",
       ceil(greatest(0, extract(epoch from r.expires_at - clock.now) * 1000))::float8 as "remainingMs",
-      case when r.state = 'pending' and r.escalated_at is null then ceil(greatest(0, extract(epoch from r.escalate_at - clock.now) * 1000))::float8 end as "escalationMs"
+      case when r.state = 'pending' and r.escalated_at is null and r.escalate_at is not null
+        then ceil(greatest(0, extract(epoch from r.escalate_at - clock.now) * 1000))::float8 end as "escalationMs"
     from access_request r, (select app_clock() as now) clock where r.id = ${id}::uuid`.execute(trx)
   const [row] = rows
   if (row === undefined) throw new LeaseholdError('not-found')

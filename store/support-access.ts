@@ -167,8 +167,8 @@ export async function readSupportFacts(trx: Transaction, windowId: string): Prom
   const { rows } = await sql<SupportAccessFacts>`
     with clock as materialized (select app_clock() as now)
     select id as "windowId", state, end_cause as "endCause", version,
-      greatest(0, ceil(extract(epoch from expires_at - now) * 1000))::float8 as "remainingMs",
-      greatest(0, ceil(extract(epoch from remind_at - now) * 1000))::float8 as "reminderInMs"
+      case when expires_at is not null then greatest(0, ceil(extract(epoch from expires_at - now) * 1000))::float8 end as "remainingMs",
+      case when remind_at is not null then greatest(0, ceil(extract(epoch from remind_at - now) * 1000))::float8 end as "reminderInMs"
     from support_access, clock where id = ${windowId}::uuid`.execute(trx)
   return rows[0]
 }

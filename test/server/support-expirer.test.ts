@@ -3,7 +3,7 @@ import pg from 'pg'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startSupportExpirer } from '#server/support-expirer.ts'
-import { enableSupportAccess } from '#store/support-access.ts'
+import { enableSupportAccess, readSupportFacts } from '#store/support-access.ts'
 import { createTestAccount } from '../support/account.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
@@ -13,15 +13,21 @@ beforeAll(async () => {
 })
 afterAll(() => database?.end())
 
-/** A window of an account of its own, past its end for so long. */
-async function overdue(seconds: number) {
+/** A window of an account of its own. */
+async function opened(expiresInDays: number | null) {
   const account = await createTestAccount(database, database.as('leasehold_api', 1), { mia: 'owner' })
   const { userId, actor } = account.people.mia
   const sealed = { encryptionVersion: 2, keyId: 'a1', ciphertext: Buffer.alloc(40) } as const
   const windowId = randomUUID()
   await account.run((trx) =>
-    enableSupportAccess(trx, { userId, actor, newId: windowId, sealReason: () => sealed, expiresInDays: 1, permissions: ['pam_vaults.view'] }),
+    enableSupportAccess(trx, { userId, actor, newId: windowId, sealReason: () => sealed, expiresInDays, permissions: ['pam_vaults.view'] }),
   )
+  return { account, windowId }
+}
+
+/** The same, past its end for so long. */
+async function overdue(seconds: number) {
+  const { account, windowId } = await opened(1)
   await database.superuser('update support_access set expires_at = now() - make_interval(secs => $2) where id = $1', [windowId, seconds])
   return { accountId: account.id, windowId }
 }
@@ -59,3 +65,11 @@ test('a window that cannot be ended right now is logged and keeps no other accou
   }
   expect(news).toBe(2)
 }, 30_000)
+
+test.each([
+  ['without an end has no time left that could be over', null, { remainingMs: null, reminderInMs: expect.any(Number) }],
+  ['of a day is reminded of no more', 1, { remainingMs: expect.any(Number), reminderInMs: null }],
+])('a window %s: its workflow waits', async (_, days, times) => {
+  const { account, windowId } = await opened(days)
+  expect(await account.run((trx) => readSupportFacts(trx, windowId))).toMatchObject(times)
+})

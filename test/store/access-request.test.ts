@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { changeAccessRequest } from '#store/change-access-request.ts'
 import { cancelAccessRequest } from '#store/close-access-request.ts'
-import { escalateRequest, expireRequest } from '#store/access-request-time.ts'
+import { escalateRequest, expireRequest, readAccessRequestFacts } from '#store/access-request-time.ts'
 import { inAccount } from '#store/connection.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { hold, untilWaiting } from '../support/hold.ts'
@@ -173,6 +173,12 @@ describe('time', () => {
     expect(await notices(id, 'access_request.escalated')).toEqual(['dan'])
     await world.decide(id, 'dan', 'approve')
     expect((await world.checkOut(identityId, id, 30)).lease.state).toBe('active')
+  })
+
+  test('escalates nothing where no escalation is due: the workflow waits for the end alone', async () => {
+    const { identityId } = await world.addIdentity(one())
+    const id = await world.open(identityId, 30)
+    expect(await worker((trx) => readAccessRequestFacts(trx, id))).toMatchObject({ state: 'pending', escalationMs: null })
   })
 
   test('of a window is kept at the checkout, and the lease ends with it', async () => {
