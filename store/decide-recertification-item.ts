@@ -39,6 +39,8 @@ export async function decideItem(trx: Transaction, made: NewItemDecision): Promi
   const refusal = refuseDecision({ state, isDue, isReviewer: people.includes(caller.userId), isOwn: item.isOwn, decision: item.decision }, wanted)
   if (refusal !== undefined) throw refusalOf(refusal, recertification, item)
   const settled = await effectOf(trx, item, wanted, caller, actor)
+  // It was kept, and has ended since: that was decided, and nothing is left to remove.
+  if (settled.decision === 'gone' && item.decision === 'keep') throw refusalOf('decided', recertification, item)
   await writeDecision(trx, recertification, item, { decision: settled.decision, actor, by: { userId: caller.userId, comment } })
   return settled.reviews
 }

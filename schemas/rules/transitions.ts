@@ -80,7 +80,7 @@ export const recertificationTransitions: Transitions<RecertificationState> = { o
 /** A removal is final; refused: silence would have removed it, and the rules of the account did not let it. */
 export const recertificationItemTransitions: Transitions<ItemDecision> = {
   open: ['keep', 'remove', 'refused', 'gone'],
-  keep: ['remove', 'gone'],
+  keep: ['remove'],
   remove: [],
   refused: [],
   gone: [],

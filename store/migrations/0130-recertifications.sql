@@ -51,7 +51,7 @@ create table recertification_item_decision (decision text primary key);
 insert into recertification_item_decision values ('open'), ('keep'), ('remove'), ('refused'), ('gone');
 insert into state_transition values
   ('recertification_item', 'open', 'keep'), ('recertification_item', 'open', 'remove'), ('recertification_item', 'open', 'refused'),
-  ('recertification_item', 'open', 'gone'), ('recertification_item', 'keep', 'remove'), ('recertification_item', 'keep', 'gone');
+  ('recertification_item', 'open', 'gone'), ('recertification_item', 'keep', 'remove');
 
 -- One grant or one role of somebody, as it was when the recertification began. Names are those of then: an auditor reads them in years.
 create table recertification_item (
@@ -105,7 +105,7 @@ create trigger recertification_item_transition before update of state on recerti
   for each row execute function refuse_unknown_transition('recertification_item');
 
 -- Users who stand behind a user, a directory record or a group, now or at any time from `since` on.
-create function people_of(usr uuid, record uuid, grp uuid, since timestamptz) returns table (user_id uuid) language sql as $$
+create function people_of(usr uuid, record uuid, grp uuid, since timestamptz) returns table (user_id uuid) language sql stable as $$
   select usr where usr is not null
   union
   select i.user_id from idp_user i where i.id = record and i.user_id is not null
@@ -115,7 +115,7 @@ create function people_of(usr uuid, record uuid, grp uuid, since timestamptz) re
 $$;
 
 -- Who reviews now.
-create function reviewers_of(recertification uuid) returns table (user_id uuid) language sql as $$
+create function reviewers_of(recertification uuid) returns table (user_id uuid) language sql stable as $$
   select distinct u.id from recertification_reviewer r, (select app_clock() as now) clock,
     lateral people_of(null, r.idp_user_id, r.idp_group_id, clock.now) p
     join account_user u on u.id = p.user_id and u.state = 'active' and not u.support

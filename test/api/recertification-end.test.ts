@@ -5,7 +5,7 @@ import { RecertificationId } from '#schemas/ids.ts'
 import { acme } from '#stack/people.ts'
 import { readRecertificationFacts } from '#store/recertification.ts'
 import { remindOfRecertification } from '#store/settle-recertification.ts'
-import { idpOf } from './people-calls.ts'
+import { idpOf, roleOf } from './people-calls.ts'
 import { createRecertificationWorld, type RecertificationWorld } from './recertification-world.ts'
 
 let world: RecertificationWorld
@@ -203,6 +203,33 @@ describe('in the same moment', () => {
       deciders.add(after.decider ?? '')
     }
     expect(deciders.has('silence')).toBe(true)
+  })
+
+  test('two owners remove each other: one of them stays', async () => {
+    const sub = `owner-${randomUUID()}`
+    const { id: second } = (await world.post('mia', '/v1/users', { sub })).body
+    const owners = roleOf('mia')
+    const own = async (by: string, user: string) => world.post(by, `/v1/roles/${owners}/assignments`, { principal: { type: 'user', id: user } })
+    expect((await own('mia', second)).status).toBe(201)
+    const { body: record } = await world.post('mia', '/v1/idp-users', { email: `${sub}@acme.example` })
+    const authorization = `Bearer ${await world.issuer.token(sub, { email: `${sub}@acme.example`, email_verified: true })}`
+    expect((await world.call(null, 'GET', '/v1/me', { headers: { authorization } })).body.owner).toBe(true)
+    const { id } = await asked([], {
+      reviewers: ['mia', 'ola'].map((reviewer) => ({ type: 'user', id: idpOf(reviewer) })).concat({ type: 'user', id: record.id }),
+    })
+    const items = (await world.items(id)).filter(({ what }) => what === 'Owner')
+    const of = (own: boolean) => items.find(({ mayDecide }) => mayDecide !== own)?.id ?? expect.unreachable()
+    const answers = await Promise.all([world.decide('mia', id, of(false), 'remove'), world.decide(sub, id, of(true), 'remove')])
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, expect.toBeOneOf([403, 409])])
+    const stays = answers[0].status === 200 ? 'mia' : sub
+    expect((await world.call(stays, 'GET', '/v1/me')).body.owner).toBe(true)
+    expect(
+      (await world.items(id, '', stays))
+        .filter(({ what }) => what === 'Owner')
+        .map(({ decision }) => decision)
+        .sort(),
+    ).toEqual(['open', 'remove'])
+    if (stays === sub) expect((await own(sub, acme.users[0]?.id ?? '')).status).toBe(201)
   })
 
   test('a reviewer loses the membership: what is decided afterwards is refused', async () => {

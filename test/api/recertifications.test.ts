@@ -255,6 +255,17 @@ describe('a reviewer', () => {
     expect((await world.call('mia', 'GET', `/v1/identity-groups/${vaultId}/grants`)).body.items).toHaveLength(1)
   })
 
+  test('removes nothing that was kept and has ended since: what was decided stands', async () => {
+    const vaultId = await world.newVault()
+    const grantId = await world.grant(vaultId, 'sam')
+    const id = await world.start({ vaultIds: [vaultId] })
+    const { id: itemId } = await world.itemOf(id, 'grant', 'Sam')
+    await world.decide('ola', id, itemId, 'keep')
+    await world.call('mia', 'DELETE', `/v1/identity-groups/${vaultId}/grants/${grantId}`)
+    expect((await world.decide('mia', id, itemId, 'remove')).body).toMatchObject({ code: 'recertification-item-decided', state: 'keep', holder: 'Ola Admin' })
+    expect(await world.itemOf(id, 'grant', 'Sam')).toMatchObject({ decision: 'keep', decidedBy: { name: 'Ola Admin' }, comment })
+  })
+
   test('of another recertification or account finds no such item', async () => {
     const [one, other] = [await world.start(), await world.start()]
     const { id: itemId } = await world.itemOf(other, 'grant', 'Sam')
