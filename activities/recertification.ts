@@ -14,7 +14,7 @@ export interface RecertificationActivities {
 }
 
 /** Some ms each, and an activity has 10 s. */
-const batch = 50
+const batch = 20
 
 /** @param db pool of leasehold_worker */
 export function createRecertificationActivities(db: Db): RecertificationActivities {

@@ -12,6 +12,7 @@ import type { Transaction } from './connection.ts'
 import { owe } from './duties.ts'
 import { findDirectoryRecord } from './idp.ts'
 import { raiseNotice } from './notice.ts'
+import { holderOf } from './recertification-item.ts'
 import { readRecertification, type RecertificationView } from './recertification.ts'
 import { refuseDuplicates, refuseFaults } from './refusals.ts'
 
@@ -45,6 +46,7 @@ export async function openRecertification(
   await writeReviewers(trx, id, body, caller)
   const grants = await writeGrants(trx, id)
   const roles = await writeRoles(trx, id, caller)
+  refuseTooMany(grants + roles)
   const recertification = await readRecertification(trx, id)
   await refuseUndecidable(trx, recertification)
   await appendAudit(trx, {
@@ -105,39 +107,54 @@ async function writeReviewers(trx: Transaction, id: RecertificationId, { reviewe
   }
 }
 
+/** Items of one recertification: they are written in one transaction, which has 2 s. */
+const most = 1_000
+
 /** What shows that somebody used a grant: a value was given to them, or they kept one for longer. */
 const uses = ['lease.granted', 'lease.replayed', 'lease.credential_read', 'lease.extended', 'identity.revealed']
 
+/** Users who have what grant or assignment `h` gives, now. */
+const people = sql`(
+  select i.user_id from idp_user i where i.id = h.idp_user_id
+  union all select i.user_id from idp_group_member m join idp_user i on i.id = m.idp_user_id where m.group_id = h.idp_group_id and m.valid_to is null)`
+
+// The last use is looked up row by row, each by its index: a join would be as good as the statistics of that day.
 async function writeGrants(trx: Transaction, id: RecertificationId): Promise<number> {
   const { numAffectedRows } = await sql`
     with clock as materialized (select app_clock() as now)
     insert into recertification_item (recertification_id, grant_id, vault_id, level, what, idp_user_id, idp_group_id, holder, since, until, granted_by, last_used_at)
-    select t.id, g.id, g.vault_id, g.level, v.name, g.idp_user_id, g.idp_group_id, coalesce(d.name, d.email, p.name), g.valid_from, g.expires_at, g.created_by,
-      (select max(e.at) from people_of(null, g.idp_user_id, g.idp_group_id, clock.now) u join audit_event e on e.actor_id = u.user_id::text and e.vault_id = g.vault_id
-        where e.action = any(${uses}::text[]) and e.effect = 'permit' and not e.break_glass)
+    select t.id, h.id, h.vault_id, h.level, v.name, h.idp_user_id, h.idp_group_id, coalesce(d.name, d.email, p.name), h.valid_from, h.expires_at, h.created_by,
+      (select max(l.at) from ${people} u cross join lateral (
+        select e.at from audit_event e where e.actor_id = u.user_id::text and e.vault_id = h.vault_id and e.action = any(${uses}::text[]) and e.effect = 'permit'
+          and not e.break_glass order by e.at desc limit 1) l)
     from recertification t join vault v on v.organization_id = t.organization_id and v.deleted_at is null and (t.vault_ids is null or v.id = any(t.vault_ids))
-      join vault_grant g on g.vault_id = v.id and g.valid_to is null
-      left join idp_user d on d.id = g.idp_user_id left join idp_group p on p.id = g.idp_group_id, clock
-    where t.id = ${id}::uuid and (g.expires_at is null or g.expires_at > clock.now) order by v.name, g.id`.execute(trx)
+      join vault_grant h on h.vault_id = v.id and h.valid_to is null
+      left join idp_user d on d.id = h.idp_user_id left join idp_group p on p.id = h.idp_group_id, clock
+    where t.id = ${id}::uuid and (h.expires_at is null or h.expires_at > clock.now) order by v.name, h.id limit ${most + 1}::int`.execute(trx)
   return Number(numAffectedRows)
 }
 
 async function writeRoles(trx: Transaction, id: RecertificationId, caller: Principal): Promise<number> {
   const everywhere = hasPermission(caller, 'organizations.manage', null)
   const { numAffectedRows } = await sql`
-    with clock as materialized (select app_clock() as now)
     insert into recertification_item (recertification_id, assignment_id, role_id, organization_id, what, user_id, idp_user_id, idp_group_id, holder, since,
       granted_by, last_used_at)
-    select t.id, a.id, r.id, a.organization_id, r.name, a.user_id, a.idp_user_id, a.idp_group_id, coalesce(u.name, u.email, u.sub, d.name, d.email, p.name),
-      a.valid_from, a.created_by,
-      (select max(e.at) from people_of(a.user_id, a.idp_user_id, a.idp_group_id, clock.now) x join audit_event e on e.actor_id = x.user_id::text
-        where e.effect = 'permit' and (a.organization_id is null or e.organization_id = a.organization_id))
-    from recertification t join role_assignment a on a.valid_to is null
-        and (a.organization_id = t.organization_id or (a.organization_id is null and ${everywhere}::boolean))
-      join role r on r.id = a.role_id and (not r.owner or ${caller.owner}::boolean)
-      left join account_user u on u.id = a.user_id left join idp_user d on d.id = a.idp_user_id left join idp_group p on p.id = a.idp_group_id, clock
-    where t.id = ${id}::uuid order by r.name, a.id`.execute(trx)
+    select t.id, h.id, r.id, h.organization_id, r.name, h.user_id, h.idp_user_id, h.idp_group_id, coalesce(u.name, u.email, u.sub, d.name, d.email, p.name),
+      h.valid_from, h.created_by,
+      (select max(l.at) from (select h.user_id union all select user_id from ${people} o) x cross join lateral (
+        select max(e.at) as at from audit_event e where e.actor_id = x.user_id::text and e.effect = 'permit'
+          and (h.organization_id is null or e.organization_id = h.organization_id)) l)
+    from recertification t join role_assignment h on h.valid_to is null
+        and (h.organization_id = t.organization_id or (h.organization_id is null and ${everywhere}::boolean))
+      join role r on r.id = h.role_id and (not r.owner or ${caller.owner}::boolean)
+      left join account_user u on u.id = h.user_id left join idp_user d on d.id = h.idp_user_id left join idp_group p on p.id = h.idp_group_id
+    where t.id = ${id}::uuid order by r.name, h.id limit ${most + 1}::int`.execute(trx)
   return Number(numAffectedRows)
+}
+
+/** @throws LeaseholdError `validation-failed` */
+function refuseTooMany(items: number): void {
+  refuseFaults(items > most ? [{ path: 'vaultIds', message: `must name fewer vaults: one recertification has at most ${most} items` }] : [])
 }
 
 /**
@@ -149,10 +166,9 @@ async function refuseUndecidable(trx: Transaction, { id, people, onSilence }: Re
   if (people.length === 0) throw new LeaseholdError('quorum-unreachable', { detail: 'None of the reviewers can decide' })
   if (onSilence === 'keep') return
   const { rows } = await sql<{ count: number }>`
-    select count(*)::int as count from recertification_item i join recertification t on t.id = i.recertification_id
-    where t.id = ${id}::uuid and not exists (select unnest(${people}::uuid[]) except select p.user_id from people_of(i.user_id, i.idp_user_id, i.idp_group_id, t.opened_at) p)`.execute(
-    trx,
-  )
+    with own as materialized (select distinct r.id as person, h.id as holder from unnest(${people}::uuid[]) r (id) cross join lateral holders_of(r.id, app_clock()) h)
+    select count(*)::int as count from recertification_item i where i.recertification_id = ${id}::uuid
+      and ${holderOf} in (select holder from own group by holder having count(*) = cardinality(${people}::uuid[]))`.execute(trx)
   const count = rows[0]?.count ?? 0
   if (count > 0) {
     throw new LeaseholdError('quorum-unreachable', { detail: `${count} of the items are about all of the reviewers themselves, and silence would remove them` })

@@ -19,6 +19,8 @@ export interface RecertificationWorld extends ApiWorld {
   newVault(): Promise<string>
   /** @returns id of the grant */
   grant(vaultId: string, sub: string, more?: object): Promise<string>
+  /** A vault that somebody was given. */
+  grantedVault(sub: string): Promise<string>
   newGroup(...subs: string[]): Promise<string>
   /** Its time is over, `ms` from now. */
   due(id: string, ms?: number): Promise<void>
@@ -41,6 +43,9 @@ export async function createRecertificationWorld(): Promise<RecertificationWorld
   }
   const items = async (id: string, query = '', sub = 'mia'): Promise<RecertificationItem[]> =>
     (await world.call(sub, 'GET', `/v1/recertifications/${id}/items?limit=200${query}`)).body.items
+  const newVault = () => made('/v1/identity-groups', { organizationId: world.organizationId, name: randomUUID() })
+  const grant = (vaultId: string, sub: string, more: object = {}) =>
+    made(`/v1/identity-groups/${vaultId}/grants`, { principal: { type: 'user', id: idpOf(sub) }, level: 'checkout', ...more })
   return {
     ...world,
     worker,
@@ -62,9 +67,13 @@ export async function createRecertificationWorld(): Promise<RecertificationWorld
     itemOf: async (id, kind, holder) =>
       (await items(id)).find((item) => item.kind === kind && item.principal.name.startsWith(holder)) ?? expect.unreachable(`no ${kind} of ${holder}`),
     decide: (sub, id, itemId, decision, why = comment) => world.post(sub, `/v1/recertifications/${id}/items/${itemId}/decide`, { decision, comment: why }),
-    newVault: () => made('/v1/identity-groups', { organizationId: world.organizationId, name: randomUUID() }),
-    grant: (vaultId, sub, more = {}) =>
-      made(`/v1/identity-groups/${vaultId}/grants`, { principal: { type: 'user', id: idpOf(sub) }, level: 'checkout', ...more }),
+    newVault,
+    grant,
+    grantedVault: async (sub) => {
+      const vaultId = await newVault()
+      await grant(vaultId, sub)
+      return vaultId
+    },
     newGroup: async (...subs) => {
       const id = await made('/v1/idp-groups', { name: `Group ${randomUUID()}` })
       for (const sub of subs) expect((await world.call('mia', 'PUT', `/v1/idp-groups/${id}/members/${idpOf(sub)}`)).status).toBe(204)
