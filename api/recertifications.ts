@@ -37,7 +37,7 @@ async function find(trx: Transaction, { params: { id } }: { readonly params: z.i
   return { organizationId: recertification.organizationId, approvers: new Set(recertification.people), recertification }
 }
 
-/** Campaigns in which reviewers keep or remove the access of others. */
+/** Reviewers keep or remove the access of others, item by item. */
 export function recertificationRoutes(route: DefineRoute, { accountKeys, wakeLoops }: Parts): void {
   route(
     {

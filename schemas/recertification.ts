@@ -18,7 +18,7 @@ const onSilence = z.enum(['remove', 'keep']).meta({ description: 'What becomes o
 const distinct = <Item>(keyOf: (item: Item) => string) =>
   [(list: readonly Item[]) => new Set(list.map(keyOf)).size === list.length, { error: 'must name each once' }] as const
 
-/** A campaign in which reviewers look at who has which access. */
+/** Reviewers look at who has which access, until a day. */
 export const CreateRecertification = z
   .strictObject({
     name,
@@ -28,6 +28,7 @@ export const CreateRecertification = z
       .min(1)
       .max(200)
       .refine(...distinct<string>((id) => id))
+      .meta({ uniqueItems: true })
       .nullable()
       .optional()
       .meta({ description: 'Whose grants are looked at; null: of all vaults of the organization' }),
@@ -35,7 +36,8 @@ export const CreateRecertification = z
       .array(PrincipalRef)
       .min(1)
       .max(50)
-      .refine(...distinct<PrincipalRef>(({ type, id }) => `${type} ${id}`)),
+      .refine(...distinct<PrincipalRef>(({ type, id }) => `${type} ${id}`))
+      .meta({ uniqueItems: true }),
     dueAt: moment.meta({ description: `${shortestRecertification / 3_600_000} hour to ${longestRecertification / 86_400_000} days ahead` }),
     onSilence,
     reason: text(1, 500),

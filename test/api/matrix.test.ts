@@ -79,13 +79,12 @@ beforeAll(async () => {
   await world.post('mia', `${organization}/secret/rotate`)
   await world.post('mia', `${organization}/legacy-import/open`)
   await world.post('mia', `${organization}/legacy-import/close`)
-  const grant = await make(`${vault}/grants`, { principal: { type: 'user', id: idpUser }, level: 'view_vault' })
   const recertification = await make('/v1/recertifications', recertificationOf(world.organizationId, approver))
   const { items } = (await world.call('mia', 'GET', `/v1/recertifications/${recertification}/items?limit=200`)).body
   things = {
     organization: world.organizationId,
     vault: world.vaultId,
-    grant,
+    grant: await make(`${vault}/grants`, { principal: { type: 'user', id: idpUser }, level: 'view_vault' }),
     identity: await world.addIdentity('plain'),
     disabledIdentity,
     rotatingIdentity,
@@ -106,7 +105,7 @@ beforeAll(async () => {
     accessRequest: asked.body.accessRequest.id,
     decisionLink: approvalLink(world.parts, accounts[0].account_id, asked.body.accessRequest.id, approver),
     recertification,
-    recertificationItem: items.find(({ grantId }: { grantId: string | null }) => grantId === grant).id,
+    recertificationItem: items.find(({ kind }: { kind: string }) => kind === 'grant').id,
     policySet: await make('/v1/policy-sets', { policies: 'permit (principal, action, resource);' }),
     notice: await inAccount(world.parts.db, AccountId.parse(accounts[0].account_id), (trx) =>
       raiseNotice(trx, { kind: 'rotation.stuck', severity: 'warning', subject: { type: 'rotation', id: rotation }, to: [] }),
