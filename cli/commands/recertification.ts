@@ -1,10 +1,8 @@
 import { Option, type Command } from 'commander'
 import { ItemDecision, RecertificationState, type Recertification, type RecertificationItem } from '#schemas/recertification.ts'
-import { callApi, readAll, withApi, type ApiOptions } from '../api.ts'
+import { callApi, readAll } from '../api.ts'
+import { say, withOutput, type OutputOptions } from '../output.ts'
 
-interface OutputOptions extends ApiOptions {
-  readonly output: 'text' | 'json'
-}
 interface ListOptions extends OutputOptions {
   readonly state?: string
 }
@@ -15,11 +13,7 @@ interface DecideOptions extends OutputOptions {
   readonly comment: string
 }
 
-const withOutput = (command: Command): Command =>
-  withApi(command).addOption(new Option('-o, --output <format>', 'form of the answer').choices(['text', 'json']).default('text'))
 const pathOf = (id: string, rest = ''): string => `/v1/recertifications/${encodeURIComponent(id)}${rest}`
-const say = (output: OutputOptions['output'], value: object, text: string): void =>
-  void process.stdout.write(output === 'json' ? `${JSON.stringify(value)}\n` : text)
 
 /** `leasehold recertification`: who keeps which access. */
 export function addRecertification(program: Command): void {
