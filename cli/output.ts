@@ -11,3 +11,6 @@ export const withOutput = (command: Command): Command =>
 
 export const say = (output: OutputOptions['output'], value: object, text: string): void =>
   void process.stdout.write(output === 'json' ? `${JSON.stringify(value)}\n` : text)
+
+/** What people wrote, on one line each: a terminal acts on nothing in it. */
+export const oneLine = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')

@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander'
 import { ItemDecision, RecertificationState, type Recertification, type RecertificationItem } from '#schemas/recertification.ts'
 import { callApi, readAll } from '../api.ts'
-import { say, withOutput, type OutputOptions } from '../output.ts'
+import { oneLine, say, withOutput, type OutputOptions } from '../output.ts'
 
 interface ListOptions extends OutputOptions {
   readonly state?: string
@@ -47,9 +47,6 @@ export function addRecertification(program: Command): void {
       say(output, item, itemLineOf(item))
     })
 }
-
-/** What people wrote, on one line each: a terminal acts on nothing in it. */
-const oneLine = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')
 
 const lineOf = ({ id, state, name, dueAt, onSilence, counts }: Recertification): string => {
   const { open, ...decided } = counts

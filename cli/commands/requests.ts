@@ -2,7 +2,7 @@ import { text } from 'node:stream/consumers'
 import { Option, type Command } from 'commander'
 import { AccessRequestState, type AccessRequest } from '#schemas/access-request.ts'
 import { callApi, readAll, type ApiOptions } from '../api.ts'
-import { say, withOutput, type OutputOptions } from '../output.ts'
+import { oneLine, say, withOutput, type OutputOptions } from '../output.ts'
 
 interface ListOptions extends OutputOptions {
   readonly state?: string
@@ -79,9 +79,6 @@ const lineOf = ({ id, state, requester, identityId, durationMinutes, steps, expi
   const approvals = steps.map(({ given, needed }) => `${given}/${needed}`).join(' ')
   return `${id}  ${state.padEnd(9)}  ${requester.name ?? requester.id}  identity ${identityId}  ${durationMinutes} min  approvals ${approvals}  until ${expiresAt}\n`
 }
-
-/** What people wrote, on one line each: a terminal acts on nothing in it. */
-const oneLine = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')
 
 const describe = (request: AccessRequest): string =>
   [
