@@ -38,9 +38,14 @@ export async function readCheck(trx: Transaction, id: JobId): Promise<CheckRow |
   return rows[0]
 }
 
-/** Ends the open checks `k` of which this holds, as a statement or a CTE: what they were to find out is about to change. Their results count nothing. */
+/**
+ * Ends the open checks `k` of which this holds, as a statement or a CTE: what they were to find out is about to change. Their results
+ * count nothing, nor does what is still to come of those that were given up.
+ */
 export const checksCancelled = (which: RawBuilder<unknown>): RawBuilder<unknown> =>
-  sql`update credential_check k set state = 'cancelled', finished_at = app_clock() where k.state in ('waiting', 'claimed') and ${which}`
+  sql`update credential_check k set state = case k.state when 'done' then 'done' else 'cancelled' end, finished_at = coalesce(k.finished_at, app_clock()),
+      instance = case when k.state <> 'done' then k.instance end
+    where (k.state in ('waiting', 'claimed') or k.state = 'done' and k.outcome in ('unreachable', 'unknown') and k.instance is not null) and ${which}`
 
 /** One audit event about a check. */
 export async function auditCheck(

@@ -184,11 +184,22 @@ describe('a check that was given up', () => {
     expect([await health(), (await read()).nextCheckAt]).toEqual([['drifted'], null])
   })
 
-  test('takes none after a rotation, nor for another version', async () => {
+  test.each<[string, () => Promise<unknown>]>([
+    ['another user name', () => change({ username: 'other' })],
+    ['another address of the host', () => world.account.run((trx) => changeHost(trx, world.hostId, { address: 'other.internal' }, actor))],
+    ['a rotation that has begun', () => rotations.begin(identity.id)],
+    [
+      'a rotation that came to nothing',
+      async () => {
+        await rotations.begin(identity.id)
+        await database.superuser(`update rotation set state = 'cancelled' where identity_id = $1`, [identity.id])
+      },
+    ],
+  ])('takes none after %s: the login was made before it', async (_what, happen) => {
     await giveUp()
-    await rotations.begin(identity.id)
-    expect(await acts.report(id, 1, false)).toBe('repeated')
-    expect(await health()).toEqual(['unreachable'])
+    await happen()
+    expect(await acts.report(id, 1, false)).toBe('stale')
+    expect(await audited('credential.drifted')).toEqual([])
   })
 })
 
