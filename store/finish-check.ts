@@ -12,7 +12,7 @@ import { canReconcile } from './rotatable.ts'
 
 /**
  * Writes down what a check came to, what that says of the host, and what follows: a drift is told to the admins once, and rotated away
- * where the identity says so. The caller holds the lock of the identity.
+ * where the identity says so and is in use. The caller holds the lock of the identity.
  */
 export async function finishCheck(trx: Transaction, check: CheckRow, { outcome, reasonClass }: CheckVerdict, actor: Actor): Promise<void> {
   const { id, organizationId, vaultId, identityId, hostId } = check
@@ -26,7 +26,7 @@ export async function finishCheck(trx: Transaction, check: CheckRow, { outcome, 
       checked_at = case when ${judged}::boolean then app_clock() else h.checked_at end,
       unreachable_since = case ${outcome}::text when 'unreachable' then coalesce(h.unreachable_since, app_clock()) when 'unknown' then h.unreachable_since end
     from before, identity i where h.identity_id = ${identityId}::uuid and h.host_id = ${hostId}::uuid and i.id = h.identity_id
-    returning before.sync as was, i.reconcile_drift as reconcile`.execute(trx)
+    returning before.sync as was, i.reconcile_drift and i.state = 'active' as reconcile`.execute(trx)
   await auditCheck(trx, check, actor, 'job.reported', outcome, { epoch: check.epoch, ...(reasonClass === null ? {} : { reasonClass }) })
   await scheduleCheck(trx, identityId)
   if (outcome !== 'drifted') return goOn(trx, check)

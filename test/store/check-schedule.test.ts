@@ -132,6 +132,15 @@ describe('a drift', () => {
     expect((await readExpirerFigures(database.as('leasehold_expirer', 1))).driftedCredentials).toBeGreaterThan(0)
   })
 
+  test('of an identity that is disabled is only told: a new value could open an account that was locked on purpose', async () => {
+    const admin = await world.addIdentity()
+    await world.account.run((trx) => changeHost(trx, world.hostId, { adminIdentityId: admin.id }, actor))
+    identity = await world.addIdentity({ hostIds: [world.hostId], reconcileDrift: true })
+    await change({ state: 'disabled' })
+    await check(false)
+    expect([(await read()).rotationId, await health()]).toEqual([null, ['drifted']])
+  })
+
   test('is only told where the account would have to change itself, which is refused when it is promised', async () => {
     const refused = { code: 'validation-failed', facts: { errors: [expect.objectContaining({ path: 'reconcileDrift' })] } }
     await expect(change({ reconcileDrift: true })).rejects.toMatchObject(refused)
