@@ -6,9 +6,13 @@ import type { RotationState } from '#schemas/states.ts'
 import type { Transaction } from './connection.ts'
 import { oweEach } from './duties.ts'
 
+/** Whether the identity `i` of item `m` belongs to another organization by now, where the campaign has nothing to say and nothing to see. */
+export const hasLeft = sql<boolean>`i.organization_id <> (select c.organization_id from rotation_campaign c where c.id = m.campaign_id)`
+
 /** Whether a rotation from before the campaign must be over before item `m` can have its turn: its value was there already. */
 export const isBlocked = sql<boolean>`exists (select from rotation r where r.identity_id = m.identity_id and r.state = 'pending' and r.trigger <> 'enroll'
-  and r.staged_version <= m.version_before and exists (select from identity_host h where h.identity_id = m.identity_id))`
+  and r.staged_version <= m.version_before and exists (select from identity_host h where h.identity_id = m.identity_id)
+  and not exists (select from identity i where i.id = m.identity_id and ${hasLeft}))`
 
 /** Whether item `m` is being rotated and takes a place. */
 export const takesPlace = sql<boolean>`(m.state = 'rotating' and m.begun_at > app_clock() - make_interval(secs => ${placeLimit}::float8 / 1000))`

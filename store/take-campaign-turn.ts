@@ -8,7 +8,7 @@ import { lockIdentity } from './checkout-facts.ts'
 import type { Transaction } from './connection.ts'
 import { insertRotation } from './insert-rotation.ts'
 import { isUnchangeable } from './rotatable.ts'
-import { isBlocked, takesPlace } from './rotation-campaign.ts'
+import { hasLeft, isBlocked, takesPlace } from './rotation-campaign.ts'
 
 interface Item {
   readonly id: string
@@ -76,15 +76,16 @@ interface TurnRow extends Omit<TurnFacts, 'rotation'> {
   readonly rotation: { readonly id: RotationId; readonly open: boolean; readonly stagedVersion: number | null } | null
 }
 
-/** Wherever the identity is by now: it may have been moved. */
+/** Wherever in the organization the identity is by now: it may have been moved. */
 async function readTurn(trx: Transaction, { id, identityId }: Item) {
   const { rows } = await sql<TurnRow>`
-    select i.organization_id as "organizationId", i.vault_id as "vaultId", i.deleted_at is not null as deleted, i.state,
+    select c.organization_id as "organizationId", case when ${hasLeft} then m.vault_id else i.vault_id end as "vaultId", i.deleted_at is not null as deleted,
+      ${hasLeft} as moved, i.state,
       (select count(*)::int from identity_host h where h.identity_id = i.id) as hosts, ${isUnchangeable} as unchangeable, m.version_before as "versionBefore",
       (select jsonb_build_object('id', r.id, 'open', r.state = 'pending', 'stagedVersion', r.staged_version) from rotation r
         where r.identity_id = i.id and (r.state = 'pending' or r.state = 'confirmed' and r.staged_version = i.current_version)
         order by r.state = 'pending' desc limit 1) as rotation
-    from identity i, campaign_item m where i.id = ${identityId}::uuid and m.id = ${id}::uuid`.execute(trx)
+    from identity i, campaign_item m join rotation_campaign c on c.id = m.campaign_id where i.id = ${identityId}::uuid and m.id = ${id}::uuid`.execute(trx)
   const { organizationId, vaultId, ...facts } = rows[0] as TurnRow
   return { facts, organizationId, vaultId }
 }

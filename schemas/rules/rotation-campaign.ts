@@ -22,11 +22,13 @@ export function afterVerb(state: RotationCampaignState, verb: CampaignVerb): 'pa
 }
 
 /** Codes of the error table, where rotating such an identity alone would answer one. */
-export type SkipReason = 'deleted' | 'enrolling' | 'identity-disabled' | 'identity-has-no-hosts' | 'credential-not-rotatable' | 'aborted'
+export type SkipReason = 'deleted' | 'moved' | 'enrolling' | 'identity-disabled' | 'identity-has-no-hosts' | 'credential-not-rotatable' | 'aborted'
 
 /** An identity whose turn it is, behind its lock. */
 export interface TurnFacts {
   readonly deleted: boolean
+  /** It belongs to another organization by now. */
+  readonly moved: boolean
   readonly state: 'active' | 'disabled' | 'enrolling'
   readonly hosts: number
   /** Some host cannot change its type of credential. */
@@ -51,8 +53,9 @@ export type Turn =
  * What must die is every value that there was when the campaign began, staged ones included. So a rotation counts, whoever began it,
  * if its value was made later: one that has none yet, or a newer one. Table from top to bottom: the first line that fits.
  */
-export function turnOf({ deleted, state, hosts, unchangeable, versionBefore, rotation }: TurnFacts): Turn {
+export function turnOf({ deleted, moved, state, hosts, unchangeable, versionBefore, rotation }: TurnFacts): Turn {
   if (deleted) return { do: 'skip', reason: 'deleted' }
+  if (moved) return { do: 'skip', reason: 'moved' }
   if (state === 'enrolling') return { do: 'skip', reason: 'enrolling' }
   if (state === 'disabled') return { do: 'skip', reason: 'identity-disabled' }
   if (hosts === 0) return { do: 'skip', reason: 'identity-has-no-hosts' }

@@ -6,6 +6,7 @@ import { afterVerb, turnOf, type TurnFacts } from '#schemas/rules/rotation-campa
 const id = RotationId.parse('0193c3a0-0000-7000-8000-000000000001')
 const facts = (fields: Partial<TurnFacts> = {}): TurnFacts => ({
   deleted: false,
+  moved: false,
   state: 'active',
   hosts: 1,
   unchangeable: false,
@@ -25,6 +26,7 @@ describe('the turn of an identity', () => {
     ['a later value is the present one', made(5), { do: 'confirm', rotationId: id }],
     ['the present value is from before', made(4), { do: 'begin' }],
     ['deleted', { deleted: true, state: 'disabled', ...open(null) }, { do: 'skip', reason: 'deleted' }],
+    ['moved to another organization', { moved: true, ...open(null) }, { do: 'skip', reason: 'moved' }],
     ['disabled', { state: 'disabled', ...open(null) }, { do: 'skip', reason: 'identity-disabled' }],
     ['enrolling', { state: 'enrolling', ...open(null) }, { do: 'skip', reason: 'enrolling' }],
     ['without hosts', { hosts: 0, ...open(4) }, { do: 'skip', reason: 'identity-has-no-hosts' }],

@@ -1,11 +1,15 @@
+import { v7 as uuidv7 } from 'uuid'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { CreateIdentity } from '#schemas/identity.ts'
-import type { IdentityId, JobId, RotationCampaignId, RotationId } from '#schemas/ids.ts'
+import { OrganizationId, VaultId, type IdentityId, type JobId, type RotationCampaignId, type RotationId } from '#schemas/ids.ts'
 import { placeLimit } from '#schemas/rules/rotation-campaign.ts'
 import { changeIdentity } from '#store/change-identity.ts'
 import { deleteIdentity } from '#store/delete-identity.ts'
+import { createOrganization } from '#store/organization.ts'
+import { recordOrganizationSecret } from '#store/organization-secret.ts'
 import { releaseLease } from '#store/release-lease.ts'
 import { takeCampaignTurn } from '#store/take-campaign-turn.ts'
+import { createVault } from '#store/vault.ts'
 import { campaignActs, type CampaignActs } from '../support/campaigns.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { checkOut } from '../support/leases.ts'
@@ -132,6 +136,33 @@ describe('a campaign', () => {
     const { rows } = await database.superuser(`select outcome from audit_event where action = 'rotation.skipped' and identity_id = $1`, [disabled])
     expect(rows).toEqual([{ outcome: 'identity-disabled' }])
   })
+})
+
+/** Where the identity ends up when somebody who manages both organizations moves it. */
+async function moveElsewhere(identityId: IdentityId): Promise<void> {
+  const organizationId = OrganizationId.parse(uuidv7())
+  const vaultId = VaultId.parse(uuidv7())
+  await world.account.run(async (trx) => {
+    await createOrganization(trx, organizationId, { name: 'elsewhere' }, actor)
+    await recordOrganizationSecret(trx, organizationId, 1, actor)
+    await createVault(trx, vaultId, { organizationId, name: 'theirs' }, actor)
+  })
+  await database.superuser('update identity set organization_id = $2, vault_id = $3 where id = $1', [identityId, organizationId, vaultId])
+}
+
+test('an identity that has left the organization is none of its campaigns any more: nothing is begun, nor shown of what others begin', async () => {
+  const [identityId] = (await several(1)) as [IdentityId]
+  const id = await campaigns.start([identityId])
+  await moveElsewhere(identityId)
+  // Its value is from before, so it would have to be waited for.
+  const theirs = await acts.begin(identityId)
+  await database.superuser('update rotation set staged_version = 1 where id = $1', [theirs])
+  expect(await itemOf(id, identityId)).toMatchObject({ state: 'waiting', rotationId: null, waitsFor: [] })
+  await campaigns.advance(id)
+  expect(await itemOf(id, identityId)).toMatchObject({ state: 'skipped', reason: 'moved', rotationId: null })
+  expect(await rotationsOf(identityId)).toHaveLength(1)
+  const { rows } = await database.superuser(`select organization_id from audit_event where action = 'rotation.skipped' and identity_id = $1`, [identityId])
+  expect(rows).toEqual([{ organization_id: world.organizationId }])
 })
 
 describe('a value from before the campaign is dead at its end', () => {
