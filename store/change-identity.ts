@@ -109,9 +109,6 @@ async function replaceCredential(trx: Transaction, id: IdentityId, seal: (versio
     trx,
   )
   await shredUnused(trx, id)
-  if (value.sameAs !== undefined) {
-    await exposeAgain(trx, id, version, value.sameAs)
-    await beginOwed(trx, [id], actor)
-  }
+  if (await exposeAgain(trx, id, version, value.sameAs)) await beginOwed(trx, [id], actor)
   return version
 }

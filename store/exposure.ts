@@ -22,13 +22,21 @@ export function exposureInsert({ identityId, hostId, version, userId, leaseId }:
     select ${identityId}::uuid, ${hostId}::uuid, ${version}::int, ${userId}::uuid, ${leaseId}::uuid where ${shown}::boolean`
 }
 
-/** A value has come back as another version: whoever has seen it knows that one too, and what had to die has to die again. */
-export async function exposeAgain(trx: Transaction, identityId: IdentityId, version: number, sameAs: readonly number[]): Promise<void> {
-  await sql`insert into exposure (identity_id, host_id, version, user_id, lease_id, exposed_at, must_die_at, lost_access)
-    select distinct on (user_id, lease_id, host_id) identity_id, host_id, ${version}::int, user_id, lease_id, exposed_at, must_die_at, lost_access
-    from exposure where identity_id = ${identityId}::uuid and version = any(${sameAs}::int[]) order by user_id, lease_id, host_id, must_die_at nulls last`.execute(
-    trx,
-  )
+/**
+ * A value has come back as another version: whoever has seen it knows that one too, and what had to die has to die again. An SSH key
+ * is the same one however its text is written.
+ *
+ * @param sameAs versions that had the very same text
+ * @returns whether anybody has seen it
+ */
+export async function exposeAgain(trx: Transaction, identityId: IdentityId, version: number, sameAs: readonly number[] = []): Promise<boolean> {
+  const { numAffectedRows } = await sql`insert into exposure (identity_id, host_id, version, user_id, lease_id, exposed_at, must_die_at, lost_access)
+    select distinct on (e.user_id, e.lease_id, e.host_id) e.identity_id, e.host_id, ${version}::int, e.user_id, e.lease_id, e.exposed_at, e.must_die_at, e.lost_access
+    from exposure e where e.identity_id = ${identityId}::uuid and (e.version = any(${sameAs}::int[]) or exists (select from credential_version old, credential_version new
+      where old.identity_id = e.identity_id and old.version = e.version and new.identity_id = e.identity_id and new.version = ${version}::int
+        and old.version <> new.version and old.public_key = new.public_key))
+    order by e.user_id, e.lease_id, e.host_id, e.must_die_at nulls last`.execute(trx)
+  return (numAffectedRows ?? 0n) > 0n
 }
 
 /** Whether exposure `e` is of a value of identity `i` that some host still takes, or that is the present one where there are no hosts. */

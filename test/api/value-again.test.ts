@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { ed25519Key } from '../support/ed25519-key.ts'
 import { createApiWorld, type ApiWorld } from './world.ts'
 
 let world: ApiWorld
@@ -10,12 +11,12 @@ beforeAll(async () => {
 afterAll(() => world?.end())
 
 /** Shows the value to somebody in an emergency that is over. */
-async function seenInEmergency(name: string): Promise<string> {
-  const id = await world.addIdentity(name, { hostIds: [world.hostId] })
+async function seenInEmergency(name: string, settings: { credential?: string } & Record<string, unknown> = { hostIds: [world.hostId] }): Promise<string> {
+  const id = await world.addIdentity(name, settings)
   await world.database.superuser(`update lease set started_at = started_at - interval '2 minutes' where mode = 'break_glass'`)
   const asked = { reason: 'INC-2042', justification: 'The on-call approver does not answer.', breakGlassCredential: passphrase }
   const { body, status } = await world.post('sam', `/v1/identities/${id}/break-glass`, asked)
-  expect([status, body.credential.value]).toEqual([201, `password of ${name}`])
+  expect([status, body.credential.value]).toEqual([201, settings.credential ?? `password of ${name}`])
   expect((await world.post('sam', `/v1/leases/${body.lease.id}/checkin`)).status).toBe(200)
   return id
 }
@@ -35,6 +36,17 @@ test('a value that was seen in an emergency has to die when a person stores it a
   expect(await pending(id)).toEqual(['break_glass'])
   const { rows } = await world.database.superuser(`select version from exposure where identity_id = $1 order by version`, [id])
   expect(rows).toEqual([{ version: 1 }, { version: 2 }, { version: 4 }])
+})
+
+test('an SSH key that was seen is the same key however its text is written', async () => {
+  const body = { organizationId: world.organizationId, name: 'linux', address: '127.0.0.1', port: 22, adapter: 'ssh', connectorId: world.connectorId }
+  const key = ed25519Key().private
+  const { id: hostId } = (await world.post('mia', '/v1/hosts', { ...body, parameters: { hostKey: `SHA256:${'A'.repeat(43)}` } })).body
+  const id = await seenInEmergency('keyed', { hostIds: [hostId], credentialType: 'ssh_key', credential: key })
+  expect((await store(id, ed25519Key().private)).status).toBe(200)
+  expect(await pending(id)).toEqual([])
+  expect((await store(id, `${key.trim()}\n\n`)).status).toBe(200)
+  expect(await pending(id)).toEqual(['break_glass'])
 })
 
 test('a value that nobody has seen begins nothing when it is stored again', async () => {
