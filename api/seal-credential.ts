@@ -19,7 +19,7 @@ interface Place {
 
 /**
  * Checks a value that a person sent and gets the key of its vault, before any decision: without them nothing begins. What it
- * returns only computes.
+ * returns only computes, and throws `busy` where there is a later version than the value was compared with.
  *
  * @throws LeaseholdError `validation-failed` naming `credential` and the rule, `organization-secret-not-found`, `dependency-unavailable`
  */
@@ -34,12 +34,11 @@ export async function sealerFor(
   const key = await vaultKeys.get(keyRef)
   const hash = passwordHash(key, value)
   const sameAs = await versionsOf(vaultKeys, history, value)
-  return (version) => ({
-    sealed: seal(key, { identityId, version, purpose: 'credential' }, value),
-    hash,
-    ...publicKey,
-    ...(sameAs.length === 0 ? {} : { sameAs }),
-  })
+  return (version) => {
+    // Stored since we looked, perhaps the very same value.
+    if (version > (history[0]?.version ?? 0) + 1) throw new LeaseholdError('busy', { retryAfterSeconds: 1 })
+    return { sealed: seal(key, { identityId, version, purpose: 'credential' }, value), hash, ...publicKey, ...(sameAs.length === 0 ? {} : { sameAs }) }
+  }
 }
 
 /** Versions that had this value already. */

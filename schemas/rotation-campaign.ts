@@ -56,7 +56,8 @@ export const RotationCampaignItem = z.strictObject({
   state: ItemState,
   rotationId: RotationId.nullable().meta({ description: 'The rotation that it is done by; while it waits: the one from before that must be over first' }),
   reason: z.string().nullable().meta({
-    description: 'failed: class of the failure; skipped: deleted, moved (to another organization), enrolling, identity-disabled, identity-has-no-hosts, credential-not-rotatable, or aborted',
+    description:
+      'failed: class of the failure; skipped: deleted, moved (to another organization), enrolling, identity-disabled, identity-has-no-hosts, credential-not-rotatable, or aborted',
   }),
   begunAt: z.iso.datetime().nullable(),
   finishedAt: z.iso.datetime().nullable(),

@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { acme } from '#stack/people.ts'
+import { AccountId, IdentityId } from '#schemas/ids.ts'
+import { changeIdentity } from '#store/change-identity.ts'
+import { inAccount } from '#store/connection.ts'
 import { ed25519Key } from '../support/ed25519-key.ts'
+import { hold, untilWaiting } from '../support/hold.ts'
+import { storedValue } from '../support/stored-value.ts'
 import { createApiWorld, type ApiWorld } from './world.ts'
 
 let world: ApiWorld
@@ -53,4 +59,19 @@ test('a value that nobody has seen begins nothing when it is stored again', asyn
   const id = await world.addIdentity('unseen')
   expect((await store(id, 'password of unseen')).body.credentialVersion).toBe(2)
   expect(await pending(id)).toEqual([])
+})
+
+test('what was stored since its past was looked at may be the same value: it is looked at again', async () => {
+  const id = await world.addIdentity('raced')
+  const first = hold(
+    (decide) => inAccount(world.database.as('leasehold_api'), AccountId.parse(acme.id), decide),
+    (trx) => changeIdentity(trx, { id: IdentityId.parse(id), change: {}, seal: () => storedValue(), actor: { kind: 'system', id: 'a test' } }),
+  )
+  await first.reached
+  const second = store(id, 'perhaps the same')
+  await untilWaiting(world.database)
+  first.go()
+  await first.result
+  expect((await second).body.code).toBe('busy')
+  expect((await store(id, 'perhaps the same')).body.credentialVersion).toBe(3)
 })
