@@ -11,6 +11,7 @@ import { appendAudit } from './audit.ts'
 import type { Transaction } from './connection.ts'
 import { owe } from './duties.ts'
 import { findDirectoryRecord } from './idp.ts'
+import { noteLastUse } from './note-last-use.ts'
 import { raiseNotice } from './notice.ts'
 import { holderOf } from './recertification-item.ts'
 import { readRecertification, type RecertificationView } from './recertification.ts'
@@ -47,6 +48,7 @@ export async function openRecertification(
   const grants = await writeGrants(trx, id)
   const roles = await writeRoles(trx, id, caller)
   refuseTooMany(grants + roles)
+  await noteLastUse(trx, id)
   const recertification = await readRecertification(trx, id)
   await refuseUndecidable(trx, recertification)
   await appendAudit(trx, {
@@ -110,23 +112,11 @@ async function writeReviewers(trx: Transaction, id: RecertificationId, { reviewe
 /** Items of one recertification: they are written in one transaction, which has 2 s. */
 const most = 1_000
 
-/** What shows that somebody used a grant: a value was given to them, or they kept one for longer. */
-const uses = ['lease.granted', 'lease.replayed', 'lease.credential_read', 'lease.extended', 'identity.revealed']
-
-/** Users who have what grant or assignment `h` gives, now. */
-const people = sql`(
-  select i.user_id from idp_user i where i.id = h.idp_user_id
-  union all select i.user_id from idp_group_member m join idp_user i on i.id = m.idp_user_id where m.group_id = h.idp_group_id and m.valid_to is null)`
-
-// The last use is looked up row by row, each by its index: a join would be as good as the statistics of that day.
 async function writeGrants(trx: Transaction, id: RecertificationId): Promise<number> {
   const { numAffectedRows } = await sql`
     with clock as materialized (select app_clock() as now)
-    insert into recertification_item (recertification_id, grant_id, vault_id, level, what, idp_user_id, idp_group_id, holder, since, until, granted_by, last_used_at)
-    select t.id, h.id, h.vault_id, h.level, v.name, h.idp_user_id, h.idp_group_id, coalesce(d.name, d.email, p.name), h.valid_from, h.expires_at, h.created_by,
-      (select max(l.at) from ${people} u cross join lateral (
-        select e.at from audit_event e where e.actor_id = u.user_id::text and e.vault_id = h.vault_id and e.action = any(${uses}::text[]) and e.effect = 'permit'
-          and not e.break_glass order by e.at desc limit 1) l)
+    insert into recertification_item (recertification_id, grant_id, vault_id, level, what, idp_user_id, idp_group_id, holder, since, until, granted_by)
+    select t.id, h.id, h.vault_id, h.level, v.name, h.idp_user_id, h.idp_group_id, coalesce(d.name, d.email, p.name), h.valid_from, h.expires_at, h.created_by
     from recertification t join vault v on v.organization_id = t.organization_id and v.deleted_at is null and (t.vault_ids is null or v.id = any(t.vault_ids))
       join vault_grant h on h.vault_id = v.id and h.valid_to is null
       left join idp_user d on d.id = h.idp_user_id left join idp_group p on p.id = h.idp_group_id, clock
@@ -134,19 +124,18 @@ async function writeGrants(trx: Transaction, id: RecertificationId): Promise<num
   return Number(numAffectedRows)
 }
 
+/** Whether somebody could take away that role `r` is held by `h` (assignment or item) in an organization of theirs. */
+export const isInReachOf = (caller: Principal) => sql<boolean>`(
+  (h.organization_id is not null or ${hasPermission(caller, 'organizations.manage', null)}::boolean) and (not r.owner or ${caller.owner}::boolean))`
+
 async function writeRoles(trx: Transaction, id: RecertificationId, caller: Principal): Promise<number> {
-  const everywhere = hasPermission(caller, 'organizations.manage', null)
   const { numAffectedRows } = await sql`
     insert into recertification_item (recertification_id, assignment_id, role_id, organization_id, what, user_id, idp_user_id, idp_group_id, holder, since,
-      granted_by, last_used_at)
+      granted_by)
     select t.id, h.id, r.id, h.organization_id, r.name, h.user_id, h.idp_user_id, h.idp_group_id, coalesce(u.name, u.email, u.sub, d.name, d.email, p.name),
-      h.valid_from, h.created_by,
-      (select max(l.at) from (select h.user_id union all select user_id from ${people} o) x cross join lateral (
-        select max(e.at) as at from audit_event e where e.actor_id = x.user_id::text and e.effect = 'permit'
-          and (h.organization_id is null or e.organization_id = h.organization_id)) l)
-    from recertification t join role_assignment h on h.valid_to is null
-        and (h.organization_id = t.organization_id or (h.organization_id is null and ${everywhere}::boolean))
-      join role r on r.id = h.role_id and (not r.owner or ${caller.owner}::boolean)
+      h.valid_from, h.created_by
+    from recertification t join role_assignment h on h.valid_to is null and (h.organization_id = t.organization_id or h.organization_id is null)
+      join role r on r.id = h.role_id and ${isInReachOf(caller)}
       left join account_user u on u.id = h.user_id left join idp_user d on d.id = h.idp_user_id left join idp_group p on p.id = h.idp_group_id
     where t.id = ${id}::uuid order by r.name, h.id limit ${most + 1}::int`.execute(trx)
   return Number(numAffectedRows)
