@@ -161,13 +161,13 @@ export function recertificationRoutes(route: DefineRoute, { accountKeys, wakeLoo
       refuses: ['recertification-closed', 'decryption-failed'],
       find,
     },
-    async ({ params: { id }, principal: { accountId, userId }, actor, inAccount }) => {
+    async ({ params: { id }, principal: caller, actor, inAccount }) => {
       const cancelled = await inAccount(async (trx) => {
-        await cancelRecertification(trx, id, userId, actor)
+        await cancelRecertification(trx, id, caller, actor)
         return readRecertification(trx, id)
       })
       wakeLoops()
-      return reply(200, presentRecertification(await accountKeys.get(accountId), userId, cancelled))
+      return reply(200, presentRecertification(await accountKeys.get(caller.accountId), caller.userId, cancelled))
     },
   )
   route(

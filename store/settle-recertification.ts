@@ -1,13 +1,14 @@
 import { sql } from 'kysely'
 import type { Actor } from '#schemas/audit-event.ts'
 import { LeaseholdError } from '#schemas/errors.ts'
-import type { RecertificationId, UserId } from '#schemas/ids.ts'
+import type { RecertificationId } from '#schemas/ids.ts'
+import type { Principal } from '#schemas/principal.ts'
 import { appendAudit } from './audit.ts'
 import type { RunInAccount, Transaction } from './connection.ts'
 import { effectOf, writeDecision } from './decide-recertification-item.ts'
 import { owe } from './duties.ts'
 import { raiseNotice } from './notice.ts'
-import { tellReviewers } from './open-recertification.ts'
+import { isInReachOf, tellReviewers } from './open-recertification.ts'
 import { lockItem } from './recertification-item.ts'
 import { lockRecertification, readRecertification, type RecertificationView } from './recertification.ts'
 
@@ -84,17 +85,28 @@ async function endRecertification(trx: Transaction, id: RecertificationId, actor
 
 /**
  * Ends it before its time: what was removed stays removed, and nobody is asked about the rest any more. Cancelling a cancelled one changes nothing.
+ * It is for those who could have opened it: nobody spares roles that they could not take away from being looked at.
  *
- * @throws LeaseholdError `not-found`, `recertification-closed` (its time is over, or it has ended)
+ * @throws LeaseholdError `not-found`, `recertification-closed` (its time is over, or it has ended), `forbidden`
  */
-export async function cancelRecertification(trx: Transaction, id: RecertificationId, userId: UserId, actor: Actor): Promise<void> {
+export async function cancelRecertification(trx: Transaction, id: RecertificationId, caller: Principal, actor: Actor): Promise<void> {
   const { state, isDue } = await lockRecertification(trx, id, 'close')
   if (state === 'cancelled') return
   if (state !== 'open' || isDue) throw new LeaseholdError('recertification-closed', { state: 'ended' })
-  await sql`update recertification set state = 'cancelled', remind_at = null, closed_at = app_clock(), closed_by = ${userId}::uuid where id = ${id}::uuid`.execute(
+  await refuseOutOfReach(trx, id, caller)
+  await sql`update recertification set state = 'cancelled', remind_at = null, closed_at = app_clock(), closed_by = ${caller.userId}::uuid where id = ${id}::uuid`.execute(
     trx,
   )
   await close(trx, id, 'cancelled', actor)
+}
+
+/** @throws LeaseholdError `forbidden` */
+async function refuseOutOfReach(trx: Transaction, id: RecertificationId, caller: Principal): Promise<void> {
+  const { rows } = await sql`
+    select from recertification_item h join role r on r.id = h.role_id where h.recertification_id = ${id}::uuid and not ${isInReachOf(caller)} limit 1`.execute(
+    trx,
+  )
+  if (rows.length > 0) throw new LeaseholdError('forbidden', { missing: 'to be allowed to take away every role that it is about' })
 }
 
 /** On record, told to the administrators, and of no more concern to its workflow. */

@@ -30,6 +30,27 @@ test('a cancelled one asks nobody any more, undoes nothing, and is told to the a
   expect((await world.call('mia', 'GET', `/v1/recertifications/${id}`)).body).toMatchObject({ state: 'cancelled', counts: { open } })
 })
 
+test('nobody cancels what looks at roles that they could not take away', async () => {
+  const { sub, roleId, assignmentId } = await world.newLead()
+  const cancel = (who: string, id: string) => world.post(who, `/v1/recertifications/${id}/cancel`)
+  const [byOwner, byAdmin, byLead] = [await world.start(), await world.start({}, 'ola'), await world.start({}, sub)]
+  for (const [who, id] of [
+    ['ola', byOwner],
+    [sub, byOwner],
+    [sub, byAdmin],
+  ] as const) {
+    const { status, body: problem } = await cancel(who, id)
+    expect([status, problem.missing]).toEqual([403, 'to be allowed to take away every role that it is about'])
+  }
+  for (const [who, id] of [
+    [sub, byLead],
+    ['ola', byAdmin],
+    ['mia', byOwner],
+  ] as const)
+    expect((await cancel(who, id)).body.state).toBe('cancelled')
+  await world.call('mia', 'DELETE', `/v1/roles/${roleId}/assignments/${assignmentId}`)
+})
+
 test('the evidence is for auditors, tells each decision with its effect, and names the events that prove it', async () => {
   const vaultId = await world.grantedVault('sam')
   const group = await world.newGroup('vic')

@@ -22,6 +22,8 @@ export interface RecertificationWorld extends ApiWorld {
   /** A vault that somebody was given. */
   grantedVault(sub: string): Promise<string>
   newGroup(...subs: string[]): Promise<string>
+  /** Somebody who manages this one organization, by a role of that name. */
+  newLead(): Promise<{ readonly sub: string; readonly name: string; readonly roleId: string; readonly assignmentId: string }>
   /** Its time is over, `ms` from now. */
   due(id: string, ms?: number): Promise<void>
   /** One batch, as its workflow lets it be settled. */
@@ -78,6 +80,13 @@ export async function createRecertificationWorld(): Promise<RecertificationWorld
       const id = await made('/v1/idp-groups', { name: `Group ${randomUUID()}` })
       for (const sub of subs) expect((await world.call('mia', 'PUT', `/v1/idp-groups/${id}/members/${idpOf(sub)}`)).status).toBe(204)
       return id
+    },
+    newLead: async () => {
+      const [sub, name] = [`lead-${randomUUID()}`, `Lead ${randomUUID()}`]
+      const lead = await made('/v1/users', { sub })
+      const roleId = await made('/v1/roles', { name, permissions: ['organizations.manage'] })
+      const body = { principal: { type: 'user', id: lead }, organizationId: world.organizationId }
+      return { sub, name, roleId, assignmentId: await made(`/v1/roles/${roleId}/assignments`, body) }
     },
     due: async (id, ms = 0) => {
       await world.database.superuser(

@@ -158,10 +158,7 @@ describe('what can be taken away in it', () => {
   })
 
   test('are no roles for the whole account, for who manages one organization', async () => {
-    const [sub, name] = [`lead-${randomUUID()}`, `Lead ${randomUUID()}`]
-    const { id: lead } = (await world.post('mia', '/v1/users', { sub })).body
-    const { id: roleId } = (await world.post('mia', '/v1/roles', { name, permissions: ['organizations.manage'] })).body
-    await world.post('mia', `/v1/roles/${roleId}/assignments`, { principal: { type: 'user', id: lead }, organizationId: world.organizationId })
+    const { sub, name } = await world.newLead()
     const id = await world.start({}, sub)
     expect((await world.items(id)).filter(({ kind }) => kind === 'role').map(({ what }) => what)).toEqual([name])
   })
