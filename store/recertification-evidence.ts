@@ -28,13 +28,15 @@ const mostNotices = 200
 export async function readRecertificationEvidence(trx: Transaction, { id }: RecertificationView): Promise<RecertificationEvidenceFacts> {
   const { rows: reviewers } = await sql<RecertificationEvidenceFacts['reviewers'][number]>`
     select u.id, coalesce(u.name, u.sub) as name, u.email from reviewers_of(${id}::uuid) r join account_user u on u.id = r.user_id order by 2, 1`.execute(trx)
-  // Found by who could have written them, because the log has no other order that fits.
+  // Found by who could have written them, who reviews no more among them, because the log has no other order that fits.
   const { rows: events } = await sql<RecertificationEvent>`
     with asked as (select * from recertification where id = ${id}::uuid),
     writers as (
       select started_by::text as id from asked union select closed_by::text from asked where closed_by is not null
       union select decided_by::text from recertification_item where recertification_id = ${id}::uuid and decided_by is not null
-      union select p.user_id::text from reviewers_of(${id}::uuid) p
+      union select i.user_id::text from asked join recertification_reviewer r on r.recertification_id = asked.id
+        left join idp_group_member m on m.group_id = r.idp_group_id and (m.valid_to is null or m.valid_to > asked.opened_at)
+        join idp_user i on i.id = coalesce(r.idp_user_id, m.idp_user_id)
       union select 'recertification:' || account_id || ':' || id from asked
     ),
     removed as (select coalesce(grant_id, assignment_id)::text as id from recertification_item where recertification_id = ${id}::uuid and state = 'remove')

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { idpOf } from './people-calls.ts'
 import { createRecertificationWorld, type RecertificationWorld } from './recertification-world.ts'
 
 let world: RecertificationWorld
@@ -49,6 +50,19 @@ test('nobody cancels what looks at roles that they could not take away', async (
   ] as const)
     expect((await cancel(who, id)).body.state).toBe('cancelled')
   await world.call('mia', 'DELETE', `/v1/roles/${roleId}/assignments/${assignmentId}`)
+})
+
+test('what a reviewer found stays in the evidence when they review no more', async () => {
+  const vaultId = await world.newVault()
+  const grantId = await world.grant(vaultId, 'sam')
+  const group = await world.newGroup('vic')
+  const id = await world.start({ reviewers: [{ type: 'group', id: group }], vaultIds: [vaultId] })
+  const { id: itemId } = await world.itemOf(id, 'grant', 'Sam')
+  await world.call('mia', 'DELETE', `/v1/identity-groups/${vaultId}/grants/${grantId}`)
+  expect((await world.decide('vic', id, itemId, 'remove')).body.decision).toBe('gone')
+  await world.call('mia', 'DELETE', `/v1/idp-groups/${group}/members/${idpOf('vic')}`)
+  const { events } = (await world.call('axe', 'GET', `/v1/recertifications/${id}/evidence`)).body
+  expect(events).toMatchObject([{ action: 'recertification.opened' }, { action: 'recertification.decided', outcome: 'gone', actor: { sub: 'vic' } }])
 })
 
 test('the evidence is for auditors, tells each decision with its effect, and names the events that prove it', async () => {
