@@ -1,5 +1,5 @@
 import { globSync } from 'node:fs'
-import { startVitest, type Vitest } from 'vitest/node'
+import { createVitest, type Vitest } from 'vitest/node'
 import { runChecks, projectRoot } from './static-checks.ts'
 import { openRunFolder } from './run-folder.ts'
 import { tally } from './tally.ts'
@@ -20,7 +20,11 @@ async function interrupt(): Promise<void> {
   interrupted = true
   await vitest?.cancelCurrentRun('keyboard-input')
 }
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void interrupt())
+/** Alone: vitest ends the process at its first signal, and whatever was started would be left behind. */
+function listen(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.removeAllListeners(signal).on(signal, () => void interrupt())
+}
+listen()
 process.on('disconnect', () => void interrupt())
 
 const checked = words.length > 0 ? [] : await runChecks(({ name, passed, output }) => console.log(passed ? `✓ ${name}` : `✗ ${name}\n${output}`))
@@ -33,7 +37,9 @@ if (files.length === 0) {
   const folder = openRunFolder()
   // One file alone is ready sooner without.
   if (files.length > 1) process.env['LEASEHOLD_TEST_STACKS'] = folder.stacks
-  vitest = await startVitest('test', files, { root: projectRoot, run: true, watch: false })
+  vitest = await createVitest('test', { root: projectRoot, run: true, watch: false })
+  listen()
+  await vitest.start(files)
   const { passed, failed, skipped, skips } = tally(vitest.state.getTestModules(), vitest.state.getUnhandledErrors().length)
   await vitest.close()
   const left = await folder.end()
