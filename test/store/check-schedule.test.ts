@@ -2,36 +2,29 @@ import { v7 as uuidv7 } from 'uuid'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createSweepActivities } from '#activities/sweep.ts'
 import { HostId, type JobId } from '#schemas/ids.ts'
-import type { Identity } from '#schemas/identity.ts'
 import { beginCheck } from '#store/begin-check.ts'
 import { changeHost, createHost } from '#store/change-host.ts'
 import { changeIdentity } from '#store/change-identity.ts'
 import { beginDueCheck } from '#store/check-sweep.ts'
 import { readExpirerFigures } from '#store/expirer-figures.ts'
 import { readIdentity } from '#store/identity.ts'
-import { checkActs, type CheckActs } from '../support/check-acts.ts'
+import { createCheckWorld, type CheckWorld } from '../support/check-acts.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
-import { rotationActs, type RotationActs } from '../support/rotation-acts.ts'
-import { createVaultWorld, type VaultWorld } from '../support/vault-world.ts'
 
 /** Who is checked when, and what follows from a refused login. */
 
 let database: TestDatabase
-let world: VaultWorld
-let rotations: RotationActs
-let acts: CheckActs
-let identity: Identity
+let world: CheckWorld['world']
+let rotations: CheckWorld['rotations']
+let acts: CheckWorld['acts']
+let identity: CheckWorld['identity']
 const actor = { kind: 'workflow', id: 'test' } as const
 beforeAll(async () => {
   database = await createTestDatabase()
 })
 afterAll(() => database?.end())
 beforeEach(async () => {
-  world = await createVaultWorld(database, database.as('leasehold_api', 4))
-  rotations = await rotationActs(database, world)
-  acts = checkActs(database, world, rotations)
-  await acts.hear(true)
-  identity = await world.addIdentity({ hostIds: [world.hostId], checkIntervalHours: 24 })
+  ;({ world, rotations, acts, identity } = await createCheckWorld(database))
 })
 
 const read = () => world.account.run((trx) => readIdentity(trx, identity.id))

@@ -2,26 +2,23 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { LeaseholdError } from '#schemas/errors.ts'
 import type { JobId } from '#schemas/ids.ts'
-import type { Identity } from '#schemas/identity.ts'
 import { changeHost } from '#store/change-host.ts'
 import { changeIdentity } from '#store/change-identity.ts'
 import { deleteIdentity } from '#store/delete-identity.ts'
 import { beginRotation } from '#store/begin-rotation.ts'
 import { readExpirerFigures } from '#store/expirer-figures.ts'
 import { readIdentity } from '#store/identity.ts'
-import { checkActs, type CheckActs } from '../support/check-acts.ts'
+import { createCheckWorld, type CheckWorld } from '../support/check-acts.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { hold, untilWaiting } from '../support/hold.ts'
 import { checkOut } from '../support/leases.ts'
-import { rotationActs, type RotationActs } from '../support/rotation-acts.ts'
 import { storedValue } from '../support/stored-value.ts'
-import { createVaultWorld, type VaultWorld } from '../support/vault-world.ts'
 
 let database: TestDatabase
-let world: VaultWorld
-let rotations: RotationActs
-let acts: CheckActs
-let identity: Identity
+let world: CheckWorld['world']
+let rotations: CheckWorld['rotations']
+let acts: CheckWorld['acts']
+let identity: CheckWorld['identity']
 let id: JobId
 const actor = { kind: 'workflow', id: 'test' } as const
 beforeAll(async () => {
@@ -29,11 +26,7 @@ beforeAll(async () => {
 })
 afterAll(() => database?.end())
 beforeEach(async () => {
-  world = await createVaultWorld(database, database.as('leasehold_api', 4))
-  rotations = await rotationActs(database, world)
-  acts = checkActs(database, world, rotations)
-  await acts.hear(true)
-  identity = await world.addIdentity({ hostIds: [world.hostId], checkIntervalHours: 24 })
+  ;({ world, rotations, acts, identity } = await createCheckWorld(database))
   id = [...(await acts.ask(identity.id)).values()][0] as JobId
 })
 

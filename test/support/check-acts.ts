@@ -1,3 +1,4 @@
+import type { Identity } from '#schemas/identity.ts'
 import type { HostId, IdentityId, JobId } from '#schemas/ids.ts'
 import type { ClaimFacts, ClaimRefusal, JobReport, OfferFacts } from '#schemas/job-facts.ts'
 import { beginCheck } from '#store/begin-check.ts'
@@ -6,8 +7,8 @@ import type { Taken } from '#store/late-result.ts'
 import { offerCheck } from '#store/check-turn.ts'
 import { reportCheck } from '#store/report-check.ts'
 import type { TestDatabase } from './database.ts'
-import { instance, type RotationActs } from './rotation-acts.ts'
-import type { VaultWorld } from './vault-world.ts'
+import { instance, rotationActs, type RotationActs } from './rotation-acts.ts'
+import { createVaultWorld, type VaultWorld } from './vault-world.ts'
 
 /** What people, bridge and connector do to the checks of a world, each as the transaction that it is. */
 export interface CheckActs {
@@ -26,7 +27,23 @@ export interface CheckActs {
   readonly hear: (online: boolean) => Promise<unknown>
 }
 
-export function checkActs(database: TestDatabase, { account, connectorId }: VaultWorld, { asBridge }: RotationActs): CheckActs {
+/** A vault with one identity that is checked every day, on a host whose connector is there. */
+export interface CheckWorld {
+  readonly world: VaultWorld
+  readonly rotations: RotationActs
+  readonly acts: CheckActs
+  readonly identity: Identity
+}
+
+export async function createCheckWorld(database: TestDatabase): Promise<CheckWorld> {
+  const world = await createVaultWorld(database, database.as('leasehold_api', 4))
+  const rotations = await rotationActs(database, world)
+  const acts = checkActs(database, world, rotations)
+  await acts.hear(true)
+  return { world, rotations, acts, identity: await world.addIdentity({ hostIds: [world.hostId], checkIntervalHours: 24 }) }
+}
+
+function checkActs(database: TestDatabase, { account, connectorId }: VaultWorld, { asBridge }: RotationActs): CheckActs {
   const { actor, userId } = account.people.mia
   return {
     ask: async (identityId) => {
